@@ -1,0 +1,96 @@
+"""The `evidence` command: loads the command files lazily, reads settings, and turns errors into sentences and exit codes.
+
+Exit codes: 0 good, 1 findings at the asked severity or a failed check, 2 usage, 3 could not do it.
+Settings: flag > EVIDENCE_* variable > evidence.toml > default (click's own order; see `evidence/settings.py`).
+"""
+
+import importlib
+import sys
+from typing import Any, NoReturn
+
+import click
+
+from evidence import __version__
+from evidence.errors import EvidenceError
+from evidence.settings import file_defaults
+
+COMMANDS = {
+    "archive": "Build the auditor's index page over a folder of packs.",
+    "assess": "Findings of a snapshot: table, JSON, SARIF or JUnit.",
+    "cni": "What the cluster's network plugin is and what it enforces.",
+    "collect": "Take one snapshot of a cluster, or of manifests, into the store.",
+    "controls": "List frameworks, controls, and which finding rule feeds which.",
+    "db": "Migrate, check and describe the store.",
+    "demo": "The whole pipeline on the sample cluster, into a folder.",
+    "keys": "Show or make the key that signs packs.",
+    "reach": "Reachability: matrix, query, explain.",
+    "report": "Assess a period, render and sign a pack, add it to the archive.",
+    "schedule": "Collect, assess and report on a schedule, in one process.",
+    "verify": "Check a pack offline: every file, every signature.",
+}
+
+
+class LazyCommands(click.Group):
+    """Imports a command's file only when it is called, so that `evidence --help` stays quick."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = importlib.import_module(f"evidence.cli.{cmd_name}").command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+def _version(ctx: click.Context, param: click.Parameter, value: bool) -> None:
+    if value and not ctx.resilient_parsing:
+        click.echo(f"evidence {__version__}")
+        ctx.exit()
+
+
+@click.group(
+    cls=LazyCommands,
+    context_settings={"help_option_names": ["-h", "--help"], "auto_envvar_prefix": "EVIDENCE", "max_content_width": 100},
+)
+@click.option("--version", is_flag=True, expose_value=False, is_eager=True, callback=_version, help="Show the version.")
+@click.option("--debug", is_flag=True, help="Show a traceback when something fails.")
+@click.pass_context
+def cli(ctx: click.Context, debug: bool) -> None:
+    """Signed, verifiable evidence of Kubernetes network segmentation.
+
+    Start with `evidence demo`; then `evidence collect`, `evidence report`, `evidence verify`.
+    """
+    ctx.obj = {"debug": debug}
+    ctx.default_map = file_defaults()
+
+
+def _fail(message: str, code: int) -> NoReturn:
+    click.echo(f"evidence: {message}", err=True)
+    sys.exit(code)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line; the only place that catches EvidenceError."""
+    given: list[Any] = sys.argv[1:] if arguments is None else arguments
+    try:
+        result = cli.main(args=given, prog_name="evidence", standalone_mode=False)
+        sys.exit(result if isinstance(result, int) else 0)
+    except click.exceptions.Exit as stop:
+        sys.exit(stop.exit_code)
+    except click.Abort:
+        _fail("stopped", 130)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except BrokenPipeError:
+        sys.stderr.close()  # the reader (head, less) went away: nothing to say and nobody to say it to
+        sys.exit(0)
+    except EvidenceError as error:
+        if "--debug" in given:
+            raise
+        _fail(str(error), error.exit_code)

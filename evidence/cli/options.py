@@ -1,0 +1,85 @@
+"""Options that several commands share, and the two value types that click lacks: a time and a period."""
+
+from collections.abc import Callable
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any, TypeVar
+
+import click
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+DEFAULT_DATABASE = "evidence.db"
+
+
+def now() -> datetime:
+    """The one clock of the command line (UTC)."""
+    return datetime.now(UTC)
+
+
+class Time(click.ParamType):
+    """A time in ISO 8601; without a zone it is UTC, a date alone is its midnight."""
+
+    name = "time"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
+        if isinstance(value, datetime):
+            return value
+        try:
+            moment = datetime.fromisoformat(str(value))
+        except ValueError:
+            self.fail(f"{value!r} is not a time such as 2026-08-01 or 2026-08-01T12:00Z", param, ctx)
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+
+
+class Period(click.ParamType):
+    """`A..B`, two dates (both days included) or two times; gives (start, end) in UTC, the end exclusive."""
+
+    name = "period"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[datetime, datetime]:
+        if isinstance(value, tuple):
+            return value
+        first, separator, last = str(value).partition("..")
+        if not separator:
+            self.fail(f"{value!r} is not a period such as 2026-07-01..2026-09-30", param, ctx)
+        start = Time().convert(first, param, ctx)
+        try:
+            end = datetime.combine(date.fromisoformat(last) + timedelta(days=1), time(), UTC)
+        except ValueError:
+            end = Time().convert(last, param, ctx)
+        if end <= start:
+            self.fail(f"{value!r} ends before it starts", param, ctx)
+        return start, end
+
+
+def database_option(command: F) -> F:
+    """`--db URL`; a bare file name is a SQLite file."""
+    return click.option(
+        "--db",
+        metavar="URL",
+        envvar="EVIDENCE_DATABASE_URL",
+        default=DEFAULT_DATABASE,
+        show_default=True,
+        help="Store: an SQLite file, or a database URL (EVIDENCE_DATABASE_URL).",
+    )(command)
+
+
+def source_options(command: F) -> F:
+    """Where a command that reads a cluster gets it: `--from PATH…`, or the store with `--cluster` and `--at`."""
+    for option in (
+        click.option("--keep-going", is_flag=True, help="Leave out objects that are wrong, name them, and go on."),
+        click.option("--at", type=Time(), help="Time of the snapshot in the store; default the newest."),
+        click.option("--cluster", help="Cluster in the store; needed when there are several."),
+        database_option,
+        click.option(
+            "--from",
+            "from_paths",
+            multiple=True,
+            metavar="PATH",
+            help="Read manifests or dumps (file, folder, or - for standard input) instead of the store.",
+        ),
+    ):
+        command = option(command)
+    return command

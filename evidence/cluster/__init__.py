@@ -1,0 +1,1 @@
+"""What a cluster is: collected objects, the model that analysis reads, selectors and addresses."""

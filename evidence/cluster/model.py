@@ -1,0 +1,237 @@
+"""The cluster as analysis reads it: frozen values, one class a Kubernetes notion, Kubernetes' own names.
+
+`evidence.cluster.parse` is the only maker of these from collected objects; tests build them directly.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+
+from evidence.cluster.objects import ObjectKey
+from evidence.cluster.selectors import LabelSelector
+
+IPAddress = IPv4Address | IPv6Address
+IPNetwork = IPv4Network | IPv6Network
+Labels = Mapping[str, str]
+
+
+class Protocol(StrEnum):
+    """Transport protocols that a NetworkPolicyPort can name (NetworkPolicyPort.protocol)."""
+
+    SCTP = "SCTP"
+    TCP = "TCP"
+    UDP = "UDP"
+
+
+class Direction(StrEnum):
+    """Values of NetworkPolicySpec.policyTypes."""
+
+    INGRESS = "Ingress"
+    EGRESS = "Egress"
+
+
+@dataclass(frozen=True, slots=True)
+class Namespace:
+    """`labels` always hold kubernetes.io/metadata.name; `declared` is False when only other objects name it (no Namespace object was read)."""
+
+    name: str
+    labels: Labels
+    declared: bool = True
+    digest: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerPort:
+    """A port that a container declares; `name` is "" when it has none, `host_port` 0 when not mapped."""
+
+    name: str
+    protocol: Protocol
+    number: int
+    host_port: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Pod:
+    """A pod, or (when `template` is True) the pods that a workload object without pods in the source stands for.
+
+    `addresses` is empty when unknown (manifests, Pending). `workload` names the controlling workload
+    (a ReplicaSet's Deployment where known), the pod itself when it has none.
+    """
+
+    namespace: str
+    name: str
+    labels: Labels
+    workload: ObjectKey
+    addresses: tuple[IPAddress, ...] = ()
+    node: str = ""
+    node_addresses: tuple[IPAddress, ...] = ()  # status.hostIPs; empty when unknown
+    host_network: bool = False
+    ports: tuple[ContainerPort, ...] = ()
+    phase: str = "Running"
+    ready: bool = True
+    template: bool = False
+    privileged: bool = False
+    capabilities: frozenset[str] = frozenset()
+    images: tuple[str, ...] = ()
+    created: str = ""  # RFC 3339, as the API gives it
+    digest: str = ""
+
+    @property
+    def key(self) -> str:
+        """"namespace/name", as queries name it."""
+        return f"{self.namespace}/{self.name}"
+
+    @property
+    def finished(self) -> bool:
+        """Succeeded and Failed pods are no endpoints: they hold no address and accept nothing."""
+        return self.phase in ("Succeeded", "Failed")
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """A controller of pods: Deployment, StatefulSet, DaemonSet, ReplicaSet, ReplicationController, Job, CronJob."""
+
+    key: ObjectKey
+    replicas: int | None
+    pod_labels: Labels
+    images: tuple[str, ...] = ()
+    arguments: tuple[str, ...] = ()  # command and args of all containers, kept for system namespaces only (CNI modes)
+    desired: int | None = None  # DaemonSet: status.desiredNumberScheduled
+    ready: int | None = None  # DaemonSet: status.numberReady, others: status.readyReplicas
+    digest: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    name: str
+    labels: Labels
+    addresses: tuple[IPAddress, ...]
+    ready: bool | None  # None: no Ready condition was read
+    operating_system: str = "linux"
+    kubelet_version: str = ""
+    provider_id: str = ""
+    annotations: Labels = field(default_factory=dict)  # only the CNI ones that keep.py lets through
+    pod_cidrs: tuple[IPNetwork, ...] = ()
+    digest: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class IpBlock:
+    """NetworkPolicyPeer.ipBlock: addresses in `cidr` and in none of `excepts` (host bits masked off)."""
+
+    cidr: IPNetwork
+    excepts: tuple[IPNetwork, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PodPeer:
+    """NetworkPolicyPeer with selectors. None in `namespace_selector`: the policy's own namespace; None in `pod_selector`: all pods there."""
+
+    namespace_selector: LabelSelector | None
+    pod_selector: LabelSelector | None
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyPort:
+    """NetworkPolicyPort. `port` None: every port of the protocol; a string: a named port of the destination pod."""
+
+    protocol: Protocol
+    port: int | str | None
+    end_port: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One ingress or egress rule. Empty `peers`: any peer, the outside included; empty `ports`: any port of any protocol."""
+
+    peers: tuple[IpBlock | PodPeer, ...]
+    ports: tuple[PolicyPort, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkPolicy:
+    """networking.k8s.io/v1 NetworkPolicy with policyTypes already defaulted as the API server does."""
+
+    namespace: str
+    name: str
+    pod_selector: LabelSelector
+    policy_types: frozenset[Direction]
+    ingress: tuple[Rule, ...] = ()
+    egress: tuple[Rule, ...] = ()
+    annotations: Labels = field(default_factory=dict)
+    digest: str = ""
+    source: str = ""
+
+    @property
+    def key(self) -> ObjectKey:
+        return ObjectKey("networking.k8s.io", "NetworkPolicy", self.namespace, self.name)
+
+    def rules(self, direction: Direction) -> tuple[Rule, ...]:
+        return self.ingress if direction is Direction.INGRESS else self.egress
+
+
+@dataclass(frozen=True, slots=True)
+class ServicePort:
+    name: str
+    protocol: Protocol
+    port: int
+    target_port: int | str
+    node_port: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """`selector` None: no selector (endpoints made by hand, or ExternalName)."""
+
+    namespace: str
+    name: str
+    type: str  # ClusterIP, NodePort, LoadBalancer, ExternalName
+    selector: Labels | None
+    ports: tuple[ServicePort, ...]
+    external_addresses: tuple[str, ...] = ()  # externalIPs and load balancer addresses or host names
+    load_balancer_source_ranges: tuple[IPNetwork, ...] = ()
+    external_traffic_policy: str = "Cluster"
+    digest: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class IngressBackend:
+    service: str
+    port: int | str
+    host: str = ""
+    path: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Ingress:
+    namespace: str
+    name: str
+    ingress_class: str
+    backends: tuple[IngressBackend, ...]
+    digest: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class OtherPolicy:
+    """A policy object of a kind that the engine does not evaluate: it is named wherever it could change a verdict."""
+
+    key: ObjectKey
+    api_version: str
+    digest: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """Everything that analysis reads of one cluster at one time. Tuples are sorted by namespace and name."""
+
+    namespaces: Mapping[str, Namespace]
+    pods: tuple[Pod, ...] = ()
+    policies: tuple[NetworkPolicy, ...] = ()
+    workloads: tuple[Workload, ...] = ()
+    nodes: tuple[Node, ...] = ()
+    services: tuple[Service, ...] = ()
+    ingresses: tuple[Ingress, ...] = ()
+    other_policies: tuple[OtherPolicy, ...] = ()
+    crds: frozenset[str] = frozenset()  # names of CustomResourceDefinitions seen (CNI signals)
+    unread_kinds: tuple[str, ...] = ()  # kinds that were forbidden, failed, or had objects left out

@@ -1,0 +1,94 @@
+"""Collected objects as every stage hands them on: raw but cut down to the kept fields, each with its source and digest.
+
+A `Collection` is what one visit to one source gave: the objects, a result for each kind, and what could not be read.
+It is what the store keeps and what `evidence.cluster.parse` turns into a `Cluster`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from evidence.canonical import object_digest
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class ObjectKey:
+    """Identity of an object in a cluster. `group` is the API group ("" for core); `namespace` is "" when cluster-scoped."""
+
+    group: str
+    kind: str
+    namespace: str
+    name: str
+
+    def __str__(self) -> str:
+        where = f"{self.namespace}/{self.name}" if self.namespace else self.name
+        return f"{self.kind} {where}"
+
+
+@dataclass(frozen=True, slots=True)
+class CollectedObject:
+    """One object: `body` holds only kept fields (see collect/keep.py), `source` says where it was read ("file.yaml:12" or an API path)."""
+
+    key: ObjectKey
+    body: Mapping[str, Any]
+    source: str
+    digest: str
+
+    @classmethod
+    def of(cls, key: ObjectKey, body: Mapping[str, Any], source: str) -> "CollectedObject":
+        return cls(key, body, source, object_digest(body))
+
+
+class KindStatus(StrEnum):
+    LISTED = "listed"
+    NOT_SERVED = "not served"
+    FORBIDDEN = "forbidden"
+    FAILED = "failed"
+    NOT_IN_SOURCE = "not in source"  # a file source cannot say whether the cluster has none or the dump left it out
+
+
+@dataclass(frozen=True, slots=True)
+class KindResult:
+    """How the listing of one kind went. `message` is for a person: the missing verb, the error."""
+
+    group: str
+    kind: str
+    status: KindStatus
+    count: int = 0
+    resource_version: str = ""
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """An object or document that was left out (with --keep-going), and why."""
+
+    where: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class SourceInfo:
+    """Where a collection came from. `method` is "files" or "api"; the rest is as far as known."""
+
+    method: str
+    location: str  # paths, or the API server's URL
+    identity: str = ""  # user as the API server names it
+    server_version: str = ""
+    cluster_uid: str = ""  # uid of the kube-system namespace
+
+
+@dataclass(frozen=True, slots=True)
+class Collection:
+    """What one visit to one source gave; `objects` are sorted by key and unique."""
+
+    source: SourceInfo
+    objects: tuple[CollectedObject, ...]
+    kinds: tuple[KindResult, ...]
+    problems: tuple[Problem, ...] = field(default=())
+
+    @property
+    def partial(self) -> bool:
+        """True when something that should be here is known to be missing."""
+        return bool(self.problems) or any(k.status in (KindStatus.FORBIDDEN, KindStatus.FAILED) for k in self.kinds)
