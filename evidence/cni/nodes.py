@@ -1,0 +1,97 @@
+"""On which nodes enforcement must run, on which its agent is ready, and what no agent covers."""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from evidence.cluster.model import Cluster, Node, Pod
+from evidence.cluster.objects import ObjectKey
+
+_FARGATE = ("eks.amazonaws.com/compute-type", "fargate")
+_VIRTUAL = ("type", "virtual-kubelet")
+_SECOND_NETWORK = "network-attachment-definitions.k8s.cni.cncf.io"
+
+
+@dataclass(frozen=True, slots=True)
+class Coverage:
+    """Node names: `needed` must have a ready agent, `ready` have one. `shown` is False when nodes or pods were not read."""
+
+    needed: tuple[str, ...]
+    ready: tuple[str, ...]
+    shown: bool
+
+    @property
+    def unready(self) -> tuple[str, ...]:
+        return tuple(name for name in self.needed if name not in self.ready)
+
+
+def nodes_with_pods(cluster: Cluster) -> frozenset[str]:
+    """Nodes that carry at least one pod to which policies could apply."""
+    return frozenset(pod.node for pod in cluster.pods if pod.node and _subject_to_policy(pod))
+
+
+def nodes_needing_agent(cluster: Cluster) -> tuple[Node, ...]:
+    """Every node that is ready or may be, and every other node that still carries pods to which policies apply."""
+    busy = nodes_with_pods(cluster)
+    return tuple(n for n in cluster.nodes if _beyond_agents(n) == "" and (n.ready is not False or n.name in busy))
+
+
+def coverage(cluster: Cluster, agents: Iterable[ObjectKey]) -> Coverage:
+    """Where the agents' pods are Running and Ready."""
+    keys = frozenset(agents)
+    nodes = nodes_needing_agent(cluster)
+    ready = {p.node for p in cluster.pods if p.workload in keys and p.phase == "Running" and p.ready and not p.template}
+    return Coverage(
+        needed=tuple(node.name for node in nodes),
+        ready=tuple(node.name for node in nodes if node.name in ready),
+        shown=bool(nodes) and pods_were_read(cluster) and "Node" not in cluster.unread_kinds,
+    )
+
+
+def embedded_coverage(cluster: Cluster) -> Coverage:
+    """For code inside the node's own process: it is as ready as the node."""
+    nodes = nodes_needing_agent(cluster)
+    return Coverage(
+        needed=tuple(node.name for node in nodes),
+        ready=tuple(node.name for node in nodes if node.ready),
+        shown=bool(nodes) and "Node" not in cluster.unread_kinds,
+    )
+
+
+def pods_were_read(cluster: Cluster) -> bool:
+    """False for manifests, which stand for pods without showing any."""
+    return "Pod" not in cluster.unread_kinds and any(not pod.template for pod in cluster.pods)
+
+
+def beyond_agents(cluster: Cluster) -> tuple[str, ...]:
+    """Nodes that carry pods and on which no agent of any plugin known here can be shown to run (Windows, Fargate, virtual)."""
+    busy = nodes_with_pods(cluster)
+    return tuple(node.name for node in cluster.nodes if _beyond_agents(node) and node.name in busy)
+
+
+def uncovered(cluster: Cluster) -> tuple[str, ...]:
+    """What no enforcer covers, whatever its state: one sentence each, nodes first."""
+    lines = [f"Node {node.name}: {reason}" for node in cluster.nodes if (reason := _beyond_agents(node))]
+    host_network = Counter(p.workload for p in cluster.pods if p.host_network and not p.finished)
+    lines += [
+        f"{key}: {count} hostNetwork {'pod' if count == 1 else 'pods'}, which no NetworkPolicy selects"
+        for key, count in sorted(host_network.items())
+    ]
+    if _SECOND_NETWORK in cluster.crds:
+        lines.append("pods with a second network interface (Multus): policies hold on the first interface only")
+    return tuple(lines)
+
+
+def _subject_to_policy(pod: Pod) -> bool:
+    return not (pod.host_network or pod.finished or pod.template)
+
+
+def _beyond_agents(node: Node) -> str:
+    """Why no agent pod can be expected on a node; "" where one can."""
+    if node.operating_system == "windows":
+        return "Windows, where support of policies differs by plugin and is not assessed"
+    if node.labels.get(_FARGATE[0]) == _FARGATE[1]:
+        return "Fargate, where no node agent runs"
+    if node.labels.get(_VIRTUAL[0]) == _VIRTUAL[1]:
+        return "a virtual node, where no node agent runs"
+    return ""

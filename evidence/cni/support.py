@@ -1,0 +1,79 @@
+"""Fields of a NetworkPolicy that the detected enforcer ignores, or of which it is not known whether it heeds them."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from evidence.cluster.model import Direction, IpBlock, NetworkPolicy, PolicyPort, Protocol
+from evidence.cni.model import CniReport, DetectedPlugin, Support
+
+
+@dataclass(frozen=True, slots=True)
+class UnsupportedField:
+    """`path` is the field within the policy, such as "spec.egress[0].ports[1].endPort"; `support` is never FULL."""
+
+    path: str
+    feature: str
+    plugin: str
+    support: Support
+
+    def __str__(self) -> str:
+        match self.support:
+            case Support.NONE:
+                what = "does not heed"
+            case Support.PARTIAL:
+                what = "only partly heeds"
+            case Support.OPTIONAL:
+                what = "heeds, only when so configured,"
+            case _:
+                what = "is not known to heed"
+        return f"{self.plugin} {what} {self.feature} ({self.path})"
+
+
+def unsupported_features(report: CniReport, policy: NetworkPolicy) -> tuple[UnsupportedField, ...]:
+    """In the order of the policy's fields, for each running enforcer; empty when none is recognised (that is a finding of its own)."""
+    return tuple(
+        UnsupportedField(path, feature, plugin.title, plugin.features[feature])
+        for plugin in report.enforcers
+        for path, feature in _features_used(report, policy)
+        if _falls_short(plugin, feature)
+    )
+
+
+def _falls_short(plugin: DetectedPlugin, feature: str) -> bool:
+    return plugin.features[feature] is not Support.FULL
+
+
+def _features_used(report: CniReport, policy: NetworkPolicy) -> Iterator[tuple[str, str]]:
+    for direction, peers_field in ((Direction.INGRESS, "from"), (Direction.EGRESS, "to")):
+        field = direction.value.lower()
+        if direction in policy.policy_types:
+            yield f"spec.{field}", field
+        for number, rule in enumerate(policy.rules(direction)):
+            where = f"spec.{field}[{number}]"
+            for index, peer in enumerate(rule.peers):
+                if isinstance(peer, IpBlock):
+                    yield from _block_features(report, f"{where}.{peers_field}[{index}].ipBlock", peer)
+            for index, port in enumerate(rule.ports):
+                yield from _port_features(f"{where}.ports[{index}]", port)
+
+
+def _block_features(report: CniReport, where: str, block: IpBlock) -> Iterator[tuple[str, str]]:
+    yield f"{where}.cidr", "ipBlock"
+    if block.cidr.version == 6:
+        yield f"{where}.cidr", "ipv6"
+    # a block over the whole family means "the outside"; whether it also covers pods is nobody's intent
+    if block.cidr.prefixlen and any(
+        network.version == block.cidr.version and block.cidr.overlaps(network) for network in report.pod_networks
+    ):
+        yield f"{where}.cidr", "ipBlockPods"
+    if block.excepts:
+        yield f"{where}.except", "ipBlockExcept"
+
+
+def _port_features(where: str, port: PolicyPort) -> Iterator[tuple[str, str]]:
+    if port.protocol is Protocol.SCTP:
+        yield f"{where}.protocol", "sctp"
+    if isinstance(port.port, str):
+        yield f"{where}.port", "namedPorts"
+    if port.end_port is not None:
+        yield f"{where}.endPort", "endPort"
