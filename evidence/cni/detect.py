@@ -56,7 +56,7 @@ def _recognised(spec: PluginSpec, cluster: Cluster, all_daemon_sets: Sequence[Ag
     return DetectedPlugin(
         id=spec.id,
         name=spec.name,
-        version=", ".join(sorted(texts)),
+        version=_version_text(texts),
         mode=shown_by,
         enforces=_enforces(features, effect, found),
         signals=seen,
@@ -81,15 +81,19 @@ def _rank(signal: Signal) -> int:
 
 
 def _versions(spec: PluginSpec, cluster: Cluster, running: Iterable[Agent]) -> frozenset[str]:
-    """Version texts as images or kubelets give them; several while an upgrade rolls."""
+    """Version texts as images or kubelets give them; several while an upgrade rolls, "" for one that names none (a digest)."""
     if spec.version_from_kubelet:
-        return frozenset(node.kubelet_version for node in cluster.nodes if node.kubelet_version)
+        return frozenset(node.kubelet_version for node in cluster.nodes)
     tags = images_by_repository(running)
     for pattern in spec.version_images:
         found = [tags[repository] for repository in tags if pattern.search(repository)]
         if found:
-            return frozenset().union(*found) - {""}
+            return frozenset().union(*found)
     return frozenset()
+
+
+def _version_text(texts: frozenset[str]) -> str:
+    return ", ".join(text or "one not visible" for text in sorted(texts)) if texts - {""} else ""
 
 
 def _weakest(spec: PluginSpec, feature: str, versions: Iterable[Version | None]) -> Support:

@@ -1,7 +1,7 @@
 """On which nodes enforcement must run, on which its agent is ready, and what no agent covers."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from evidence.cluster.model import Cluster, Node, Pod
@@ -39,22 +39,24 @@ def nodes_needing_agent(cluster: Cluster) -> tuple[Node, ...]:
 def coverage(cluster: Cluster, agents: Iterable[ObjectKey]) -> Coverage:
     """Where the agents' pods are Running and Ready."""
     keys = frozenset(agents)
-    nodes = nodes_needing_agent(cluster)
     ready = {p.node for p in cluster.pods if p.workload in keys and p.phase == "Running" and p.ready and not p.template}
-    return Coverage(
-        needed=tuple(node.name for node in nodes),
-        ready=tuple(node.name for node in nodes if node.name in ready),
-        shown=bool(nodes) and pods_were_read(cluster) and "Node" not in cluster.unread_kinds,
-    )
+    return _coverage(cluster, ready, shown=pods_were_read(cluster))
 
 
 def embedded_coverage(cluster: Cluster) -> Coverage:
     """For code inside the node's own process: it is as ready as the node."""
+    return _coverage(cluster, {node.name for node in cluster.nodes if node.ready}, shown=True)
+
+
+def _coverage(cluster: Cluster, ready: Collection[str], *, shown: bool) -> Coverage:
+    """Nodes that need an agent, those included that pods name and no Node object stands for (a dump that left some out)."""
     nodes = nodes_needing_agent(cluster)
+    unlisted = nodes_with_pods(cluster) - {node.name for node in cluster.nodes}
+    needed = (*(node.name for node in nodes), *sorted(unlisted))
     return Coverage(
-        needed=tuple(node.name for node in nodes),
-        ready=tuple(node.name for node in nodes if node.ready),
-        shown=bool(nodes) and "Node" not in cluster.unread_kinds,
+        needed=needed,
+        ready=tuple(name for name in needed if name in ready),
+        shown=shown and bool(nodes) and "Node" not in cluster.unread_kinds,
     )
 
 

@@ -5,11 +5,11 @@ import re
 Version = tuple[int, ...]
 
 _PARTS = re.compile(r"^v?(\d+(?:\.\d+){0,2})(.*)$")
-_UNFINISHED = re.compile(r"^[-.+]?(alpha|beta|rc|pre|dev|master|main|latest)", re.IGNORECASE)
+_UNFINISHED = re.compile(r"^[-.+]?(\d+\.)?(alpha|beta|rc|pre|dev|master|main|latest)", re.IGNORECASE)
 
 
 def parse_version(text: str) -> Version | None:
-    """Numbers of "v1.16.3-eksbuild.1" or "v20240813-c6f155d6"; None for names (latest, master) and for unfinished versions (-rc.1).
+    """Numbers of "v1.16.3-eksbuild.1" or "v20240813-c6f155d6"; None for names (latest, master) and for unfinished versions (-rc.1, -0.dev).
 
     What follows the numbers (a distribution's build) is ignored.
     """
