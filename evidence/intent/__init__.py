@@ -1,0 +1,1 @@
+"""What the owner of a cluster declares: zones, approved flows, waivers, reviews (`segmentation.yaml`)."""

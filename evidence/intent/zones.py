@@ -1,0 +1,140 @@
+"""Which pods and outside addresses lie in which declared zone, and what is doubtful about the declaration.
+
+1. A pod lies in every zone of which a member selects its namespace and its labels. Finished pods lie in none.
+2. A zone's networks are addresses outside the cluster: they never draw pods in. An address lies in the zone with the narrowest network
+   that holds it, so that `internet` may be 0.0.0.0/0 beside a third party's own network; two zones with that same network both hold it.
+3. Nothing is guessed: what no zone names lies in no zone.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import combinations
+
+from evidence.cluster.model import Cluster, IPAddress, IPNetwork, Pod
+from evidence.intent.model import Intent, Zone, ZoneMember
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class ZoneProblem:
+    """Something doubtful about a zone; `str()` is one sentence."""
+
+    zone: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"zone {self.zone}: {self.message}"
+
+
+class ZoneMap:
+    """Look-ups; without an intent nothing lies anywhere. `problems` are sorted."""
+
+    def __init__(self, zones: tuple[Zone, ...], cluster: Cluster) -> None:
+        self._zones = zones
+        self._cluster = cluster
+        self._networks = sorted(
+            ((network, zone) for zone in zones for network in zone.cidrs), key=lambda entry: -entry[0].prefixlen
+        )
+        self._of_pod = _assigned(zones, cluster)
+
+    def of_pod(self, key: str) -> tuple[Zone, ...]:
+        """Zones of a pod by "namespace/name", in the order of the file."""
+        return self._of_pod.get(key, ())
+
+    def of_address(self, address: IPAddress) -> tuple[Zone, ...]:
+        """Zones whose network holds an outside address, the narrowest only."""
+        held: list[tuple[IPNetwork, Zone]] = []
+        for network, zone in self._networks:
+            if held and network.prefixlen < held[0][0].prefixlen:
+                break
+            if address in network:
+                held.append((network, zone))
+        return tuple(dict.fromkeys(zone for _, zone in held))
+
+    def pods(self, zone: str) -> tuple[Pod, ...]:
+        """Pods of a zone by its name, in the cluster's order."""
+        return self._by_zone.get(zone, ())
+
+    @cached_property
+    def unassigned(self) -> tuple[str, ...]:
+        """Keys of pods that run or may run and lie in no zone."""
+        return tuple(pod.key for pod in self._cluster.pods if not pod.finished and pod.key not in self._of_pod)
+
+    @cached_property
+    def problems(self) -> tuple[ZoneProblem, ...]:
+        """Zones that match nothing, name what is not there, or hold the same pods or addresses."""
+        return tuple(sorted({*self._unmatched(), *self._overlapping(), *self._inside()}))
+
+    @cached_property
+    def _by_zone(self) -> Mapping[str, tuple[Pod, ...]]:
+        found: dict[str, list[Pod]] = defaultdict(list)
+        for pod in self._cluster.pods:
+            for zone in self._of_pod.get(pod.key, ()):
+                found[zone.name].append(pod)
+        return {name: tuple(pods) for name, pods in found.items()}
+
+    def _unmatched(self) -> Iterable[ZoneProblem]:
+        for zone in self._zones:
+            for name in dict.fromkeys(name for member in zone.members for name in member.namespaces):
+                if name not in self._cluster.namespaces:
+                    yield ZoneProblem(zone.name, f"names namespace {name}, which the cluster does not have")
+            if zone.members and not self.pods(zone.name):
+                yield ZoneProblem(zone.name, "matches no pod")
+
+    def _overlapping(self) -> Iterable[ZoneProblem]:
+        for first, second in combinations(self._zones, 2):
+            same = [pod.key for pod in self.pods(first.name) if second in self._of_pod[pod.key]]
+            if same:
+                pods = f"pod {same[0]}" if len(same) == 1 else f"{len(same)} pods, {same[0]} among them"
+                yield ZoneProblem(first.name, f"shares {pods}, with zone {second.name}")
+            for network in sorted({*first.cidrs} & {*second.cidrs}, key=str):
+                yield ZoneProblem(first.name, f"shares network {network} with zone {second.name}")
+
+    def _inside(self) -> Iterable[ZoneProblem]:
+        """Networks that hold addresses of pods of no zone: networks do not draw pods in, and the owner may think they do."""
+        loose = set(self.unassigned) if self._networks else set()
+        held: dict[str, list[str]] = defaultdict(list)
+        for pod in self._cluster.pods:
+            if pod.key in loose and not pod.host_network:
+                for zone in {zone for address in pod.addresses for zone in self.of_address(address)}:
+                    if all(network.prefixlen for network in zone.cidrs):  # 0.0.0.0/0 holds everything and means nothing
+                        held[zone.name].append(pod.key)
+        for name, keys in held.items():
+            message = f"has networks that hold the address of pod {keys[0]}, which no member selects; networks are for addresses outside the cluster"
+            yield ZoneProblem(name, message)
+
+
+def assign(intent: Intent | None, cluster: Cluster) -> ZoneMap:
+    """Zones of a cluster's pods and of outside addresses."""
+    return ZoneMap(intent.zones if intent else (), cluster)
+
+
+def _assigned(zones: tuple[Zone, ...], cluster: Cluster) -> Mapping[str, tuple[Zone, ...]]:
+    """Zones by pod; pods with the same namespace and labels are decided once."""
+    with_members = tuple(zone for zone in zones if zone.members)
+    if not with_members:
+        return {}
+    decided: dict[tuple[str, frozenset[tuple[str, str]]], tuple[Zone, ...]] = {}
+    found: dict[str, tuple[Zone, ...]] = {}
+    for pod in cluster.pods:
+        if pod.finished:
+            continue
+        kind = (pod.namespace, frozenset(pod.labels.items()))
+        if kind not in decided:
+            decided[kind] = tuple(
+                zone for zone in with_members if any(_selects(member, pod, cluster) for member in zone.members)
+            )
+        if decided[kind]:
+            found[pod.key] = decided[kind]
+    return found
+
+
+def _selects(member: ZoneMember, pod: Pod, cluster: Cluster) -> bool:
+    if member.namespaces and pod.namespace not in member.namespaces:
+        return False
+    if member.namespace_selector is not None:
+        namespace = cluster.namespaces.get(pod.namespace)
+        if namespace is None or not member.namespace_selector.matches(namespace.labels):
+            return False
+    return member.pod_selector is None or member.pod_selector.matches(pod.labels)
