@@ -16,9 +16,13 @@ from evidence.resources import package_file
 
 @dataclass(frozen=True, slots=True)
 class AgentSpec:
-    """How to know the DaemonSet that enforces. `embedded`: the code runs inside the node's own process, without any pod."""
+    """How to know the DaemonSet that enforces. `embedded`: the code runs inside the node's own process, without any pod.
+
+    `excluded` names DaemonSets that use the image and are another plugin.
+    """
 
     names: frozenset[str]
+    excluded: frozenset[str]
     namespaces: frozenset[str]
     images: re.Pattern[str] | None
     embedded: bool
@@ -110,6 +114,7 @@ def _plugin(entry: Mapping[str, Any]) -> PluginSpec:
         name=entry["name"],
         agent=AgentSpec(
             names=frozenset(agent.get("names", ())),
+            excluded=frozenset(agent.get("except", ())),
             namespaces=frozenset(agent.get("namespaces", ())),
             images=re.compile(agent["images"]) if "images" in agent else None,
             embedded=agent.get("embedded", False),

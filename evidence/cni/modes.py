@@ -11,7 +11,10 @@ from evidence.cni.versions import split_image
 
 
 def mode(spec: ModeSpec, cluster: Cluster, agents: Iterable[Agent]) -> tuple[str, str]:
-    """Effect (on, off, unknown) and what showed it ("" when nothing needed showing)."""
+    """Effect (on, off, unknown) and what showed it ("" when nothing needed showing).
+
+    A plugin that flags can switch off is not "on" when its flags were not read.
+    """
     agents = tuple(agents)
     if spec.flags_annotation:
         arguments = _server_arguments(spec.flags_annotation, cluster)
@@ -21,6 +24,9 @@ def mode(spec: ModeSpec, cluster: Cluster, agents: Iterable[Agent]) -> tuple[str
     for rule in spec.rules:
         if _holds(rule, given, arguments is not None, agents):
             return rule.effect, rule.text
+    if spec.default == "on" and arguments is None and any(rule.flag for rule in spec.rules):
+        carriers = " and ".join(sorted(spec.flags_of) or sorted(str(agent.key) for agent in agents))
+        return "unknown", f"the arguments of {carriers} were not read, so that it may be switched off"
     return spec.default, spec.default_text
 
 
@@ -49,14 +55,18 @@ def _holds(rule: ModeRule, given: Mapping[str, str], arguments_read: bool, agent
 
 
 def _arguments(flags_of: frozenset[str], cluster: Cluster, agent_keys: set[ObjectKey]) -> tuple[str, ...] | None:
-    """Arguments of the agents and of the workloads that carry the plugin's flags; None when no such workload was read."""
+    """Arguments of the workloads that carry the plugin's flags: those in `flags_of`, else the agents. None when one was not read.
+
+    None too when one shows no argument at all: arguments are kept for system namespaces only, and no such program runs without any.
+    """
     namespaces = {key.namespace for key in agent_keys}
-    carriers = [
-        w
+    read = {
+        w.key: w.arguments
         for w in cluster.workloads
-        if w.key in agent_keys or (w.key.name in flags_of and w.key.namespace in namespaces)
-    ]
-    return tuple(argument for workload in carriers for argument in workload.arguments) if carriers else None
+        if (w.key.name in flags_of and w.key.namespace in namespaces if flags_of else w.key in agent_keys)
+    }
+    whole = {key.name for key in read} == flags_of if flags_of else read.keys() == agent_keys
+    return tuple(a for arguments in read.values() for a in arguments) if read and whole and all(read.values()) else None
 
 
 def _server_arguments(annotation: str, cluster: Cluster) -> tuple[str, ...] | None:

@@ -40,6 +40,8 @@ def agents(spec: AgentSpec, all_daemon_sets: Iterable[Agent]) -> tuple[tuple[Age
     """
     named, by_image = [], []
     for agent in all_daemon_sets:
+        if agent.key.name in spec.excluded:
+            continue
         where = f"DaemonSet {agent.key.namespace}/{agent.key.name}"
         home = agent.key.namespace in spec.namespaces
         image = next((i for i in sorted(agent.images) if spec.images and spec.images.search(split_image(i)[0])), None)
