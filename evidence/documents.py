@@ -28,6 +28,11 @@ T = TypeVar("T")
 
 _INTEGER = re.compile(r"-?(0|[1-9][0-9]{0,17})\Z")
 _DECIMAL = re.compile(r"-?(0|[1-9][0-9]*)\.[0-9]+\Z")
+_QUOTED = ("'", '"', "|", ">")
+_PLAIN_TAGS = frozenset(
+    f"tag:yaml.org,2002:{name}"
+    for name in ("map", "seq", "str", "int", "float", "bool", "null", "timestamp", "merge", "value")
+)
 _CONSTANTS: Mapping[str, bool | None] = {"true": True, "false": False, "null": None, "~": None, "": None}
 
 
@@ -121,6 +126,9 @@ class _Reader:
             raise InputError(f"{self.source}:{line}: is nested too deeply; at most {MAX_DEPTH} levels are read")
         if len(self.lines) >= MAX_VALUES:
             raise InputError(f"{self.source}:{line}: holds more than {MAX_VALUES} values; aliases may have blown it up")
+        if node.tag not in _PLAIN_TAGS:
+            where = f"{self.source}:{line}: {field_name(path)}".rstrip(": ")
+            raise InputError(f"{where}: YAML tags such as {shown(node.tag)} are not read; write the plain value")
         self.lines[path] = line
         if isinstance(node, yaml.MappingNode):
             return self._mapping(node, path)
@@ -148,11 +156,8 @@ class _Reader:
 
     def _scalar(self, node: yaml.ScalarNode, path: Path) -> str | int | float | bool | None:
         text: str = node.value
-        if node.style is not None:  # quoted or a block: text, whatever it looks like
+        if node.style in _QUOTED or node.tag == "tag:yaml.org,2002:str":
             return text
-        if node.tag.startswith("!"):
-            where = f"{self.source}:{node.start_mark.line + 1}: {field_name(path)}"
-            raise InputError(f"{where}: YAML tags such as {shown(node.tag)} are not read; write the plain value")
         if text in _CONSTANTS:
             return _CONSTANTS[text]
         if _INTEGER.match(text):
