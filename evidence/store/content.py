@@ -1,0 +1,141 @@
+"""What digests cover, and how values become bytes in a column.
+
+An object's digest is the SHA-256 of its canonical JSON (RFC 8785) and nothing else, so that anybody can check it with `sha256sum`.
+The intent file's digest is the SHA-256 of its bytes. A snapshot's root digest is taken in two steps:
+
+    leaf     canonical JSON of [group, kind, namespace, name, digest, source] of one object, objects in the order of their keys
+    content  RFC 9162 tree hash over the leaves (`evidence/store/merkle.py`)
+    root     SHA-256 of "evidence/snapshot/v1", a newline, and the canonical JSON of the header below
+
+The header names the cluster, the times and whether the first was claimed, the run, the source, the result of each kind, the
+problems, the intent's digest, the number of objects and the content hash. So the root covers all that the store says about
+a snapshot except its number, which belongs to one database. The first line keeps roots of other things and of later versions apart from these.
+
+Bodies are kept deflated where that is smaller: a first byte of 0 means as they are, 1 means zlib.
+"""
+
+import hashlib
+import zlib
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any
+
+import orjson
+
+from evidence.canonical import canonical_json
+from evidence.cluster.objects import Collection, KindResult, KindStatus, ObjectKey, Problem, SourceInfo
+from evidence.errors import StoreError
+from evidence.store.merkle import leaf_hash, tree_hash
+from evidence.store.values import RunInfo
+
+ROOT_DOMAIN = b"evidence/snapshot/v1\n"
+
+_PLAIN = b"\x00"
+_ZLIB = b"\x01"
+
+
+def pack(data: bytes) -> bytes:
+    """Bytes for a column."""
+    deflated = zlib.compress(data, 6)
+    return _ZLIB + deflated if len(deflated) < len(data) else _PLAIN + data
+
+
+def unpack(stored: bytes) -> bytes:
+    """The bytes that `pack` was given. Raises StoreError for what it cannot have made."""
+    try:
+        match stored[:1]:
+            case b"\x00":
+                return stored[1:]
+            case b"\x01":
+                return zlib.decompress(stored[1:])
+    except zlib.error as error:
+        raise StoreError(f"it cannot be decompressed ({error})") from error
+    raise StoreError("it is kept in a way that this version does not know")
+
+
+def object_leaf(key: ObjectKey, digest: str, source: str) -> bytes:
+    """Hash of one object's leaf."""
+    return leaf_hash(canonical_json([key.group, key.kind, key.namespace, key.name, digest, source]))
+
+
+def content_hash(leaves: Iterable[bytes]) -> bytes:
+    """Hash over the leaves of a snapshot's objects, in the order of their keys."""
+    return tree_hash(list(leaves))
+
+
+def details_json(collection: Collection) -> bytes:
+    """Everything of a collection but its objects, as canonical JSON."""
+    source = collection.source
+    return canonical_json(
+        {
+            "source": {
+                "method": source.method,
+                "location": source.location,
+                "identity": source.identity,
+                "server_version": source.server_version,
+                "cluster_uid": source.cluster_uid,
+            },
+            "kinds": [
+                [kind.group, kind.kind, kind.status.value, kind.count, kind.resource_version, kind.message]
+                for kind in collection.kinds
+            ],
+            "problems": [[problem.where, problem.message] for problem in collection.problems],
+        }
+    )
+
+
+def parse_details(data: bytes) -> tuple[SourceInfo, tuple[KindResult, ...], tuple[Problem, ...]]:
+    """What `details_json` wrote. Raises StoreError for anything else."""
+    try:
+        value: dict[str, Any] = orjson.loads(data)
+        return (
+            SourceInfo(**value["source"]),
+            tuple(
+                KindResult(group, kind, KindStatus(status), count, version, message)
+                for group, kind, status, count, version, message in value["kinds"]
+            ),
+            tuple(Problem(where, message) for where, message in value["problems"]),
+        )
+    except (ValueError, KeyError, TypeError) as error:
+        raise StoreError("its source, kinds and problems cannot be read") from error
+
+
+def timestamp(moment: datetime) -> str:
+    return moment.isoformat(timespec="microseconds")
+
+
+def root_digest(
+    *,
+    cluster: str,
+    taken_at: datetime,
+    taken_at_claimed: bool,
+    received_at: datetime,
+    started_at: datetime,
+    finished_at: datetime,
+    run: RunInfo,
+    details: bytes,
+    intent_digest: str,
+    object_count: int,
+    content: bytes,
+) -> str:
+    """Hex root digest of a snapshot. Times must be in UTC; `details` as `details_json` writes them; `content` from `content_hash`."""
+    header: Mapping[str, Any] = {
+        "cluster": cluster,
+        "taken_at": timestamp(taken_at),
+        "taken_at_claimed": taken_at_claimed,
+        "received_at": timestamp(received_at),
+        "started_at": timestamp(started_at),
+        "finished_at": timestamp(finished_at),
+        "run": {
+            "software_version": run.software_version,
+            "host": run.host,
+            "identity": run.identity,
+            "command": run.command,
+            "configuration_digest": run.configuration_digest,
+        },
+        "details": hashlib.sha256(details).hexdigest(),
+        "intent": intent_digest,
+        "object_count": object_count,
+        "content": content.hex(),
+    }
+    return hashlib.sha256(ROOT_DOMAIN + canonical_json(header)).hexdigest()

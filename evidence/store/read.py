@@ -1,0 +1,79 @@
+"""Reading one snapshot back, and checking it on the way: no byte is handed on that its digest does not cover."""
+
+import hashlib
+from typing import Any
+
+import orjson
+from sqlalchemy import Connection, Row, or_, select
+
+from evidence.cluster.objects import CollectedObject, Collection, ObjectKey
+from evidence.errors import StoreError
+from evidence.store.content import content_hash, object_leaf, parse_details, unpack
+from evidence.store.rows import SNAPSHOTS, root_of, snapshot_info
+from evidence.store.tables import IntentRow, IntervalRow, ObjectRow, SnapshotRow
+from evidence.store.values import StoredSnapshot
+
+
+def read_snapshot(connection: Connection, snapshot_id: int) -> StoredSnapshot:
+    """Raises StoreError when there is none, or when anything in it is not what was stored."""
+    row = connection.execute(SNAPSHOTS.where(SnapshotRow.id == snapshot_id)).first()
+    if row is None:
+        raise StoreError(f"there is no snapshot {snapshot_id}")
+    info = snapshot_info(row)
+    objects, leaves = _objects(connection, row)
+    intent = _intent(connection, info.intent_digest)
+    details = unpack(row.details)
+    if root_of(info, details, content_hash(leaves)) != info.root_digest or len(objects) != info.object_count:
+        raise StoreError("its root digest does not match its content")
+    source, kinds, problems = parse_details(details)
+    return StoredSnapshot(info, Collection(source, objects, kinds, problems), intent)
+
+
+def _objects(connection: Connection, row: Row[Any]) -> tuple[tuple[CollectedObject, ...], list[bytes]]:
+    """Objects in the order of their keys, and their leaves."""
+    rows = connection.execute(
+        select(
+            IntervalRow.group,
+            IntervalRow.kind,
+            IntervalRow.namespace,
+            IntervalRow.name,
+            IntervalRow.digest,
+            IntervalRow.source,
+            ObjectRow.body,
+        )
+        .join(ObjectRow, IntervalRow.digest == ObjectRow.digest)
+        .where(
+            IntervalRow.cluster_id == row.cluster_id,
+            IntervalRow.first_id <= row.id,
+            or_(IntervalRow.end_id.is_(None), IntervalRow.end_id > row.id),
+        )
+    ).all()
+    objects, leaves = [], []
+    for group, kind, namespace, name, digest, source, packed in sorted(rows, key=lambda found: found[:4]):
+        key = ObjectKey(group, kind, namespace, name)
+        body = checked_body(packed, digest, str(key))
+        objects.append(CollectedObject(key, orjson.loads(body), source, _digest=digest))
+        leaves.append(object_leaf(key, digest, source))
+    return tuple(objects), leaves
+
+
+def checked_body(packed: bytes | None, digest: str, name: str) -> bytes:
+    """The bytes whose SHA-256 is `digest`. Raises StoreError that names what it is the body of."""
+    if packed is None:
+        raise StoreError(f"the body of {name} was dropped by retention")
+    try:
+        body = unpack(packed)
+    except StoreError as error:
+        raise StoreError(f"the body of {name} is damaged: {error}") from error
+    if hashlib.sha256(body).hexdigest() != digest:
+        raise StoreError(f"the body of {name} does not match its digest {digest[:16]}…")
+    return body
+
+
+def _intent(connection: Connection, digest: str) -> bytes | None:
+    if not digest:
+        return None
+    row = connection.execute(select(IntentRow.body).where(IntentRow.digest == digest)).first()
+    if row is None:
+        raise StoreError("its intent file is missing")
+    return checked_body(row.body, digest, "its intent file")

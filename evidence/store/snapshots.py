@@ -1,0 +1,183 @@
+"""The store as everybody else sees it: open, add a snapshot, find one by time, read it back.
+
+Every method is one transaction. Whatever the database says is raised as StoreError, one sentence.
+"""
+
+from datetime import datetime
+from types import TracebackType
+from typing import Self
+
+from sqlalchemy import URL, Engine, func, insert, select
+
+from evidence.errors import StoreError, UsageError
+from evidence.store.database import connect, file_of, hidden, parse_url, reading, use_write_ahead_log, writing
+from evidence.store.failures import explained
+from evidence.store.read import read_snapshot
+from evidence.store.rows import SNAPSHOTS, run_info, snapshot_info, storable, storable_run, utc
+from evidence.store.schema import Condition, migrate, read_schema, require_current
+from evidence.store.tables import ClusterRow, FailedRunRow, ObjectRow, SnapshotRow
+from evidence.store.values import NewSnapshot, RunInfo, RunRecord, SnapshotInfo, StoredSnapshot
+from evidence.store.write import cluster_number, prepare, write
+
+WAIT_SECONDS = 30.0
+
+
+class Store:
+    """An open store. `url` is for people: no password in it."""
+
+    def __init__(self, engine: Engine, url: URL, wait_seconds: float) -> None:
+        self._engine = engine
+        self._wait_seconds = wait_seconds
+        self.url = hidden(url)
+
+    @classmethod
+    def open(cls, url: str, *, read_only: bool = False, wait_seconds: float = WAIT_SECONDS) -> "Store":
+        """Open the store at a database URL or a SQLite path; an empty one gets its tables.
+
+        `read_only`: nothing is made and nothing can be written. Otherwise a store that cannot be written fails here and not an
+        hour later. `wait_seconds`: how long to wait for another writer. Raises StoreError.
+        """
+        parsed = parse_url(url)
+        file = file_of(parsed)
+        if read_only and file is not None and not file.exists():
+            raise StoreError(f"there is no store {hidden(parsed)}; run `evidence collect` first, or give another --db")
+        store = cls(connect(parsed, wait_seconds), parsed, wait_seconds)
+        try:
+            store._make_ready(read_only)
+        except BaseException:
+            store.close()
+            raise
+        return store
+
+    def _make_ready(self, read_only: bool) -> None:
+        with reading(self._engine, self.url) as connection:
+            schema = read_schema(connection)
+        if schema.condition is Condition.EMPTY and not read_only:
+            migrate(self._engine, self.url, self._wait_seconds)
+            return
+        require_current(schema, self.url)
+        if not read_only:
+            with explained(self.url):
+                use_write_ahead_log(self._engine)
+            with writing(self._engine, self.url, "open", self._wait_seconds):
+                pass  # a writer that cannot begin fails now
+
+    def close(self) -> None:
+        self._engine.dispose()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    # -- write
+
+    def add_snapshot(self, new: NewSnapshot) -> SnapshotInfo:
+        """Store a snapshot whole, or raise and leave the store as it was.
+
+        The very same snapshot again (cluster, time, content, intent) adds nothing and gives the first one, so that a run may be repeated.
+        Snapshots may come in any order of their times. Raises InputError for what cannot be stored, StoreError.
+        """
+        prepared = prepare(new)
+        with writing(self._engine, self.url, f"cluster/{prepared.info.cluster}", self._wait_seconds) as connection:
+            return write(connection, prepared)
+
+    def add_failed_run(
+        self, cluster: str, *, started_at: datetime, finished_at: datetime, message: str, run: RunInfo
+    ) -> None:
+        """Record an execution that left no snapshot, so that the gap has its reason. Raises StoreError."""
+        custody = storable_run(run)
+        with writing(self._engine, self.url, f"cluster/{cluster}", self._wait_seconds) as connection:
+            connection.execute(
+                insert(FailedRunRow).values(
+                    cluster_id=cluster_number(connection, cluster),
+                    started_at=utc(started_at),
+                    finished_at=utc(finished_at),
+                    message=storable(message),
+                    software_version=custody.software_version,
+                    host=custody.host,
+                    identity=custody.identity,
+                    command=custody.command,
+                    configuration_digest=custody.configuration_digest,
+                )
+            )
+
+    # -- find
+
+    def clusters(self) -> tuple[str, ...]:
+        """Names of the clusters that have a snapshot, sorted."""
+        with reading(self._engine, self.url) as connection:
+            names = connection.scalars(
+                select(ClusterRow.name).where(ClusterRow.id.in_(select(SnapshotRow.cluster_id))).distinct()
+            )
+            return tuple(sorted(names))
+
+    def latest(self, cluster: str, at: datetime | None = None) -> SnapshotInfo:
+        """The snapshot taken last, at or before `at` if given. Of two taken at one time the one entered last. Raises UsageError."""
+        query = SNAPSHOTS.where(ClusterRow.name == cluster)
+        if at is not None:
+            query = query.where(SnapshotRow.taken_at <= utc(at))
+        query = query.order_by(SnapshotRow.taken_at.desc(), SnapshotRow.id.desc()).limit(1)
+        with reading(self._engine, self.url) as connection:
+            row = connection.execute(query).first()
+        if row is None:
+            when = f" at or before {utc(at):%Y-%m-%d %H:%M:%S} UTC" if at else ""
+            raise UsageError(
+                f"the store {self.url} holds no snapshot of {cluster}{when}; give another --at or --cluster"
+            )
+        return snapshot_info(row)
+
+    def snapshots(self, cluster: str, start: datetime, end: datetime) -> tuple[SnapshotInfo, ...]:
+        """Those taken from `start` to before `end`, oldest first."""
+        query = SNAPSHOTS.where(
+            ClusterRow.name == cluster, SnapshotRow.taken_at >= utc(start), SnapshotRow.taken_at < utc(end)
+        ).order_by(SnapshotRow.taken_at, SnapshotRow.id)
+        with reading(self._engine, self.url) as connection:
+            return tuple(snapshot_info(row) for row in connection.execute(query))
+
+    def runs(self, cluster: str, start: datetime, end: datetime) -> tuple[RunRecord, ...]:
+        """The runs that gave the snapshots of a period, and those that began in it and failed; in the order of their start."""
+        stored = [
+            RunRecord(
+                cluster,
+                info.started_at,
+                info.finished_at,
+                "stored",
+                "partial" if info.partial else "",
+                info.id,
+                info.run,
+            )
+            for info in self.snapshots(cluster, start, end)
+        ]
+        query = (
+            select(*FailedRunRow.__table__.columns)
+            .join_from(FailedRunRow, ClusterRow, FailedRunRow.cluster_id == ClusterRow.id)
+            .where(
+                ClusterRow.name == cluster, FailedRunRow.started_at >= utc(start), FailedRunRow.started_at < utc(end)
+            )
+            .order_by(FailedRunRow.started_at, FailedRunRow.id)
+        )
+        with reading(self._engine, self.url) as connection:
+            failed = [
+                RunRecord(cluster, row.started_at, row.finished_at, "failed", row.message, None, run_info(row))
+                for row in connection.execute(query)
+            ]
+        return tuple(sorted(stored + failed, key=lambda run: run.started_at))
+
+    def object_count(self) -> int:
+        """How many object versions the store holds, over all clusters."""
+        with reading(self._engine, self.url) as connection:
+            return connection.scalar(select(func.count()).select_from(ObjectRow)) or 0
+
+    # -- read
+
+    def read(self, snapshot_id: int) -> StoredSnapshot:
+        """A snapshot with its content. Raises StoreError when there is none, or when it is not what was stored."""
+        with reading(self._engine, self.url) as connection:
+            try:
+                return read_snapshot(connection, snapshot_id)
+            except StoreError as error:
+                raise StoreError(f"snapshot {snapshot_id} in the store {self.url}: {error}") from error

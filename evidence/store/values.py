@@ -1,0 +1,80 @@
+"""What goes into the store and what comes out. All times are aware datetimes and come back in UTC."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from evidence.cluster.objects import Collection
+
+
+@dataclass(frozen=True, slots=True)
+class RunInfo:
+    """Chain of custody of one execution. `configuration_digest`: hex SHA-256 of what the run was told to read."""
+
+    software_version: str
+    host: str
+    identity: str
+    command: str
+    configuration_digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class NewSnapshot:
+    """One snapshot to store.
+
+    `taken_at_claimed`: somebody said when it was taken, nobody saw it. `received_at`: when it came in, also the start and the end of
+    the run unless these are given. `intent`: the owner's file as it is, None without one.
+    """
+
+    cluster: str
+    taken_at: datetime
+    taken_at_claimed: bool
+    received_at: datetime
+    collection: Collection
+    intent: bytes | None
+    run: RunInfo
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotInfo:
+    """A stored snapshot without its content.
+
+    `id` grows in the order of entry. `root_digest` (hex) covers everything else here and the content, see `evidence/store/content.py`;
+    `intent_digest` is the hex SHA-256 of the intent file, "" without one.
+    """
+
+    id: int
+    cluster: str
+    taken_at: datetime
+    taken_at_claimed: bool
+    received_at: datetime
+    started_at: datetime
+    finished_at: datetime
+    root_digest: str
+    partial: bool
+    object_count: int
+    intent_digest: str
+    run: RunInfo
+
+
+@dataclass(frozen=True, slots=True)
+class StoredSnapshot:
+    """A snapshot read back: `collection` equals the one that was stored, `intent` are the file's own bytes."""
+
+    info: SnapshotInfo
+    collection: Collection
+    intent: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class RunRecord:
+    """One execution of the collector. `outcome` is "stored" or "failed"; a failed one has a message and no snapshot."""
+
+    cluster: str
+    started_at: datetime
+    finished_at: datetime
+    outcome: str
+    message: str
+    snapshot_id: int | None
+    run: RunInfo

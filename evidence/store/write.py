@@ -1,0 +1,239 @@
+"""Writing one snapshot, inside a transaction that somebody else holds.
+
+All that can be computed is computed before the transaction begins (`prepare`), so that the lock is held for the few statements that need
+it. Content is compared with the last snapshot entered for the cluster: an object that is as it was costs nothing, one that
+changed or went closes its interval, one that changed or came opens one.
+"""
+
+from dataclasses import dataclass, replace
+
+from sqlalchemy import Connection, bindparam, insert, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from evidence.canonical import canonical_json, digest
+from evidence.errors import InputError
+from evidence.store.content import content_hash, details_json, object_leaf, pack
+from evidence.store.rows import SNAPSHOTS, root_of, snapshot_info, storable_run, utc
+from evidence.store.tables import ClusterRow, IntentRow, IntervalRow, ObjectRow, SnapshotRow
+from evidence.store.values import NewSnapshot, SnapshotInfo
+
+_DIGESTS_A_QUERY = 500
+
+Key = tuple[str, str, str, str]  # group, kind, namespace, name
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A snapshot ready to be written. `info` has everything but its number. `objects`: digest and source by key, in order."""
+
+    info: SnapshotInfo
+    details: bytes
+    content: bytes
+    objects: dict[Key, tuple[str, str]]
+    bodies: dict[str, bytes]  # canonical JSON by digest
+    intent: bytes | None
+
+
+def prepare(new: NewSnapshot) -> Prepared:
+    """Raises InputError for an object that cannot be stored (canonical JSON has no bytes for it, a zero byte in its name)."""
+    objects: dict[Key, tuple[str, str]] = {}
+    bodies: dict[str, bytes] = {}
+    leaves = []
+    for obj in new.collection.objects:
+        if not obj.kept:
+            raise ValueError(f"{obj.key} is not cut down to its kept fields; it may not be stored")
+        if "\x00" in f"{obj.key}{obj.source}":
+            raise InputError(
+                f"{obj.source}: {obj.key!s}: a zero byte in a name cannot be stored".replace("\x00", "\\x00")
+            )
+        body = canonical_json(obj.body)
+        body_digest = digest(body)
+        bodies[body_digest] = body
+        key = obj.key
+        objects[key.group, key.kind, key.namespace, key.name] = (body_digest, obj.source)
+        leaves.append(object_leaf(key, body_digest, obj.source))
+    received_at = utc(new.received_at)
+    info = SnapshotInfo(
+        id=0,
+        cluster=_cluster_name(new.cluster),
+        taken_at=utc(new.taken_at),
+        taken_at_claimed=new.taken_at_claimed,
+        received_at=received_at,
+        started_at=utc(new.started_at or received_at),
+        finished_at=utc(new.finished_at or received_at),
+        root_digest="",
+        partial=new.collection.partial,
+        object_count=len(objects),
+        intent_digest="" if new.intent is None else digest(new.intent),
+        run=storable_run(new.run),
+    )
+    details, content = details_json(new.collection), content_hash(leaves)
+    return Prepared(
+        replace(info, root_digest=root_of(info, details, content)), details, content, objects, bodies, new.intent
+    )
+
+
+def _cluster_name(name: str) -> str:
+    if not name or not name.isprintable():
+        raise InputError(f"{name!r} is no name for a cluster; use printable characters")
+    return name
+
+
+def write(connection: Connection, prepared: Prepared) -> SnapshotInfo:
+    """Write it; the caller commits. The very same snapshot (time, content, intent) is not written twice: the first one is given."""
+    info = prepared.info
+    cluster_id = cluster_number(connection, info.cluster)
+    again = _same_snapshot(connection, cluster_id, prepared)
+    if again:
+        return again
+    before = _open_intervals(connection, cluster_id)
+    came = {key: value for key, value in prepared.objects.items() if before.get(key, (0, "", ""))[1:] != value}
+    went = [(key, first) for key, (first, *value) in before.items() if prepared.objects.get(key) != tuple(value)]
+    _insert_bodies(connection, {found: prepared.bodies[found] for found, _ in came.values()})
+    if prepared.intent is not None:
+        _insert_once(connection, IntentRow, {info.intent_digest: prepared.intent})
+    snapshot_id = _insert_snapshot(connection, cluster_id, prepared)
+    _close(connection, cluster_id, went, snapshot_id)
+    _open(connection, cluster_id, came, snapshot_id)
+    return replace(info, id=snapshot_id)
+
+
+def cluster_number(connection: Connection, name: str) -> int:
+    """The cluster's number, given on first sight."""
+    found = connection.scalar(select(ClusterRow.id).where(ClusterRow.name == name))
+    if found is None:
+        found = connection.scalar(insert(ClusterRow).values(name=name).returning(ClusterRow.id))
+    assert found is not None  # noqa: S101  (INSERT … RETURNING gives a row)
+    return found
+
+
+def _same_snapshot(connection: Connection, cluster_id: int, prepared: Prepared) -> SnapshotInfo | None:
+    info = prepared.info
+    rows = connection.execute(
+        SNAPSHOTS.where(
+            SnapshotRow.cluster_id == cluster_id,
+            SnapshotRow.taken_at == info.taken_at,
+            SnapshotRow.taken_at_claimed == info.taken_at_claimed,
+            SnapshotRow.content == prepared.content.hex(),
+            SnapshotRow.details == pack(prepared.details),
+        ).order_by(SnapshotRow.id)
+    )
+    return next((found for found in map(snapshot_info, rows) if found.intent_digest == info.intent_digest), None)
+
+
+def _open_intervals(connection: Connection, cluster_id: int) -> dict[Key, tuple[int, str, str]]:
+    """First snapshot, digest and source by key, of what the last snapshot entered held."""
+    rows = connection.execute(
+        select(
+            IntervalRow.group,
+            IntervalRow.kind,
+            IntervalRow.namespace,
+            IntervalRow.name,
+            IntervalRow.first_id,
+            IntervalRow.digest,
+            IntervalRow.source,
+        ).where(IntervalRow.cluster_id == cluster_id, IntervalRow.end_id.is_(None))
+    )
+    return {
+        (group, kind, namespace, name): (first, found, source)
+        for group, kind, namespace, name, first, found, source in rows
+    }
+
+
+def _insert_bodies(connection: Connection, bodies: dict[str, bytes]) -> None:
+    """Those that are not there yet."""
+    wanted = sorted(bodies)
+    for start in range(0, len(wanted), _DIGESTS_A_QUERY):
+        some = wanted[start : start + _DIGESTS_A_QUERY]
+        there = set(
+            connection.scalars(select(ObjectRow.digest).where(ObjectRow.digest.in_(some), ObjectRow.body.is_not(None)))
+        )
+        _insert_once(connection, ObjectRow, {found: bodies[found] for found in some if found not in there})
+
+
+def _insert_once(connection: Connection, table: type[ObjectRow] | type[IntentRow], bodies: dict[str, bytes]) -> None:
+    """In the order of digests, so that writers of two clusters cannot wait for each other in a circle.
+
+    A body that was dropped and comes again is put back.
+    """
+    if not bodies:
+        return
+    dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
+    statement = dialect.insert(table)
+    statement = statement.on_conflict_do_update(
+        index_elements=["digest"], set_={"body": statement.excluded.body}, where=table.body.is_(None)
+    )
+    connection.execute(statement, [{"digest": found, "body": pack(bodies[found])} for found in sorted(bodies)])
+
+
+def _insert_snapshot(connection: Connection, cluster_id: int, prepared: Prepared) -> int:
+    info = prepared.info
+    number: int | None = connection.scalar(
+        insert(SnapshotRow)
+        .values(
+            cluster_id=cluster_id,
+            taken_at=info.taken_at,
+            taken_at_claimed=info.taken_at_claimed,
+            received_at=info.received_at,
+            started_at=info.started_at,
+            finished_at=info.finished_at,
+            root_digest=info.root_digest,
+            content=prepared.content.hex(),
+            object_count=info.object_count,
+            partial=info.partial,
+            intent_digest=info.intent_digest or None,
+            details=pack(prepared.details),
+            software_version=info.run.software_version,
+            host=info.run.host,
+            identity=info.run.identity,
+            command=info.run.command,
+            configuration_digest=info.run.configuration_digest,
+        )
+        .returning(SnapshotRow.id)
+    )
+    assert number is not None  # noqa: S101  (INSERT … RETURNING gives a row)
+    return number
+
+
+def _close(connection: Connection, cluster_id: int, went: list[tuple[Key, int]], snapshot_id: int) -> None:
+    if not went:
+        return
+    table = IntervalRow.__table__
+    connection.execute(
+        update(IntervalRow)
+        .where(
+            table.c.cluster_id == cluster_id,
+            table.c.group == bindparam("k_group"),
+            table.c.kind == bindparam("k_kind"),
+            table.c.namespace == bindparam("k_namespace"),
+            table.c.name == bindparam("k_name"),
+            table.c.first_id == bindparam("k_first"),
+            table.c.end_id.is_(None),
+        )
+        .values(end_id=snapshot_id),
+        [
+            {"k_group": key[0], "k_kind": key[1], "k_namespace": key[2], "k_name": key[3], "k_first": first}
+            for key, first in went
+        ],
+    )
+
+
+def _open(connection: Connection, cluster_id: int, came: dict[Key, tuple[str, str]], snapshot_id: int) -> None:
+    if not came:
+        return
+    connection.execute(
+        insert(IntervalRow),
+        [
+            {
+                "cluster_id": cluster_id,
+                "group": key[0],
+                "kind": key[1],
+                "namespace": key[2],
+                "name": key[3],
+                "first_id": snapshot_id,
+                "digest": found,
+                "source": source,
+            }
+            for key, (found, source) in came.items()
+        ],
+    )
