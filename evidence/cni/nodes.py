@@ -44,8 +44,8 @@ def coverage(cluster: Cluster, agents: Iterable[ObjectKey]) -> Coverage:
 
 
 def embedded_coverage(cluster: Cluster) -> Coverage:
-    """For code inside the node's own process: it is as ready as the node."""
-    return _coverage(cluster, {node.name for node in cluster.nodes if node.ready}, shown=True)
+    """For code inside the node's own process: it is as ready as the node. Pods must be read all the same: another enforcer may be among them."""
+    return _coverage(cluster, {node.name for node in cluster.nodes if node.ready}, shown=pods_were_read(cluster))
 
 
 def _coverage(cluster: Cluster, ready: Collection[str], *, shown: bool) -> Coverage:
