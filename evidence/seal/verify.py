@@ -1,0 +1,305 @@
+"""Every check of a finished pack: what it holds against what was signed, by whom, and whether the verifier trusts them.
+
+A pure function of the pack's bytes, the verifier's trust and a time. It believes nothing of the pack beforehand: names, manifest and
+signer are claims until a check has shown them, and no check is left out because an earlier one failed, so that the answer names everything
+that is wrong.
+
+Time. There is no timestamp of a third party in a pack yet, so the time of signing is the signer's word. A certificate must have been
+valid at that time *and* be valid now: whoever holds the key of an expired certificate could write any earlier time (RFC 5280's model for
+the present, rather than the chain model). A verifier who knows that the pack existed at some earlier time says so, and that time takes the
+place of now.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from typing import Any
+
+from cryptography import x509
+
+from evidence.canonical import digest
+from evidence.errors import SealError
+from evidence.seal import cms, pades
+from evidence.seal.keys import fingerprint, subject_name, unfit_for_signing
+from evidence.seal.manifest import (
+    EVIDENCE,
+    MANIFEST,
+    REPORT,
+    REQUIRED,
+    SIGNATURE,
+    SIGNER,
+    SUMS,
+    UNLISTED,
+    bad_path,
+    clashes,
+    read_manifest,
+    read_sums,
+)
+from evidence.seal.trust import Trust, judge
+
+_ABOUT_SIGNER = ("certificate", "trust")
+_CLOCKS_DIFFER = timedelta(minutes=10)
+
+
+class Outcome(StrEnum):
+    """What came of a check."""
+
+    OK = "ok"
+    FAILED = "failed"
+    NOT_CHECKED = "not checked"
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One check. `path`: the file it is about, "" for the pack as a whole."""
+
+    name: str
+    outcome: Outcome
+    words: str
+    path: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """The answer. `intact`: nothing was changed since whoever signed it signed; `trusted`: the verifier trusts that signer, and the
+    signer's certificate is valid.
+
+    `signer`, `fingerprint` and `signed_at` are None without a readable signature; `manifest` is what the pack says of itself, {} when
+    that cannot be read.
+    """
+
+    checks: tuple[Check, ...]
+    signer: str | None
+    fingerprint: str | None
+    signed_at: datetime | None
+    manifest: Mapping[str, Any]
+
+    @property
+    def intact(self) -> bool:
+        return all(check.outcome is not Outcome.FAILED for check in self.checks if check.name not in _ABOUT_SIGNER)
+
+    @property
+    def trusted(self) -> bool:
+        outcomes = [check.outcome for check in self.checks if check.name in _ABOUT_SIGNER]
+        return bool(outcomes) and all(outcome is Outcome.OK for outcome in outcomes)
+
+    @property
+    def good(self) -> bool:
+        return self.intact and self.trusted
+
+
+def verify(
+    files: Mapping[str, bytes], trust: Trust, at: datetime, problems: Sequence[tuple[str, str]] = ()
+) -> Verification:
+    """Check a pack's files. `problems` are what reading its folder or zip has found, one (path, sentence) each."""
+    signature, signature_checks = _signature(files)
+    manifest, manifest_checks = _manifest(files, signature)
+    checks = [
+        *_container(files, problems),
+        *_files(files),
+        *manifest_checks,
+        *signature_checks,
+        *_report(files, signature),
+        *(_certificate(signature, at) if signature else ()),
+        *(_trust(signature, trust, at) if signature else ()),
+        *_not_checked(signature),
+    ]
+    return Verification(
+        checks=tuple(checks),
+        signer=subject_name(signature.certificate) if signature else None,
+        fingerprint=fingerprint(signature.certificate) if signature else None,
+        signed_at=signature.signed_at if signature else None,
+        manifest=manifest,
+    )
+
+
+def _ok(name: str, words: str, path: str = "") -> Check:
+    return Check(name, Outcome.OK, words, path)
+
+
+def _failed(name: str, words: str, path: str = "") -> Check:
+    return Check(name, Outcome.FAILED, words, path)
+
+
+# -- files ------------------------------------------------------------------------------------------------------------
+
+
+def _container(files: Mapping[str, bytes], problems: Sequence[tuple[str, str]]) -> list[Check]:
+    """Names and kinds of files: nothing that another program or system would read differently."""
+    failed = [_failed("names", f"{path} {problem}", path) for path, problem in problems]
+    failed += [
+        _failed("names", f"the name {path} {problem}", path) for path in sorted(files) if (problem := bad_path(path))
+    ]
+    failed += [
+        _failed("names", f"{first} and {second} are one on some systems", second) for first, second in clashes(files)
+    ]
+    return failed or [_ok("names", f"{len(files)} plain files, no links, no names that mean something else elsewhere")]
+
+
+def _files(files: Mapping[str, bytes]) -> list[Check]:
+    """Every file against SHA256SUMS: changed, missing, added, renamed."""
+    missing_parts = [_failed("files", f"{path} is missing", path) for path in sorted(REQUIRED - set(files))]
+    if SUMS not in files:
+        return missing_parts
+    try:
+        listed = read_sums(files[SUMS])
+    except SealError as error:
+        return [*missing_parts, _failed("files", str(error), SUMS)]
+    present = {path: digest(content) for path, content in files.items() if path not in UNLISTED}
+    changed = sorted(path for path in listed if path in present and present[path] != listed[path])
+    missing = sorted(set(listed) - set(present))
+    added = sorted(set(present) - set(listed))
+    checks = [_failed("files", f"{path} was changed", path) for path in changed]
+    for path in missing:
+        now = [other for other in added if present[other] == listed[path]]
+        if now:
+            added.remove(now[0])
+            checks.append(_failed("files", f"{path} was renamed to {now[0]}", path))
+        else:
+            checks.append(_failed("files", f"{path} is missing", path))
+    checks += [_failed("files", f"{path} was added", path) for path in added]
+    checks += [check for check in missing_parts if check.path not in listed]
+    checks += [
+        _failed("files", f"{path} is not in {SUMS}", path)
+        for path in sorted(REQUIRED - UNLISTED)
+        if path in files and path not in listed and path not in added
+    ]
+    return checks or [_ok("files", f"{len(listed)} files are as listed in {SUMS}, and there is no other")]
+
+
+def _manifest(files: Mapping[str, bytes], signature: cms.Signature | None) -> tuple[Mapping[str, Any], list[Check]]:
+    """The manifest against SHA256SUMS (which is compared with the files themselves), and its signer against the signature."""
+    if MANIFEST not in files:
+        return {}, []
+    try:
+        manifest = read_manifest(files[MANIFEST])
+        listed = read_sums(files.get(SUMS, b"\n"))
+    except SealError as error:
+        blamed = SUMS if str(error).startswith(SUMS) else MANIFEST
+        return {}, [] if blamed == SUMS else [_failed("manifest", str(error), MANIFEST)]
+    failed = []
+    if not _same_list(manifest["files"], listed, files):
+        failed.append(_failed("manifest", f"{MANIFEST} lists other files than {SUMS}", MANIFEST))
+    if signature and manifest["signer"].get("sha256") != fingerprint(signature.certificate):
+        failed.append(_failed("manifest", f"{MANIFEST} names another signer than the signature", MANIFEST))
+    return manifest, failed or [_ok("manifest", f"{MANIFEST} lists the same files, and their sizes", MANIFEST)]
+
+
+def _same_list(entries: Sequence[Any], listed: Mapping[str, str], files: Mapping[str, bytes]) -> bool:
+    """Whether a manifest's entries are what SHA256SUMS lists, with the sizes of those files that are as listed."""
+    expected = [
+        {"path": path, "size": len(files[path]) if digest(files.get(path, b"")) == sha256 else None, "sha256": sha256}
+        for path, sha256 in sorted(listed.items())
+        if path != MANIFEST
+    ]
+    if len(entries) != len(expected):
+        return False
+    return all(
+        entry == wanted or (wanted["size"] is None and isinstance(entry, dict) and {**entry, "size": None} == wanted)
+        for entry, wanted in zip(entries, expected, strict=True)
+    )
+
+
+# -- signatures -------------------------------------------------------------------------------------------------------
+
+
+def _signature(files: Mapping[str, bytes]) -> tuple[cms.Signature | None, list[Check]]:
+    """The signature over SHA256SUMS, and signer.pem against it."""
+    if SIGNATURE not in files:
+        return None, []
+    try:
+        signature = cms.read(files[SIGNATURE])
+    except SealError as error:
+        return None, [_failed("signature", f"{SIGNATURE}: {error}", SIGNATURE)]
+    checks = []
+    if SUMS in files and digest(files[SUMS]) != signature.message_digest.hex():
+        words = f"{SUMS} is not what {SIGNATURE} signs: the list was changed, or the signature is that of another pack"
+        checks.append(_failed("signature", words, SUMS))
+    if SIGNER in files:
+        try:
+            if cms.certificates_of(files[SIGNER]) != signature.certificates:
+                checks.append(_failed("signature", f"{SIGNER} is not the certificate that signed", SIGNER))
+        except SealError as error:
+            checks.append(_failed("signature", f"{SIGNER}: {error}", SIGNER))
+    return signature, checks or [
+        _ok("signature", f"{SIGNATURE} signs {SUMS}, by the certificate in {SIGNER}", SIGNATURE)
+    ]
+
+
+def _report(files: Mapping[str, bytes], signature: cms.Signature | None) -> list[Check]:
+    """The PDF's own signature, and the evidence inside it against the evidence beside it."""
+    if REPORT not in files:
+        return []
+    try:
+        pdf = pades.read(files[REPORT])
+    except SealError as error:
+        return [_failed("report", f"{REPORT}: {error}", REPORT)]
+    checks = []
+    if signature and not pades.same_signer(pdf, signature.certificate):
+        checks.append(_failed("report", f"{REPORT} was signed by somebody else than the pack", REPORT))
+    inside = pdf.attachments.get(EVIDENCE)
+    if inside is None:
+        checks.append(_failed("report", f"{REPORT} carries no {EVIDENCE}", REPORT))
+    elif EVIDENCE in files and inside != files[EVIDENCE]:
+        checks.append(_failed("report", f"the {EVIDENCE} inside {REPORT} is not the one beside it", EVIDENCE))
+    words = f"{REPORT} is signed as a whole by the same certificate and carries the same {EVIDENCE}"
+    return checks or [_ok("report", words, REPORT)]
+
+
+def _certificate(signature: cms.Signature, at: datetime) -> list[Check]:
+    """Whether the certificate may sign, and was and is valid."""
+    certificate = signature.certificate
+    first, last = certificate.not_valid_before_utc, certificate.not_valid_after_utc
+    signed_at = signature.signed_at
+    failed = []
+    if problem := unfit_for_signing(certificate):
+        failed.append(problem)
+    if signed_at is None:
+        failed.append("the signature does not say when it was made")
+    elif not first <= signed_at <= last:
+        failed.append(
+            f"the certificate ({_day(first)} to {_day(last)}) was not valid when it signed ({_moment(signed_at)})"
+        )
+    elif signed_at > at + _CLOCKS_DIFFER:
+        failed.append(f"the time of signing ({_moment(signed_at)}) lies ahead")
+    if at > last:
+        failed.append(f"the certificate expired on {_day(last)}, and no timestamp shows that the signature is older")
+    if at < first:
+        failed.append(f"the certificate is valid only from {_day(first)}")
+    if failed:
+        return [_failed("certificate", words, SIGNER) for words in failed]
+    return [
+        _ok(
+            "certificate",
+            f"valid from {_day(first)} to {_day(last)}; signed {_moment(signed_at or at)} by the signer's own clock",
+        )
+    ]
+
+
+def _trust(signature: cms.Signature, trust: Trust, at: datetime) -> list[Check]:
+    answer = judge(trust, signature.certificates, at)
+    return [_ok("trust", answer.words) if answer.trusted else _failed("trust", answer.words)]
+
+
+def _not_checked(signature: cms.Signature | None) -> list[Check]:
+    """What an offline check of a pack without third parties cannot show."""
+    revocation = "needs the issuer's revocation list; ask the issuer"
+    if signature and _self_issued(signature.certificate):
+        revocation = "a self-signed certificate cannot be revoked; ask its owner whether the key is still theirs alone"
+    return [
+        Check("revocation", Outcome.NOT_CHECKED, revocation),
+        Check("timestamp", Outcome.NOT_CHECKED, "the pack holds no timestamp of a third party"),
+    ]
+
+
+def _self_issued(certificate: x509.Certificate) -> bool:
+    return certificate.subject == certificate.issuer
+
+
+def _day(moment: datetime) -> str:
+    return f"{moment.astimezone(UTC):%Y-%m-%d}"
+
+
+def _moment(moment: datetime) -> str:
+    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
