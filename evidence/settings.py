@@ -1,16 +1,20 @@
-"""Settings from `evidence.toml` in the working folder, as click's default map.
+"""Settings from `evidence.toml` in the working folder and from the environment, by the names that people know: the long options.
 
 A flag wins over an EVIDENCE_<COMMAND>_<OPTION> variable (EVIDENCE_DATABASE_URL for the store), that over the file, that over the
-default. The file has one table a command, keys as the long options with dashes or underscores:
+default. The file has one table a command (`[reach.matrix]` for one below another), keys as the long options with dashes or
+underscores; an option that may be repeated takes a list, or one value. A key that is no option of its command is an error.
 
     [report]
-    framework = "pci"
+    framework = ["pci", "hipaa"]
     archive = "evidence-archive"
 """
 
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+import click
 
 from evidence.errors import UsageError
 
@@ -18,7 +22,7 @@ SETTINGS_FILE = Path("evidence.toml")
 
 
 def file_defaults(path: Path = SETTINGS_FILE) -> dict[str, Any]:
-    """Default values by command and option. Empty without a file; UsageError naming the file and line when it is not TOML."""
+    """The file's content, one table a command. Empty without a file; UsageError naming the file and line when it is not TOML."""
     try:
         with path.open("rb") as file:
             content = tomllib.load(file)
@@ -28,11 +32,41 @@ def file_defaults(path: Path = SETTINGS_FILE) -> dict[str, Any]:
         raise UsageError(f"{path}: not TOML: {error}") from error
     except OSError as error:
         raise UsageError(f"{path}: cannot be read: {error.strerror}") from error
-    return _underscored(content)
+    return content
 
 
-def _underscored(table: dict[str, Any]) -> dict[str, Any]:
-    """click names parameters with underscores; people write options with dashes."""
-    return {
-        key.replace("-", "_"): _underscored(value) if isinstance(value, dict) else value for key, value in table.items()
-    }
+def name_variables(command: click.Command, prefix: str) -> None:
+    """Give every option of a command, and of those below it, its EVIDENCE_<COMMAND>_<OPTION> variable, unless it has one."""
+    for option in _options(command):
+        if option.envvar is None and option.opts:
+            option.envvar = f"{prefix}_{_long_name(option).upper()}"
+    if isinstance(command, click.Group):
+        for name, below in command.commands.items():
+            name_variables(below, f"{prefix}_{name.replace('-', '_').upper()}")
+
+
+def bound(command: click.Command, table: Any, where: str) -> dict[str, Any]:
+    """A table of the file as click's default map of one command. Raises UsageError for what is no option or no table."""
+    if not isinstance(table, Mapping):
+        raise UsageError(f"{SETTINGS_FILE}: {where} must be a table: write [{where}] and its settings below")
+    below = command.commands if isinstance(command, click.Group) else {}
+    options = {_long_name(option): option for option in _options(command)}
+    found: dict[str, Any] = {}
+    for key, value in table.items():
+        if key in below:
+            found[key] = bound(below[key], value, f"{where}.{key}")
+            continue
+        option = options.get(key.replace("-", "_"))
+        if option is None or option.name is None:
+            names = ", ".join(sorted((*options, *below))) or "none"
+            raise UsageError(f"{SETTINGS_FILE}: [{where}] has no setting {key!r}; there are {names}")
+        found[option.name] = [value] if option.multiple and not isinstance(value, list) else value
+    return found
+
+
+def _options(command: click.Command) -> list[click.Option]:
+    return [parameter for parameter in command.params if isinstance(parameter, click.Option)]
+
+
+def _long_name(option: click.Option) -> str:
+    return max(option.opts, key=len).lstrip("-").replace("-", "_")

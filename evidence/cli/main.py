@@ -11,8 +11,8 @@ from typing import Any, NoReturn
 import click
 
 from evidence import __version__
-from evidence.errors import EvidenceError
-from evidence.settings import file_defaults
+from evidence.errors import EvidenceError, UsageError
+from evidence.settings import SETTINGS_FILE, bound, file_defaults, name_variables
 
 COMMANDS = {
     "archive": "Build the auditor's index page over a folder of packs.",
@@ -40,6 +40,7 @@ class LazyCommands(click.Group):
         if cmd_name not in COMMANDS:
             return None
         command: click.Command = importlib.import_module(f"evidence.cli.{cmd_name}").command
+        name_variables(command, f"EVIDENCE_{cmd_name.upper()}")
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -47,17 +48,14 @@ class LazyCommands(click.Group):
             formatter.write_dl(list(COMMANDS.items()))
 
 
-def _version(ctx: click.Context, param: click.Parameter, value: bool) -> None:
-    if value and not ctx.resilient_parsing:
-        click.echo(f"evidence {__version__}")
-        ctx.exit()
-
-
 @click.group(
     cls=LazyCommands,
-    context_settings={"help_option_names": ["-h", "--help"], "auto_envvar_prefix": "EVIDENCE", "max_content_width": 100},
+    context_settings={
+        "help_option_names": ["-h", "--help"],
+        "max_content_width": 100,
+    },
 )
-@click.option("--version", is_flag=True, expose_value=False, is_eager=True, callback=_version, help="Show the version.")
+@click.version_option(__version__, prog_name="evidence", message="%(prog)s %(version)s")
 @click.option("--debug", is_flag=True, help="Show a traceback when something fails.")
 @click.pass_context
 def cli(ctx: click.Context, debug: bool) -> None:
@@ -66,11 +64,25 @@ def cli(ctx: click.Context, debug: bool) -> None:
     Start with `evidence demo`; then `evidence collect`, `evidence report`, `evidence verify`.
     """
     ctx.obj = {"debug": debug}
-    ctx.default_map = file_defaults()
+    ctx.default_map = _defaults(ctx, ctx.invoked_subcommand)
+
+
+def _defaults(ctx: click.Context, called: str | None) -> dict[str, Any]:
+    """What the settings file says for the command that is called; what it says for others is theirs to check."""
+    content = file_defaults()
+    for name in content:
+        if name not in COMMANDS:
+            raise UsageError(
+                f"{SETTINGS_FILE}: there is no command {name!r}; the tables are {', '.join(sorted(COMMANDS))}"
+            )
+    command = cli.get_command(ctx, called) if called in content and called else None
+    return {called: bound(command, content[called], called)} if command and called else {}
 
 
 def _fail(message: str, code: int) -> NoReturn:
-    click.echo(f"evidence: {message}", err=True)
+    from evidence.cli.terminal import lines
+
+    click.echo(f"evidence: {lines(message)}", err=True)
     sys.exit(code)
 
 
