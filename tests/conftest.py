@@ -4,6 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.real.postgres import postgres_server, postgres_url
+
+__all__ = ["postgres_server", "postgres_url"]
+
 ROOT = Path(__file__).resolve().parent.parent
 
 

@@ -10,7 +10,9 @@ from typing import Self
 from sqlalchemy import URL, Engine, func, insert, select
 
 from evidence.errors import StoreError, UsageError
+from evidence.store.check import CheckResult, check_store
 from evidence.store.database import connect, file_of, hidden, parse_url, reading, use_write_ahead_log, writing
+from evidence.store.describe import StoreDescription, describe_store
 from evidence.store.failures import explained
 from evidence.store.read import read_snapshot
 from evidence.store.rows import SNAPSHOTS, run_info, snapshot_info, storable, storable_run, utc
@@ -172,6 +174,18 @@ class Store:
         with reading(self._engine, self.url) as connection:
             return connection.scalar(select(func.count()).select_from(ObjectRow)) or 0
 
+    # -- the store as a whole
+
+    def check(self) -> CheckResult:
+        """Recompute every digest and root, see check.py."""
+        with reading(self._engine, self.url) as connection:
+            return check_store(connection)
+
+    def describe(self) -> StoreDescription:
+        """What it holds, in numbers."""
+        with reading(self._engine, self.url) as connection:
+            return describe_store(connection, self.url)
+
     # -- read
 
     def read(self, snapshot_id: int) -> StoredSnapshot:
@@ -181,3 +195,13 @@ class Store:
                 return read_snapshot(connection, snapshot_id)
             except StoreError as error:
                 raise StoreError(f"snapshot {snapshot_id} in the store {self.url}: {error}") from error
+
+
+def migrate_store(url: str, *, wait_seconds: float = WAIT_SECONDS) -> tuple[str, str]:
+    """Bring a store's tables to this version's, making them if there are none; gives the versions before and after ("" for none)."""
+    parsed = parse_url(url)
+    engine = connect(parsed, wait_seconds)
+    try:
+        return migrate(engine, hidden(parsed), wait_seconds)
+    finally:
+        engine.dispose()

@@ -1,0 +1,117 @@
+"""Recomputes every digest and every root of a store and names what is wrong.
+
+What a digest covers is said in content.py. Not covered by any digest here: the failed runs, and the absence of a whole snapshot at the end.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, Row, func, select, text
+
+from evidence.cluster.objects import Collection, ObjectKey
+from evidence.errors import StoreError
+from evidence.store.content import content_hash, object_leaf, parse_details, unpack
+from evidence.store.read import checked_body
+from evidence.store.rows import SNAPSHOTS, root_of, snapshot_info
+from evidence.store.tables import ClusterRow, IntentRow, IntervalRow, ObjectRow, SnapshotRow
+
+_ROWS_AT_ONCE = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class CheckResult:
+    """How much was checked, and one sentence for each thing that is wrong."""
+
+    snapshots: int
+    objects: int
+    problems: tuple[str, ...]
+
+
+def check_store(connection: Connection) -> CheckResult:
+    """Reads everything once; memory grows with one snapshot and the changes between snapshots, not with the bodies."""
+    problems = [
+        *_damaged_pages(connection),
+        *_bodies(connection, ObjectRow, "object"),
+        *_bodies(connection, IntentRow, "intent"),
+    ]
+    problems += _unused(connection)
+    for cluster_id, name in connection.execute(select(ClusterRow.id, ClusterRow.name).order_by(ClusterRow.name)).all():
+        problems += _cluster(connection, cluster_id, name)
+    snapshots = connection.scalar(select(func.count()).select_from(SnapshotRow)) or 0
+    objects = connection.scalar(select(func.count()).select_from(ObjectRow)) or 0
+    return CheckResult(snapshots, objects, tuple(problems))
+
+
+def _damaged_pages(connection: Connection) -> list[str]:
+    """What SQLite itself finds wrong with its file and its references; Postgres watches over both by itself."""
+    if connection.dialect.name != "sqlite":
+        return []
+    found = [line for line in connection.execute(text("PRAGMA integrity_check")).scalars() if line != "ok"]
+    dangling = connection.execute(text("PRAGMA foreign_key_check")).all()
+    return [f"the database file: {line}" for line in found] + [
+        f"table {row[0]}: a row refers to a row of {row[2]} that is not there" for row in dangling
+    ]
+
+
+def _bodies(connection: Connection, table: type[ObjectRow] | type[IntentRow], what: str) -> Iterator[str]:
+    query = select(table.digest, table.body).where(table.body.is_not(None)).order_by(table.digest)
+    for digest, body in connection.execute(query, execution_options={"yield_per": _ROWS_AT_ONCE}):
+        try:
+            checked_body(body, digest, f"{what} {digest}")
+        except StoreError as error:
+            yield str(error)
+
+
+def _unused(connection: Connection) -> Iterator[str]:
+    """Nothing here is written for its own sake, so what no snapshot uses was put in by somebody else."""
+    unused = select(ObjectRow.digest).where(
+        ~select(IntervalRow.digest).where(IntervalRow.digest == ObjectRow.digest).exists()
+    )
+    for digest in connection.scalars(unused.order_by(ObjectRow.digest)):
+        yield f"object {digest} belongs to no snapshot"
+    used = select(SnapshotRow.intent_digest).where(SnapshotRow.intent_digest == IntentRow.digest).exists()
+    for digest in connection.scalars(select(IntentRow.digest).where(~used).order_by(IntentRow.digest)):
+        yield f"intent {digest} belongs to no snapshot"
+
+
+def _cluster(connection: Connection, cluster_id: int, name: str) -> Iterator[str]:
+    """Walks the snapshots in the order of their entry, with the content that the intervals give each of them."""
+    begins, ends = defaultdict(list), defaultdict(list)
+    for row in connection.execute(select(*IntervalRow.__table__.columns).where(IntervalRow.cluster_id == cluster_id)):
+        key = ObjectKey(row.group, row.kind, row.namespace, row.name)
+        leaf = object_leaf(key, row.digest, row.source)
+        begins[row.first_id].append((key, leaf))
+        if row.end_id is not None:
+            ends[row.end_id].append((key, leaf))
+    present: set[tuple[ObjectKey, bytes]] = set()
+    content = content_hash(())
+    for row in connection.execute(SNAPSHOTS.where(SnapshotRow.cluster_id == cluster_id).order_by(SnapshotRow.id)).all():
+        gone, came = ends.pop(row.id, []), begins.pop(row.id, [])
+        if gone or came:
+            present.difference_update(gone)
+            present.update(came)
+            content = content_hash(leaf for _, leaf in sorted(present))
+        for problem in _snapshot(row, len(present), content):
+            yield f"snapshot {row.id} of {name}: {problem}"
+    for snapshot_id in sorted({*begins, *ends}):
+        yield f"cluster {name}: objects begin or end at snapshot {snapshot_id}, which is not one of its snapshots"
+
+
+def _snapshot(row: Row[Any], objects: int, content: bytes) -> Iterator[str]:
+    info = snapshot_info(row)
+    if content.hex() != row.content:
+        yield "its objects are not the ones that were stored (content hash differs)"
+    if objects != info.object_count:
+        yield f"it has {objects} objects and says {info.object_count}"
+    try:
+        details = unpack(row.details)
+        source, kinds, problems = parse_details(details)
+    except StoreError as error:
+        yield str(error)
+        return
+    if Collection(source, (), kinds, problems).partial != info.partial:
+        yield "its mark as whole or partial does not follow from its kinds and problems"
+    if root_of(info, details, bytes.fromhex(row.content)) != info.root_digest:
+        yield "its root digest does not match its header"

@@ -1,0 +1,110 @@
+import hashlib
+import json
+from dataclasses import fields, replace
+
+import pytest
+import rfc8785
+from hypothesis import given
+from hypothesis import strategies as st
+
+from evidence.cluster.objects import Problem
+from evidence.errors import StoreError
+from evidence.store import NewSnapshot, RunInfo, Store
+from evidence.store.content import pack, unpack
+from evidence.store.write import prepare
+from tests.store.build import FORBIDDEN, LISTED, RUN, SOURCE, collection, hours, item, of
+
+
+@given(st.binary(max_size=200) | st.builds(lambda part: part * 50, st.binary(max_size=20)))
+def test_packing_is_undone_by_unpacking(data: bytes) -> None:
+    assert unpack(pack(data)) == data
+    assert len(pack(data)) <= len(data) + 1
+
+
+@pytest.mark.parametrize("stored", [b"", b"\x02abc", b"\x01not zlib"])
+def test_bytes_that_packing_cannot_have_made_are_an_error(stored: bytes) -> None:
+    with pytest.raises(StoreError):
+        unpack(stored)
+
+
+BASE = of(
+    collection(item("web"), item("db"), kinds=[LISTED], problems=[Problem("a.yaml:1", "not YAML")]), intent=b"zones: []"
+)
+
+
+def test_the_root_can_be_computed_from_the_documented_rules_alone() -> None:
+    web, db = (hashlib.sha256(rfc8785.dumps({"metadata": {"name": name}})).hexdigest() for name in ("web", "db"))
+    leaves = [
+        hashlib.sha256(b"\x00" + json.dumps(["", "Pod", "shop", name, digest, "/api/v1/pods"], separators=(",", ":")).encode())
+        for name, digest in (("db", db), ("web", web))
+    ]
+    details = {
+        "kinds": [["", "Pod", "listed", 2, "1001", ""]],
+        "problems": [["a.yaml:1", "not YAML"]],
+        "source": {
+            "cluster_uid": "0f0e",
+            "identity": "alice",
+            "location": "https://api.example:6443",
+            "method": "api",
+            "server_version": "v1.34.0",
+        },
+    }
+    noon = "2026-07-01T12:00:00.000000+00:00"
+    header = {
+        "cluster": "prod",
+        "content": hashlib.sha256(b"\x01" + leaves[0].digest() + leaves[1].digest()).hexdigest(),
+        "details": hashlib.sha256(rfc8785.dumps(details)).hexdigest(),  # type: ignore[arg-type]
+        "finished_at": noon,
+        "intent": hashlib.sha256(b"zones: []").hexdigest(),
+        "object_count": 2,
+        "received_at": noon,
+        "run": {
+            "command": "collect",
+            "configuration_digest": "ab" * 32,
+            "host": "host-1",
+            "identity": "alice",
+            "software_version": "0.1.0",
+        },
+        "started_at": noon,
+        "taken_at": noon,
+        "taken_at_claimed": False,
+    }
+    root = hashlib.sha256(b"evidence/snapshot/v1\n" + rfc8785.dumps(header)).hexdigest()  # type: ignore[arg-type]
+    assert prepare(BASE).info.root_digest == root
+
+
+def changed_in_every_field() -> dict[str, NewSnapshot]:
+    content = BASE.collection
+    variants = {
+        "cluster": replace(BASE, cluster="test"),
+        "taken_at": replace(BASE, taken_at=hours(1)),
+        "taken_at_claimed": replace(BASE, taken_at_claimed=True),
+        "received_at": replace(BASE, received_at=hours(1), started_at=hours(0), finished_at=hours(0)),
+        "started_at": replace(BASE, started_at=hours(-1)),
+        "finished_at": replace(BASE, finished_at=hours(1)),
+        "intent": replace(BASE, intent=b"zones: [] "),
+        "no intent": replace(BASE, intent=None),
+        "one object fewer": replace(BASE, collection=replace(content, objects=content.objects[:1])),
+        "another body": replace(BASE, collection=collection(item("web"), item("db", a=1), problems=content.problems)),
+        "another source of an object": replace(
+            BASE, collection=collection(item("web"), item("db", source="x"), problems=content.problems)
+        ),
+        "another kind": replace(BASE, collection=replace(content, kinds=(LISTED, FORBIDDEN))),
+        "another count": replace(BASE, collection=replace(content, kinds=(replace(LISTED, count=3),))),
+        "no problems": replace(BASE, collection=replace(content, problems=())),
+    }
+    for field in fields(RunInfo):
+        variants[f"run.{field.name}"] = replace(BASE, run=replace(RUN, **{field.name: "x"}))
+    for field in fields(SOURCE):
+        source = replace(SOURCE, **{field.name: "x"})
+        variants[f"source.{field.name}"] = replace(BASE, collection=replace(content, source=source))
+    return variants
+
+
+@pytest.mark.parametrize("field", changed_in_every_field())
+def test_the_root_covers(field: str) -> None:
+    assert prepare(changed_in_every_field()[field]).info.root_digest != prepare(BASE).info.root_digest
+
+
+def test_roots_do_not_depend_on_the_database(store: Store) -> None:
+    assert store.add_snapshot(BASE).root_digest == prepare(BASE).info.root_digest
