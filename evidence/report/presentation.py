@@ -1,0 +1,153 @@
+"""What the two formats for readers share: the same chapters in the same order, and how many rows of each list are printed.
+
+A list that is cut says how many there are and names the file of the pack that has all of them; nothing is dropped in silence.
+"""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+from markupsafe import Markup
+
+from evidence.findings.finding import Severity
+from evidence.frameworks.judge import Verdict
+from evidence.report.charts import coverage_line, heat_map, verdict_bar, verdict_history
+from evidence.report.templates import colours, shown
+from evidence.report.view import ReportView
+from evidence.report.view.build import last_day
+from evidence.report.view.model import CellState, ControlView, FindingState, FindingView, PolicyObject
+from evidence.report.zonediagram import Arrow, arrows, zone_diagram
+
+CHAPTERS = (
+    ("summary", "Summary"),
+    ("method", "Scope and method"),
+    ("population", "Population and completeness"),
+    ("controls", "Results by control"),
+    ("findings", "Findings"),
+    ("flows", "Flow picture"),
+    ("changes", "Changes in the period"),
+    ("exceptions", "Exceptions, tests and reviews"),
+    ("policies", "Appendix: policies and digests"),
+    ("sign-off", "Sign-off"),
+)
+ASSESSED = (Verdict.REFUTED, Verdict.NOT_DETERMINED, Verdict.SUPPORTED)
+_YAML_FIRST = ("apiVersion", "kind", "metadata", "spec")
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The most rows that are printed. `lines` are those of one policy or one list inside a finding."""
+
+    rules: int
+    per_rule: int
+    rows: int
+    lines: int
+    details: int
+    policies: int
+
+
+PAPER = Limits(rules=60, per_rule=8, rows=60, lines=80, details=6, policies=40)
+SCREEN = Limits(rules=1000, per_rule=200, rows=1000, lines=400, details=60, policies=400)
+
+
+@dataclass(frozen=True, slots=True)
+class DataFile:
+    """A file of the pack with its SHA-256 (hex) and size in bytes."""
+
+    path: str
+    digest: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class RuleGroup:
+    """Findings of one rule that are open at the end of the period, most severe first, with what they share."""
+
+    rule_id: str
+    title: str
+    family: str
+    severity: Severity
+    why: str
+    mend: str
+    findings: tuple[FindingView, ...]
+
+
+def data_files(files: Mapping[str, bytes]) -> tuple[DataFile, ...]:
+    """Files with their digests, by path."""
+    return tuple(
+        DataFile(path, hashlib.sha256(content).hexdigest(), len(content)) for path, content in sorted(files.items())
+    )
+
+
+def values(view: ReportView, files: Sequence[DataFile], limits: Limits, *, paper: bool) -> dict[str, Any]:
+    """Everything the templates use."""
+    (document,) = (file for file in files if file.path == "evidence.json")
+    return {
+        "view": view,
+        "paper": paper,
+        "limits": limits,
+        "chapters": CHAPTERS,
+        "files": files,
+        "evidence_digest": document.digest,
+        "last_day": last_day(view.cover.period_end),
+        "rule_groups": rule_groups(view.findings),
+        "finding": {finding.fingerprint: finding for finding in view.findings},
+        "control": {control.id: control for control in view.controls},
+        "assessed": tuple(control for control in view.controls if detailed(control)),
+        "others": tuple(control for control in view.controls if not detailed(control)),
+        "undetermined": tuple(f for f in view.findings if f.state is FindingState.NOT_DETERMINED),
+        "closed": tuple(f for f in view.findings if f.state is FindingState.CLOSED),
+        "arrows": zone_arrows(view),
+        "doubts": tuple(cell for cell in view.namespace_flows.cells if cell.state is CellState.UNCERTAIN),
+        "yaml_text": yaml_text,
+        **pictures(view),
+    }
+
+
+def detailed(control: ControlView) -> bool:
+    """Whether a control has a paragraph of its own: it was judged, or something was found that bears on it."""
+    return control.verdict in ASSESSED or bool(control.findings or control.related)
+
+
+def pictures(view: ReportView) -> dict[str, Markup | None]:
+    """All pictures, by the name the templates know them by."""
+    paints = colours()
+    return {
+        "bar": verdict_bar(view.summary.verdicts, paints),
+        "history": verdict_history(view.controls, view.population.snapshots, paints),
+        "timeline": coverage_line(view, paints),
+        "zones": zone_diagram(view.zone_flows, paints) if view.zone_flows else None,
+        "heat": heat_map(view.namespace_flows, paints) if view.namespace_flows.groups else None,
+    }
+
+
+def zone_arrows(view: ReportView) -> tuple[Arrow, ...]:
+    return arrows(view.zone_flows) if view.zone_flows else ()
+
+
+def rule_groups(findings: Sequence[FindingView]) -> tuple[RuleGroup, ...]:
+    """Open findings by rule: the rule with the most severe finding first, then by id."""
+    by_rule: dict[str, list[FindingView]] = {}
+    for finding in findings:
+        if finding.state is FindingState.OPEN:
+            by_rule.setdefault(finding.rule_id, []).append(finding)
+    groups = [_group(found) for found in by_rule.values()]
+    return tuple(sorted(groups, key=lambda group: (-group.severity.rank, group.rule_id)))
+
+
+def _group(findings: Sequence[FindingView]) -> RuleGroup:
+    ordered = tuple(sorted(findings, key=lambda finding: -finding.severity.rank))
+    first = ordered[0]
+    return RuleGroup(first.rule_id, first.title, first.family, first.severity, first.why, first.mend, ordered)
+
+
+def yaml_text(policy: PolicyObject) -> str:
+    """A policy's kept body as YAML for reading; its canonical JSON is in the pack."""
+    body = {key: policy.body[key] for key in _YAML_FIRST if key in policy.body}
+    body |= {key: value for key, value in sorted(policy.body.items()) if key not in body}
+    return str(shown(yaml.dump(body, Dumper=_DUMPER, sort_keys=False, allow_unicode=True, width=110)))
+
+
+_DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)

@@ -1,0 +1,98 @@
+"""What changed between neighbouring snapshots of the period: policies, the intent file, the network plug-in."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
+from typing import Any
+
+from evidence.cluster.objects import CollectedObject
+from evidence.cni.detect import CniReport
+from evidence.report.view.inputs import SnapshotEvidence
+from evidence.report.view.model import Action, Change
+
+# Written by the API server with every change; they say that something changed, not what.
+_BOOKKEEPING = frozenset({"managedFields", "resourceVersion", "generation", "uid"})
+
+
+def changes(snapshots: Sequence[SnapshotEvidence]) -> tuple[Change, ...]:
+    """All changes, oldest first; within a window policies by key, then intent and plug-in."""
+    return tuple(change for before, after in pairwise(snapshots) for change in _between(before, after))
+
+
+def _between(before: SnapshotEvidence, after: SnapshotEvidence) -> Iterator[Change]:
+    old = {policy.key: policy for policy in before.policies}
+    new = {policy.key: policy for policy in after.policies}
+    for key in sorted(old.keys() | new.keys()):
+        was, now = old.get(key), new.get(key)
+        if was and now and was.digest == now.digest:
+            continue
+        manager, managed_at = managed_by(now) if now else ("", "")
+        yield Change(
+            after_snapshot=before.id,
+            in_snapshot=after.id,
+            not_before=before.taken_at,
+            not_after=after.taken_at,
+            subject=str(key),
+            action=_action(was, now),
+            before=was.digest if was else "",
+            after=now.digest if now else "",
+            fields=changed_fields(was.body, now.body) if was and now else (),
+            manager=manager,
+            managed_at=managed_at,
+        )
+    for subject, was_name, now_name in (
+        ("Intent file", before.intent_digest, after.intent_digest),
+        ("Network plug-in", _plugins(before.cni), _plugins(after.cni)),
+    ):
+        if was_name != now_name:
+            yield Change(
+                after_snapshot=before.id,
+                in_snapshot=after.id,
+                not_before=before.taken_at,
+                not_after=after.taken_at,
+                subject=subject,
+                action=_action(was_name, now_name),
+                before=was_name,
+                after=now_name,
+                fields=(),
+                manager="",
+                managed_at="",
+            )
+
+
+def _action(before: object, after: object) -> Action:
+    if before and after:
+        return Action.CHANGED
+    return Action.ADDED if after else Action.REMOVED
+
+
+def _plugins(cni: CniReport) -> str:
+    names = ", ".join(f"{plugin.name} {plugin.version}".strip() for plugin in cni.plugins)
+    return f"{names or 'nothing recognised'}: {cni.enforcement.value}"
+
+
+def managed_by(policy: CollectedObject) -> tuple[str, str]:
+    """Who wrote last, and when, as managedFields say (manager, RFC 3339 time); ("", "") where they were not kept."""
+    entries = policy.body.get("metadata", {}).get("managedFields") or []
+    dated = [entry for entry in entries if isinstance(entry, Mapping) and entry.get("time")]
+    if not dated:
+        return "", ""
+    last = max(dated, key=lambda entry: str(entry["time"]))
+    return str(last.get("manager", "")), str(last["time"])
+
+
+def changed_fields(before: Any, after: Any, path: str = "") -> tuple[str, ...]:
+    """Paths that differ, such as "spec.ingress[0].ports"; lists of unlike length differ as a whole."""
+    if isinstance(before, Mapping) and isinstance(after, Mapping):
+        return tuple(
+            found
+            for key in sorted(before.keys() | after.keys())
+            if key not in _BOOKKEEPING
+            for found in changed_fields(before.get(key), after.get(key), f"{path}.{key}" if path else key)
+        )
+    if isinstance(before, list) and isinstance(after, list) and len(before) == len(after):
+        return tuple(
+            found
+            for index, (was, now) in enumerate(zip(before, after, strict=True))
+            for found in changed_fields(was, now, f"{path}[{index}]")
+        )
+    return () if before == after else (path,)

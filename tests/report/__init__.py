@@ -1,0 +1,1 @@
+"""Tests of evidence.report: what a pack says and how it looks."""
