@@ -1,0 +1,139 @@
+"""Why a connection that the policies seem to deny may pass all the same.
+
+1. An ipBlock covers a pod or not by its address; where that is not known, a rule with an ipBlock may admit the pod.
+2. A namespace of which no object was read has labels that are not known; a namespaceSelector may match it. Its name is known.
+3. Domain names are not resolved here; a rule that accepts them may admit any outside address.
+
+A reason is given only where the rule would let more pass than passes already, the other side included. Rules that deny make nothing
+uncertain: they could only take away what is counted as allowed.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from evidence.cluster.model import Direction, IpBlock, Namespace
+from evidence.cluster.selectors import LabelSelector
+from evidence.reach.classes import PeerId
+from evidence.reach.ports import PortSet
+from evidence.reach.rules import Action, Domains, Matcher, Nodes, Pods, PortMatch
+from evidence.reach.sides import PlacedRule
+
+if TYPE_CHECKING:
+    from evidence.reach.engine import Reachability
+
+NAME_LABEL = "kubernetes.io/metadata.name"
+
+
+class Doubts:
+    """Doubts about one cluster's connections."""
+
+    def __init__(self, reach: "Reachability") -> None:
+        self._reach = reach
+        pods = reach.peers.pods
+        self._unaddressed = frozenset(int(found.id) for found in reach.classes if not found.addressed)
+        self._undeclared = frozenset(
+            int(found.id) for found in reach.classes if not reach.cluster.namespaces[found.namespace].declared
+        )
+        self._rules: dict[Direction, Mapping[int, Sequence[PlacedRule]]] = {}
+        for direction, side in reach.sides.items():
+            by_subject: dict[int, list[PlacedRule]] = defaultdict(list)
+            for policy in side.policies:
+                for rule in policy.rules:
+                    if rule.rule.action is not Action.DENY and any(self._doubtful(peer) for peer in rule.rule.peers):
+                        for end in rule.subjects[rule.subjects < pods].tolist():
+                            by_subject[reach.peers.class_of[end]].append(rule)
+            self._rules[direction] = by_subject
+
+    def _doubtful(self, peer: Matcher) -> bool:
+        match peer:
+            case IpBlock() | Nodes():
+                return bool(self._unaddressed)
+            case Pods(namespaces=LabelSelector() as selector):
+                return bool(self._undeclared) and any(need.key != NAME_LABEL for need in selector.requirements)
+            case Domains():
+                return True
+            case _:
+                return False
+
+    def between(self, source: PeerId, destination: PeerId) -> tuple[str, ...]:
+        """Reasons for which more than the computed ports may pass from source to destination."""
+        reach = self._reach
+        out = list(self._reasons(Direction.EGRESS, source, destination))
+        into = list(self._reasons(Direction.INGRESS, destination, source))
+        if not out and not into:
+            return ()
+        sent, admitted = reach.egress_ports(source, destination), reach.ingress_ports(source, destination)
+        passing = reach.ports(source, destination)
+        may_send, may_admit = sent, admitted
+        for ports, _ in out:
+            may_send = may_send | ports
+        for ports, _ in into:
+            may_admit = may_admit | ports
+        reasons = {text for ports, text in out if (ports & may_admit) - passing}
+        reasons |= {text for ports, text in into if (ports & may_send) - passing}
+        return tuple(sorted(reasons))
+
+    def _reasons(self, direction: Direction, subject: PeerId, other: PeerId) -> Iterator[tuple[PortSet, str]]:
+        for placed in self._rules[direction].get(subject, ()):
+            for peer in placed.rule.peers:
+                reason = self._reason(peer, other)
+                if reason:
+                    destination = other if direction is Direction.EGRESS else subject
+                    ports = self._ports(placed, destination)
+                    yield ports, f"{placed.form.policy.key} {placed.rule.where}: {reason}"
+
+    def _reason(self, peer: Matcher, other: PeerId) -> str:
+        """Why the peer may mean the other end although it does not seem to; "" when that is certain."""
+        outside = other >= len(self._reach.classes)
+        match peer:
+            case IpBlock() | Nodes() if other in self._unaddressed:
+                what = f"ipBlock {peer.cidr}" if isinstance(peer, IpBlock) else "the node selector"
+                return f"the address of {self._named(other)} is not known, so {what} may cover it"
+            case Pods(namespaces=LabelSelector() as selector) if other in self._undeclared:
+                found = self._reach.classes[other]
+                space = self._reach.cluster.namespaces[found.namespace]
+                if not found.host_network and _may_match(selector, space) and _pods_match(peer, found.pods[0].labels):
+                    return f"the labels of namespace {space.name} are not known, so namespaceSelector {selector} may match it"
+            case Domains() if outside:
+                return f"the addresses of {', '.join(peer.names)} are not known"
+        return ""
+
+    def _named(self, peer_id: int) -> str:
+        pods = self._reach.classes[peer_id].pods
+        return f"pod {pods[0].key}" + (f" and {len(pods) - 1} more" if len(pods) > 1 else "")
+
+    def _ports(self, placed: PlacedRule, destination: PeerId) -> PortSet:
+        if placed.rule.ports is None:
+            return PortSet.all()
+        named = self._reach.classes[destination].named_ports if destination < len(self._reach.classes) else ()
+        found = PortSet.none()
+        for port in placed.rule.ports:
+            found = found | ports_of(port, named)
+        return found
+
+
+def ports_of(port: PortMatch, named: Sequence[tuple[str, object, int]]) -> PortSet:
+    """What one entry of a rule's ports means on a destination with these named ports."""
+    if isinstance(port.port, str):
+        found = PortSet.none()
+        for name, protocol, number in named:
+            if name == port.port and port.protocol in (None, protocol):
+                found = found | PortSet.of(protocol, number)  # type: ignore[arg-type]
+        return found
+    if port.protocol is None:
+        return PortSet.all()
+    if port.port is None:
+        return PortSet.of(port.protocol, 1, 65535)
+    return PortSet.of(port.protocol, port.port, port.end_port)
+
+
+def _may_match(selector: LabelSelector, space: Namespace) -> bool:
+    """True when a selector that does not match the known labels could match others beside the name."""
+    if selector.matches(space.labels):
+        return False
+    return all(need.matches(space.labels) for need in selector.requirements if need.key == NAME_LABEL)
+
+
+def _pods_match(peer: Pods, labels: Mapping[str, str]) -> bool:
+    return peer.pods is None or peer.pods.matches(labels)

@@ -1,0 +1,368 @@
+"""Reachability of one cluster: which class of pods or outside range may connect to which, on which ports.
+
+1. A connection needs the source's egress side and the destination's ingress side; replies need nothing. Nothing restricts what the outside
+   sends or accepts.
+2. Addresses are of one family: a pod with several addresses is reachable by each of them on its own, by the union over all.
+3. Pods on the host network count as their node: no policy selects them, no pod selector matches them, their node's addresses do count.
+4. A class is also asked about itself: the answer is what its pods may do to one another (a pod always reaches itself).
+5. A pod's own node always reaches it; that is said once, not in every flow.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from evidence.cluster.model import Cluster, Direction, IpBlock, IPNetwork, NetworkPolicy, OtherPolicy, Protocol
+from evidence.cluster.policies import ClusterPolicy
+from evidence.errors import InputError
+from evidence.reach import clusterpolicy, networkpolicy
+from evidence.reach.addresses import FAMILIES, AddressSpace, Interval, inside, interval_of_address, intervals_of
+from evidence.reach.classes import ExternalRange, Looks, PeerId, PodClass, group
+from evidence.reach.peers import Ends, Peers
+from evidence.reach.portids import ALL_PORTS, NO_PORTS, Ids, PortIds
+from evidence.reach.ports import PortSet
+from evidence.reach.rules import Nodes, Pods, PolicyForm
+from evidence.reach.sides import PlacedPolicy, Side
+
+if TYPE_CHECKING:
+    from evidence.reach.doubts import Doubts
+
+_CELLS_AT_ONCE = 4_000_000
+_ROWS_KEPT = 64 * 1024 * 1024  # bytes of single rows that are remembered
+
+Unevaluated = OtherPolicy | ClusterPolicy
+
+
+class Flow(NamedTuple):
+    """Connections that are allowed from a source to a destination; the ports are the destination's."""
+
+    source: PeerId
+    destination: PeerId
+    ports: PortSet
+
+
+@dataclass(frozen=True, slots=True)
+class FlowTable:
+    """All allowed connections as columns: row i allows `sources[i]` to `destinations[i]` on the ports numbered `ports[i]`.
+
+    Rows are sorted by source and destination, each pair once.
+    """
+
+    sources: Ends
+    destinations: Ends
+    ports: Ids
+
+
+def analyse(cluster: Cluster, extra_networks: Iterable[IPNetwork] = ()) -> "Reachability":
+    """Reachability of a cluster. `extra_networks` (the zones') cut the outside, too, so that each range lies wholly in or out of each."""
+    forms = [networkpolicy.translate(policy) for policy in cluster.policies]
+    forms += [form for policy in cluster.cluster_policies if (form := clusterpolicy.translate(policy)) is not None]
+    forms.sort(key=lambda form: (form.tier, form.priority, form.policy.key))
+    return Reachability(cluster, forms, tuple(extra_networks))
+
+
+class Reachability:
+    """The answers about one cluster. Single answers are computed when they are asked for, and remembered."""
+
+    def __init__(self, cluster: Cluster, forms: Sequence[PolicyForm], extra_networks: Sequence[IPNetwork]) -> None:
+        self.cluster = cluster
+        self.forms = forms
+        matchers = _address_matchers(forms)
+        self.space = AddressSpace([_intervals(matcher, cluster) for matcher in matchers], extra_networks)
+        port_names = _port_names(forms)
+        self.classes: tuple[PodClass, ...] = group(cluster, _looks(cluster, forms), port_names, self.space)
+        self.peers = Peers(self.classes, cluster.namespaces, self.space, matchers)
+        self.port_ids = PortIds(_cuts(forms, self.classes))
+        self.external, self._ids = _shown_ranges(cluster, self.classes, self.peers)
+        self.sides: Mapping[Direction, Side] = {
+            direction: Side(direction, forms, self.peers, self.port_ids) for direction in Direction
+        }
+        self._rows: dict[tuple[Direction, int], Ids] = {}
+        self._ends_of_range = {
+            int(number): end for end, number in enumerate(self._ids.tolist()) if number >= len(self.classes)
+        }
+
+    # -- peers ----------------------------------------------------------------------------------------------------------
+
+    def peer(self, peer_id: PeerId) -> PodClass | ExternalRange:
+        """The class of pods or outside range with this id."""
+        if peer_id < len(self.classes):
+            return self.classes[peer_id]
+        return self.external[peer_id - len(self.classes)]
+
+    def peer_of(self, pod_key: str) -> PeerId:
+        """The class of a pod ("namespace/name"). Raises InputError when no pod of that name runs or may run."""
+        if pod_key not in self._class_of_pod:
+            raise InputError(f"pod {pod_key}: no pod of this name runs in the cluster")
+        return self._class_of_pod[pod_key]
+
+    @cached_property
+    def _class_of_pod(self) -> Mapping[str, PeerId]:
+        return {pod.key: found.id for found in self.classes for pod in found.pods}
+
+    def ends(self, peer_id: PeerId) -> Sequence[int]:
+        """The ends of connections that make up a peer: the ways into a class, or the one of an outside range."""
+        if peer_id < len(self.classes):
+            return range(self.peers.first_end[peer_id], self.peers.first_end[peer_id + 1])
+        return (self._ends_of_range[peer_id],)
+
+    # -- flows ----------------------------------------------------------------------------------------------------------
+
+    def flows(self) -> Iterator[Flow]:
+        """All allowed connections, sorted by source and destination."""
+        table, port_set = self.flow_table, self.port_ids.port_set
+        for source, destination, ports in zip(
+            table.sources.tolist(), table.destinations.tolist(), table.ports.tolist(), strict=True
+        ):
+            yield Flow(source, destination, port_set(ports))
+
+    @cached_property
+    def flow_table(self) -> FlowTable:
+        """All allowed connections as columns of peer ids and port set numbers (see `port_ids.port_set`)."""
+        step = max(1, _CELLS_AT_ONCE // max(1, self.peers.count))
+        pieces = [
+            self._block(first, min(first + step, end))
+            for start, end in ((0, self.peers.pods), (self.peers.pods, self.peers.count))
+            for first in range(start, end, step)
+        ]
+        if not pieces:
+            nothing = np.empty(0, dtype=np.int32)
+            return FlowTable(nothing, nothing, nothing)
+        sources, destinations, ports = (np.concatenate(columns) for columns in zip(*pieces, strict=True))
+        if self.peers.pods > len(self.classes):
+            sources, destinations, ports = self._merged(sources, destinations, ports)
+        return FlowTable(sources, destinations, ports)
+
+    def _block(self, first: int, last: int) -> tuple[Ends, Ends, Ids]:
+        """Allowed connections from ends first to last-1, as columns; a pair of peers may occur once for each pair of ends."""
+        pods, ports = self.peers.pods, self.port_ids
+        admitted = self.sides[Direction.INGRESS].for_peers(first, last)
+        if first >= pods:
+            cells = admitted
+        else:
+            cells = self.sides[Direction.EGRESS].for_subjects(first, last)
+            sent = cells[:, :pods]
+            both = np.nonzero((sent != NO_PORTS) & (admitted != NO_PORTS))
+            out, into = sent[both], admitted[both]
+            met = np.where(out == ALL_PORTS, into, out)
+            mixed = (out != ALL_PORTS) & (into != ALL_PORTS) & (out != into)
+            met[mixed] = ports.pairwise(ports.meet, out[mixed], into[mixed])
+            sent[:] = NO_PORTS
+            sent[both] = met
+        rows, columns = np.nonzero(cells)
+        found = cells[rows, columns]
+        rows += first
+        families, ids = self.peers.families, self._ids
+        possible = ((families[rows] & families[columns]) != 0) & (ids[rows] >= 0) & (ids[columns] >= 0)
+        if not possible.all():
+            rows, columns, found = rows[possible], columns[possible], found[possible]
+        return ids[rows], ids[columns], found
+
+    def _merged(self, sources: Ends, destinations: Ends, ports: Ids) -> tuple[Ends, Ends, Ids]:
+        """One row for each pair of peers: ports of its pairs of ends united."""
+        keys = sources.astype(np.int64) << 32 | destinations
+        order = np.argsort(keys, kind="stable")
+        keys, ports = keys[order], ports[order]
+        starts = np.flatnonzero(np.r_[True, keys[1:] != keys[:-1]])
+        united = ports[starts]
+        group_of = np.repeat(np.arange(len(starts)), np.diff(np.r_[starts, len(keys)]))
+        rank = np.arange(len(keys)) - starts[group_of]
+        for nth in range(1, int(rank.max(initial=0)) + 1):
+            more = np.flatnonzero(rank == nth)
+            here = group_of[more]
+            united[here] = self.port_ids.pairwise(self.port_ids.union, united[here], ports[more])
+        kept = keys[starts]
+        return (kept >> 32).astype(np.int32), (kept & 0xFFFFFFFF).astype(np.int32), united
+
+    # -- one side, one pair -----------------------------------------------------------------------------------------------
+
+    def egress_ports(self, source: PeerId, destination: PeerId) -> PortSet:
+        """Ports that the source's egress side lets through to the destination; all for an outside source."""
+        return self._one_side(Direction.EGRESS, source, destination)
+
+    def ingress_ports(self, source: PeerId, destination: PeerId) -> PortSet:
+        """Ports that the destination's ingress side lets in from the source; all for an outside destination."""
+        return self._one_side(Direction.INGRESS, destination, source)
+
+    def ports(self, source: PeerId, destination: PeerId) -> PortSet:
+        """Ports on which the source may connect to the destination."""
+        total = NO_PORTS
+        outside = len(self.classes)
+        if source >= outside and destination >= outside:
+            return PortSet.all()
+        for start in self.ends(source):
+            for end in self.ends(destination):
+                if self.peers.families[start] & self.peers.families[end]:
+                    sent = ALL_PORTS if source >= outside else int(self.row(Direction.EGRESS, start)[end])
+                    admitted = ALL_PORTS if destination >= outside else int(self.row(Direction.INGRESS, end)[start])
+                    total = self.port_ids.union(total, self.port_ids.meet(sent, admitted))
+        return self.port_ids.port_set(total)
+
+    def _one_side(self, direction: Direction, subject: PeerId, other: PeerId) -> PortSet:
+        if subject >= len(self.classes):
+            return PortSet.all()
+        families = 0
+        for end in self.ends(subject):
+            families |= int(self.peers.families[end])
+        row = self.row(direction, self.peers.first_end[subject])
+        total = NO_PORTS
+        for end in self.ends(other):
+            if self.peers.families[end] & families:
+                total = self.port_ids.union(total, int(row[end]))
+        return self.port_ids.port_set(total)
+
+    def row(self, direction: Direction, subject: int) -> Ids:
+        """One side's answers for one subject and every peer."""
+        key = (direction, subject)
+        if key not in self._rows:
+            row = self.sides[direction].row(subject)
+            while len(self._rows) * row.nbytes > _ROWS_KEPT:
+                del self._rows[next(iter(self._rows))]
+            self._rows[key] = row
+        return self._rows[key]
+
+    # -- policies -------------------------------------------------------------------------------------------------------
+
+    def isolated(self, peer_id: PeerId, direction: Direction) -> bool:
+        """True when some NetworkPolicy isolates the class in this direction; never for the outside."""
+        return peer_id < len(self.classes) and bool(self.sides[direction].isolated[self.peers.first_end[peer_id]])
+
+    def isolating_policies(self, peer_id: PeerId, direction: Direction) -> tuple[NetworkPolicy, ...]:
+        """The NetworkPolicies that isolate the class in this direction, sorted."""
+        return tuple(
+            placed.form.policy
+            for placed in self.selecting(peer_id, direction)
+            if isinstance(placed.form.policy, NetworkPolicy)
+        )
+
+    def selecting(self, peer_id: PeerId, direction: Direction) -> Sequence[PlacedPolicy]:
+        """Every policy that selects the class and speaks of this direction, in the order in which they are asked."""
+        if peer_id >= len(self.classes):
+            return ()
+        return self._policies_of[direction].get(self.peers.first_end[peer_id], ())
+
+    @cached_property
+    def _policies_of(self) -> Mapping[Direction, Mapping[int, Sequence[PlacedPolicy]]]:
+        found: dict[Direction, dict[int, list[PlacedPolicy]]] = {direction: {} for direction in Direction}
+        for direction, side in self.sides.items():
+            for placed in side.policies:
+                for end in placed.subjects.tolist():
+                    found[direction].setdefault(end, []).append(placed)
+        return found
+
+    @property
+    def unevaluated(self) -> tuple[Unevaluated, ...]:
+        """Policies that were not evaluated, or not whole: of other kinds, or with parts that this program does not know."""
+        unknown = [policy for policy in self.cluster.cluster_policies if any(policy.unknown())]
+        return (*self.cluster.other_policies, *unknown)
+
+    def uncertain(self, source: PeerId, destination: PeerId) -> tuple[str, ...]:
+        """Why a connection that is not among the flows may pass all the same; empty when that is certain. Sorted sentences."""
+        return self._doubts.between(source, destination)
+
+    @cached_property
+    def _doubts(self) -> "Doubts":
+        from evidence.reach.doubts import Doubts
+
+        return Doubts(self)
+
+
+# -- what the rules mention -------------------------------------------------------------------------------------------
+
+
+def _address_matchers(forms: Iterable[PolicyForm]) -> dict[IpBlock | Nodes, int]:
+    """Every ipBlock and node selector of the rules, numbered."""
+    numbers: dict[IpBlock | Nodes, int] = {}
+    for form in forms:
+        for rules in form.rules.values():
+            for rule in rules:
+                for peer in rule.peers:
+                    if isinstance(peer, IpBlock | Nodes):
+                        numbers.setdefault(peer, len(numbers))
+    return numbers
+
+
+def _intervals(matcher: IpBlock | Nodes, cluster: Cluster) -> list[Interval]:
+    if isinstance(matcher, IpBlock):
+        return intervals_of(matcher)
+    return [
+        interval_of_address(address)
+        for node in cluster.nodes
+        if matcher.nodes.matches(node.labels)
+        for address in node.addresses
+    ]
+
+
+def _looks(cluster: Cluster, forms: Iterable[PolicyForm]) -> dict[str, Looks]:
+    """For each namespace, what the selectors that are applied to its pods look at."""
+    pairs: set[Pods] = set()
+    for form in forms:
+        pairs.add(form.subject)
+        for rules in form.rules.values():
+            for rule in rules:
+                pairs.update(peer for peer in rule.peers if isinstance(peer, Pods))
+    looks: dict[str, Looks] = {}
+    for pair in pairs:
+        if not pair.pods or not pair.pods.requirements:
+            continue
+        if pair.namespace is not None:
+            looks.setdefault(pair.namespace, Looks()).add(pair.pods)
+            continue
+        for name, space in cluster.namespaces.items():
+            if pair.namespaces is None or pair.namespaces.matches(space.labels):
+                looks.setdefault(name, Looks()).add(pair.pods)
+    return looks
+
+
+def _port_names(forms: Iterable[PolicyForm]) -> frozenset[str]:
+    return frozenset(
+        port.port
+        for form in forms
+        for rules in form.rules.values()
+        for rule in rules
+        for port in rule.ports or ()
+        if isinstance(port.port, str)
+    )
+
+
+def _cuts(forms: Iterable[PolicyForm], classes: Iterable[PodClass]) -> dict[Protocol, set[int]]:
+    """For each protocol the port numbers at which something changes."""
+    cuts: dict[Protocol, set[int]] = {}
+    for form in forms:
+        for rules in form.rules.values():
+            for rule in rules:
+                for port in rule.ports or ():
+                    if isinstance(port.port, int) and port.protocol is not None:
+                        cuts.setdefault(port.protocol, set()).update((port.port, (port.end_port or port.port) + 1))
+    for found in classes:
+        for _, protocol, number in found.named_ports:
+            cuts.setdefault(protocol, set()).update((number, number + 1))
+    return cuts
+
+
+def _shown_ranges(
+    cluster: Cluster, classes: Sequence[PodClass], peers: Peers
+) -> tuple[tuple[ExternalRange, ...], npt.NDArray[np.int32]]:
+    """The outside ranges, and the peer id of every end (-1: none).
+
+    Left out are ranges that hold nothing but addresses of pods, and a family that no pod is known to have while others are known.
+    """
+    known = {
+        family: sorted(int(a) for pod in cluster.pods if not pod.finished for a in pod.addresses if a.version == family)
+        for family in FAMILIES
+    }
+    present = {family for family in FAMILIES if known[family]} or set(FAMILIES)
+    shown: list[ExternalRange] = []
+    ids = list(peers.class_of)
+    for found in peers.space.ranges:
+        if found.family in present and not inside(found, known[found.family]):
+            first, last = found.ends
+            shown.append(ExternalRange(PeerId(len(classes) + len(shown)), first, last))
+            ids.append(int(shown[-1].id))
+        else:
+            ids.append(-1)
+    return tuple(shown), np.array(ids, dtype=np.int32)

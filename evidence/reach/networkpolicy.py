@@ -1,0 +1,47 @@
+"""networking.k8s.io/v1 NetworkPolicy in the engine's form of rules.
+
+1. policyTypes decides which directions a policy isolates, and rules of another direction mean nothing (NetworkPolicySpec.policyTypes).
+2. No `from` or `to`, or an empty list: any peer, the outside included. No `ports`, or an empty list: any port of any protocol.
+3. A peer with a podSelector alone stays in the policy's own namespace; with a namespaceSelector it means pods of the namespaces that match,
+   never an address outside the cluster (NetworkPolicyPeer).
+4. Policies add up: there is no deny and no order.
+"""
+
+from evidence.cluster.model import Direction, IpBlock, NetworkPolicy, PodPeer, Rule
+from evidence.reach.rules import Action, Everything, Matcher, Pods, PolicyForm, PortMatch, RuleForm, Tier
+
+_ANYONE: tuple[Matcher, ...] = (Everything(),)
+_WHERE = {Direction.INGRESS: "spec.ingress", Direction.EGRESS: "spec.egress"}
+
+
+def translate(policy: NetworkPolicy) -> PolicyForm:
+    """The policy in the engine's form."""
+    return PolicyForm(
+        policy=policy,
+        tier=Tier.NETWORK_POLICY,
+        priority=0,
+        subject=Pods(policy.namespace, None, policy.pod_selector),
+        rules={
+            direction: tuple(
+                _rule(rule, policy.namespace, f"{_WHERE[direction]}[{number}]")
+                for number, rule in enumerate(policy.rules(direction))
+            )
+            for direction in policy.policy_types
+        },
+        isolates=policy.policy_types,
+    )
+
+
+def _rule(rule: Rule, home: str, where: str) -> RuleForm:
+    return RuleForm(
+        action=Action.ACCEPT,
+        peers=tuple([_peer(peer, home) for peer in rule.peers]) or _ANYONE,
+        ports=tuple([PortMatch(p.protocol, p.port, p.end_port) for p in rule.ports]) or None,
+        where=where,
+    )
+
+
+def _peer(peer: IpBlock | PodPeer, home: str) -> Matcher:
+    if isinstance(peer, IpBlock):
+        return peer
+    return Pods(home if peer.namespace_selector is None else None, peer.namespace_selector, peer.pod_selector)

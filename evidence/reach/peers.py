@@ -1,0 +1,183 @@
+"""Every possible end of a connection, numbered, and which of them a matcher of a rule means.
+
+1. Ends 0 to n-1 are ways into pod classes (one for most; a dual-stack class whose addresses are matched differently has one a family),
+   sorted by class. After them comes one end for each range of the address space.
+2. Label selectors mean pods on the pod network only; ipBlocks and node selectors mean ends by address, pods and outside alike.
+3. Matched ends are sorted arrays; None stands for every end.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from evidence.cluster.model import IpBlock, Namespace
+from evidence.cluster.selectors import LabelSelector, Operator, Requirement
+from evidence.reach.addresses import AddressSpace
+from evidence.reach.classes import NamedPort, PodClass, family_bit
+from evidence.reach.rules import Domains, Everything, Matcher, Nodes, Pods
+
+Ends = npt.NDArray[np.int32]
+
+NOBODY: Ends = np.empty(0, dtype=np.int32)
+_WORD = 64
+
+
+class Peers:
+    """The ends of one analysis. `address_matchers` gives the number that each ipBlock and node selector has in the address space."""
+
+    def __init__(
+        self,
+        classes: Sequence[PodClass],
+        namespaces: Mapping[str, Namespace],
+        space: AddressSpace,
+        address_matchers: Mapping[IpBlock | Nodes, int],
+    ) -> None:
+        self.space = space
+        self.class_of: list[int] = []
+        self.first_end: list[int] = []
+        self.named_ports: list[tuple[NamedPort, ...]] = [()]
+        self._address_matchers = address_matchers
+        named: dict[tuple[NamedPort, ...], int] = {(): 0}
+        named_of: list[int] = []
+        families: list[int] = []
+        members: dict[int, list[int]] = defaultdict(list)
+        spaces: dict[str, _Space] = {}
+        for found in classes:
+            self.first_end.append(len(self.class_of))
+            number = named.setdefault(found.named_ports, len(named))
+            if number == len(self.named_ports):
+                self.named_ports.append(found.named_ports)
+            for signature, family in found.ways:
+                end = len(self.class_of)
+                self.class_of.append(int(found.id))
+                families.append(family)
+                named_of.append(number)
+                if signature:
+                    members[signature].append(end)
+                if found.namespace not in spaces:
+                    spaces[found.namespace] = _Space(end)
+                spaces[found.namespace].add(found)
+        self.pods = len(self.class_of)
+        self.first_end.append(self.pods)
+        for position, outside in enumerate(space.ranges):
+            families.append(family_bit(outside.family))
+            if outside.signature:
+                members[outside.signature].append(self.pods + position)
+        self.count = self.pods + len(space.ranges)
+        self.families: npt.NDArray[np.uint8] = np.array(families, dtype=np.uint8)
+        self.named_of: npt.NDArray[np.int32] = np.array(named_of, dtype=np.int32)
+        self._spaces = spaces
+        self._by_address = _by_matcher(space.signatures, members)
+        self._namespaces = namespaces
+        self._spaces_known: dict[LabelSelector, tuple[_Space, ...]] = {}
+        self._pods_known: dict[tuple[str | None, LabelSelector | None, LabelSelector | None], Ends] = {}
+
+    def meant(self, matchers: Iterable[Matcher]) -> Ends | None:
+        """The ends that any of the matchers means; None for every end."""
+        parts = []
+        for matcher in matchers:
+            if isinstance(matcher, Pods):
+                parts.append(self.selected(matcher))
+            elif isinstance(matcher, Everything):
+                return None
+            elif not isinstance(matcher, Domains):
+                parts.append(self._by_address.get(self._address_matchers[matcher], NOBODY))
+        if len(parts) == 1:
+            return parts[0]
+        return np.unique(np.concatenate(parts)) if parts else NOBODY
+
+    def selected(self, matcher: Pods) -> Ends:
+        """The ways into pods that a pair of selectors means."""
+        key = (matcher.namespace, matcher.namespaces, matcher.pods)
+        if key not in self._pods_known:
+            self._pods_known[key] = self._select(matcher)
+        return self._pods_known[key]
+
+    def _select(self, matcher: Pods) -> Ends:
+        if matcher.namespace is None:
+            where = self._in_namespaces(matcher.namespaces or LabelSelector())
+        else:
+            here = self._spaces.get(matcher.namespace)
+            where = (here,) if here else ()
+        if len(where) == 1:
+            return np.array(where[0].ends(matcher.pods), dtype=np.int32)
+        return np.array([end for space in where for end in space.ends(matcher.pods)], dtype=np.int32)
+
+    def _in_namespaces(self, selector: LabelSelector) -> tuple["_Space", ...]:
+        """The namespaces with pods that match, in the order of their ends."""
+        if selector not in self._spaces_known:
+            self._spaces_known[selector] = tuple(
+                space for name, space in self._spaces.items() if selector.matches(self._namespaces[name].labels)
+            )
+        return self._spaces_known[selector]
+
+
+class _Space:
+    """The ends of one namespace and their labels, a bit an end, so that a selector is a few operations on integers."""
+
+    def __init__(self, first: int) -> None:
+        self.first = first
+        self._size = 0
+        self._selectable = 0
+        self._labels: list[Mapping[str, str]] = []
+        self._columns: dict[str, dict[str, int]] = {}
+
+    def add(self, found: PodClass) -> None:
+        if not found.host_network:
+            self._selectable |= 1 << self._size
+        self._labels.append(found.pods[0].labels)
+        self._size += 1
+
+    def ends(self, selector: LabelSelector | None) -> list[int]:
+        mask = self._selectable
+        for need in selector.requirements if selector else ():
+            mask &= self._holds(need)
+        return _numbers(mask, self.first)
+
+    def _holds(self, need: Requirement) -> int:
+        column = self._column(need.key)
+        match need.operator:
+            case Operator.IN | Operator.NOT_IN:
+                mask = 0
+                for value in need.values:
+                    mask |= column.get(value, 0)
+            case Operator.EXISTS | Operator.DOES_NOT_EXIST:
+                mask = 0
+                for present in column.values():
+                    mask |= present
+        return mask if need.operator in (Operator.IN, Operator.EXISTS) else ~mask
+
+    def _column(self, key: str) -> dict[str, int]:
+        """For each value of a label, the ends that have it."""
+        if key not in self._columns:
+            column: dict[str, int] = {}
+            for place, labels in enumerate(self._labels):
+                if key in labels:
+                    column[labels[key]] = column.get(labels[key], 0) | 1 << place
+            self._columns[key] = column
+        return self._columns[key]
+
+
+def _numbers(mask: int, offset: int) -> list[int]:
+    """The places of the set bits, in order, each plus the offset."""
+    size = mask.bit_length()
+    if size > _WORD:
+        bits = np.unpackbits(np.frombuffer(mask.to_bytes((size + 7) // 8, "little"), dtype=np.uint8), bitorder="little")
+        found: list[int] = (np.flatnonzero(bits) + offset).tolist()
+        return found
+    places = []
+    while mask:
+        lowest = mask & -mask
+        places.append(lowest.bit_length() - 1 + offset)
+        mask ^= lowest
+    return places
+
+
+def _by_matcher(signatures: Sequence[frozenset[int]], members: Mapping[int, Sequence[int]]) -> dict[int, Ends]:
+    found: dict[int, list[int]] = defaultdict(list)
+    for signature, ends in members.items():
+        for matcher in signatures[signature]:
+            found[matcher].extend(ends)
+    return {matcher: np.array(sorted(ends), dtype=np.int32) for matcher, ends in found.items()}

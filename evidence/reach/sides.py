@@ -1,0 +1,339 @@
+"""One side of all connections: what the policies of a direction let pass between each pod and each peer.
+
+The answer of a side is a table of numbered port sets, subjects (the ways into pods that policies select) by peers, computed for any window
+of it at a time:
+
+1. The NetworkPolicy tier only adds: each rule joins its ports into the cells of its subjects and peers.
+2. Tiers with order (Admin, Baseline) are few rules over many pods. They are evaluated once, on groups of subjects and of peers that the same
+   rules name, and laid over the window afterwards: accepted before NetworkPolicy, or left to it, or what the tiers after it say.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+import numpy as np
+import numpy.typing as npt
+
+from evidence.cluster.model import Direction
+from evidence.reach.peers import NOBODY, Ends, Peers
+from evidence.reach.portids import ALL_PORTS, NO_PORTS, Ids, PortIds
+from evidence.reach.rules import Action, PolicyForm, PortMatch, RuleForm, Tier
+
+_MANY = 48
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Part:
+    """The cells of a rule that get the same ports. `peers` None: every peer."""
+
+    subjects: Ends
+    peers: Ends | None
+    ports: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PlacedRule:
+    """A rule in its policy, with the ends and ports that it means. Its parts do not overlap."""
+
+    form: PolicyForm
+    rule: RuleForm
+    direction: Direction
+    subjects: Ends
+    parts: tuple[Part, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PlacedPolicy:
+    """A policy with the ends that it selects and its rules of one direction."""
+
+    form: PolicyForm
+    subjects: Ends
+    rules: tuple[PlacedRule, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Frame:
+    """Tiers with order, on groups. `accepted` before NetworkPolicy, `left` to it, and the whole answer where no NetworkPolicy isolates (`open`)."""
+
+    subject_group: npt.NDArray[np.intp]
+    peer_group: npt.NDArray[np.intp]
+    accepted: Ids
+    left: Ids
+    open: Ids
+
+
+class Side:
+    """The tables of one direction."""
+
+    def __init__(self, direction: Direction, forms: Iterable[PolicyForm], peers: Peers, ports: PortIds) -> None:
+        self.direction = direction
+        self._peers = peers
+        self._ports = ports
+        self._port_bits: dict[tuple[PortMatch, ...], tuple[int, tuple[PortMatch, ...]]] = {}
+        self.isolated: npt.NDArray[np.bool_] = np.zeros(peers.pods, dtype=bool)
+        self.policies: list[PlacedPolicy] = []
+        for form in forms:
+            if direction not in form.rules:
+                continue
+            subjects = peers.selected(form.subject)
+            placed = PlacedPolicy(form, subjects, tuple(self._place(form, subjects)))
+            self.policies.append(placed)
+            if direction in form.isolates:
+                self.isolated[subjects] = True
+        self._additive = [
+            part
+            for policy in self.policies
+            if policy.form.tier is Tier.NETWORK_POLICY
+            for rule in policy.rules
+            for part in rule.parts
+        ]
+        ordered = [policy for policy in self.policies if policy.form.tier is not Tier.NETWORK_POLICY and policy.rules]
+        self._frame = self._evaluate(ordered) if ordered else None
+        self._by_block: dict[int, dict[int, list[Part]]] = {}
+        self._by_subject: dict[int, list[Part]] | None = None
+
+    # -- rules in their place ---------------------------------------------------------------------------------------
+
+    def _place(self, form: PolicyForm, subjects: Ends) -> Iterator[PlacedRule]:
+        if not len(subjects):
+            return
+        for rule in form.rules[self.direction]:
+            meant = self._peers.meant(rule.peers)
+            parts = tuple(self._parts(rule, subjects, meant)) if meant is None or len(meant) else ()
+            yield PlacedRule(form, rule, self.direction, subjects, parts)
+
+    def _parts(self, rule: RuleForm, subjects: Ends, meant: Ends | None) -> Iterator[Part]:
+        """Named ports are those of the destination: of the subject for ingress, of the peer for egress."""
+        if rule.ports is None:
+            yield Part(subjects, meant, ALL_PORTS)
+            return
+        fixed, names = self._bits(rule.ports)
+        if not names:
+            if fixed:
+                yield Part(subjects, meant, self._ports.number(fixed))
+        elif self.direction is Direction.INGRESS:
+            for destinations, ports in self._resolved(fixed, names, subjects):
+                yield Part(destinations, meant, ports)
+        else:
+            everyone: Ends = np.arange(self._peers.count, dtype=np.int32) if meant is None else meant
+            for destinations, ports in self._resolved(fixed, names, everyone):
+                yield Part(subjects, destinations, ports)
+
+    def _bits(self, ports: tuple[PortMatch, ...]) -> tuple[int, tuple[PortMatch, ...]]:
+        """Ports given by number, as bits, and those given by name."""
+        bits, names = 0, []
+        for port in ports:
+            if isinstance(port.port, str):
+                names.append(port)
+            elif port.protocol is None:
+                bits |= self._ports.all_bits
+            elif port.port is None:
+                bits |= self._ports.bits(port.protocol)
+            else:
+                bits |= self._ports.bits(port.protocol, port.port, port.end_port or port.port)
+        return bits, tuple(names)
+
+    def _resolved(self, fixed: int, names: Sequence[PortMatch], destinations: Ends) -> Iterator[tuple[Ends, int]]:
+        """The destinations split by what the names mean on them; an address has no named ports."""
+        pods = destinations[destinations < self._peers.pods]
+        kinds = self._peers.named_of[pods]
+        ends: dict[int, list[Ends]] = defaultdict(list)
+        for kind in np.unique(kinds).tolist():
+            bits = fixed
+            for name, protocol, number in self._peers.named_ports[kind]:
+                if any(want.port == name and want.protocol in (None, protocol) for want in names):
+                    bits |= self._ports.bits(protocol, number, number)
+            ends[bits].append(pods[kinds == kind])
+        if len(pods) < len(destinations):
+            ends[fixed].append(destinations[len(pods) :])
+        for bits, found in ends.items():
+            if bits:
+                yield np.sort(np.concatenate(found)) if len(found) > 1 else found[0], self._ports.number(bits)
+
+    # -- tiers with order -------------------------------------------------------------------------------------------
+
+    def _evaluate(self, ordered: Sequence[PlacedPolicy]) -> _Frame:
+        parts = [part for policy in ordered for rule in policy.rules for part in rule.parts]
+        subject_group, subject_rows = _grouped(self._peers.pods, [part.subjects for part in parts])
+        peer_group, peer_columns = _grouped(self._peers.count, [part.peers for part in parts])
+        cells = {id(part): (subject_rows[n], peer_columns[n]) for n, part in enumerate(parts)}
+        shape = (int(subject_group.max(initial=0)) + 1, int(peer_group.max(initial=0)) + 1)
+        before = _Ordered(self._ports, shape, cells)
+        before.ask(policy for policy in ordered if policy.form.tier < Tier.NETWORK_POLICY)
+        after = _Ordered(self._ports, shape, cells)
+        after.ask(policy for policy in ordered if policy.form.tier > Tier.NETWORK_POLICY)
+        ports = self._ports
+        finally_open = ports.pairwise(ports.union, after.accepted, after.left)
+        return _Frame(
+            subject_group,
+            peer_group,
+            before.accepted,
+            before.left,
+            ports.pairwise(ports.union, before.accepted, ports.pairwise(ports.meet, before.left, finally_open)),
+        )
+
+    # -- windows of the table -----------------------------------------------------------------------------------------
+
+    def for_subjects(self, first: int, last: int) -> Ids:
+        """Cells of subjects first to last-1 (rows) by all peers (columns)."""
+        cells = np.zeros((last - first, self._peers.count), dtype=np.int32)
+        whole = (first, last) == (0, self._peers.pods)
+        parts = self._additive if whole else self._near(first, last, by_peer=False)
+        for part in parts:
+            rows = part.subjects if whole else _between(part.subjects, first, last) - first
+            self._join(cells, rows, part.peers, part.ports)
+        return self._finish(cells, slice(first, last), slice(None))
+
+    def for_peers(self, first: int, last: int) -> Ids:
+        """Cells of peers first to last-1 (rows) by all subjects (columns): the same table, turned."""
+        turned = np.zeros((last - first, self._peers.pods), dtype=np.int32)
+        cells = turned.T
+        whole = (first, last) == (0, self._peers.count)
+        parts = self._additive if whole else self._near(first, last, by_peer=True)
+        for part in parts:
+            columns = part.peers
+            if columns is not None and not whole:
+                columns = _between(columns, first, last) - first
+            self._join(cells, part.subjects, columns, part.ports)
+        return self._finish(cells, slice(None), slice(first, last)).T
+
+    def row(self, subject: int) -> Ids:
+        """What one subject's side lets pass to or from every peer."""
+        cells = np.zeros((1, self._peers.count), dtype=np.int32)
+        zero = np.zeros(1, dtype=np.int32)
+        for part in self._of_subject(subject):
+            self._join(cells, zero, part.peers, part.ports)
+        finished: Ids = self._finish(cells, slice(subject, subject + 1), slice(None))[0]
+        return finished
+
+    def _join(self, cells: Ids, rows: Ends, columns: Ends | None, ports: int) -> None:
+        if columns is None:
+            where = (rows, slice(None))
+            present = cells[rows]
+        else:
+            if not len(columns) or not len(rows):
+                return
+            where = (rows[:, None], columns)  # type: ignore[assignment]
+            present = cells[where]
+        if ports == ALL_PORTS or not present.any():
+            cells[where] = ports
+        else:
+            cells[where] = self._ports.each(self._ports.union, present, ports)
+
+    def _finish(self, cells: Ids, subjects: slice, peers: slice) -> Ids:
+        """Lay the tiers with order, and what isolates nobody, over what NetworkPolicies add up to."""
+        isolated = self.isolated[subjects]
+        frame = self._frame
+        if frame is None:
+            cells[~isolated] = ALL_PORTS
+            return cells
+        where = np.ix_(frame.subject_group[subjects], frame.peer_group[peers])
+        accepted = frame.accepted[where]
+        added = np.nonzero(cells)
+        if len(added[0]):
+            ports, left = self._ports, frame.left[where]
+            joined = ports.pairwise(ports.meet, cells[added], left[added])
+            accepted[added] = ports.pairwise(ports.union, accepted[added], joined)
+        cells[:] = np.where(isolated[:, None], accepted, frame.open[where])
+        return cells
+
+    def _near(self, first: int, last: int, *, by_peer: bool) -> Sequence[Part]:
+        """Parts with a peer (or subject) in a window. Windows come in equal steps, so that one look at all parts sorts them for every window."""
+        size = last - first
+        key = -size if by_peer else size
+        if first % size:
+            return self._additive
+        if key not in self._by_block:
+            blocks: dict[int, list[Part]] = defaultdict(list)
+            everywhere = range(-(-self._peers.count // size))
+            for part in self._additive:
+                ends = part.peers if by_peer else part.subjects
+                for block in everywhere if ends is None else sorted(set((ends // size).tolist())):
+                    blocks[block].append(part)
+            self._by_block[key] = blocks
+        return self._by_block[key].get(first // size, [])
+
+    def _of_subject(self, subject: int) -> Sequence[Part]:
+        if self._by_subject is None:
+            self._by_subject = defaultdict(list)
+            for part in self._additive:
+                for end in part.subjects.tolist():
+                    self._by_subject[end].append(part)
+        return self._by_subject.get(subject, [])
+
+
+class _Ordered:
+    """Evaluation of tiers with order on a small table of groups."""
+
+    def __init__(
+        self,
+        ports: PortIds,
+        shape: tuple[int, int],
+        cells: dict[int, tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]],
+    ) -> None:
+        self._ports = ports
+        self._cells = cells
+        self.accepted: Ids = np.full(shape, NO_PORTS, dtype=np.int32)
+        self.left: Ids = np.full(shape, ALL_PORTS, dtype=np.int32)  # to the next tier
+
+    def ask(self, policies: Iterable[PlacedPolicy]) -> None:
+        """Ask tiers and priorities in order. What a tier leaves, by matching nothing or by Pass, the next one is asked."""
+        listed = sorted(policies, key=_place)
+        for _, tier in groupby(listed, key=lambda policy: policy.form.tier):
+            passed: Ids = np.full(self.left.shape, NO_PORTS, dtype=np.int32)
+            for _, equals in groupby(list(tier), key=lambda policy: policy.form.priority):
+                accepts, passes, decided = self._side_by_side(list(equals))
+                self.accepted = self._of(self._ports.union, self.accepted, accepts)
+                passed = self._of(self._ports.union, passed, passes)
+                self.left = self._of(self._ports.minus, self.left, decided)
+            self.left = self._of(self._ports.union, self.left, passed)
+
+    def _side_by_side(self, policies: Sequence[PlacedPolicy]) -> tuple[Ids, Ids, Ids]:
+        """What policies of one priority accept, pass, and decide at all: accepted if any accepts, else passed if any passes."""
+        ports = self._ports
+        accepts, passes, decided = (np.full(self.left.shape, NO_PORTS, dtype=np.int32) for _ in range(3))
+        for policy in policies:
+            undecided = self.left.copy()
+            for rule in policy.rules:
+                for part in rule.parts:
+                    where = np.ix_(*self._cells[id(part)])
+                    matched = ports.each(ports.meet, undecided[where], part.ports)
+                    undecided[where] = ports.each(ports.minus, undecided[where], part.ports)
+                    if rule.rule.action is Action.ACCEPT:
+                        accepts[where] = ports.pairwise(ports.union, accepts[where], matched)
+                    elif rule.rule.action is Action.PASS:
+                        passes[where] = ports.pairwise(ports.union, passes[where], matched)
+                    decided[where] = ports.pairwise(ports.union, decided[where], matched)
+        return accepts, self._of(ports.minus, passes, accepts), decided
+
+    def _of(self, operation: object, a: Ids, b: Ids) -> Ids:
+        return self._ports.pairwise(operation, a, b)  # type: ignore[arg-type]
+
+
+def _place(policy: PlacedPolicy) -> tuple[int, int]:
+    return policy.form.tier, policy.form.priority
+
+
+def _grouped(count: int, sets: Sequence[Ends | None]) -> tuple[npt.NDArray[np.intp], list[npt.NDArray[np.intp]]]:
+    """Ends that lie in the same sets form a group: the group of each end, and the groups of each set."""
+    lies_in: list[list[int]] = [[] for _ in range(count)]
+    for number, ends in enumerate(sets):
+        for end in range(count) if ends is None else ends.tolist():
+            lies_in[end].append(number)
+    numbers: dict[tuple[int, ...], int] = {}
+    group = np.array([numbers.setdefault(tuple(found), len(numbers)) for found in lies_in], dtype=np.intp)
+    groups: list[list[int]] = [[] for _ in sets]
+    for found, number in numbers.items():
+        for position in found:
+            groups[position].append(number)
+    return group, [np.array(found, dtype=np.intp) for found in groups]
+
+
+def _between(ends: Ends, first: int, last: int) -> Ends:
+    """The ends from first to last-1 of a sorted array."""
+    if not len(ends):
+        return NOBODY
+    low, high = np.searchsorted(ends, (first, last))
+    return ends[low:high]
