@@ -7,9 +7,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+from typing import TYPE_CHECKING
 
-from evidence.cluster.objects import ObjectKey
+from evidence.cluster.objects import CollectedObject, ObjectKey
 from evidence.cluster.selectors import LabelSelector
+
+if TYPE_CHECKING:
+    from evidence.cluster.policies import ClusterPolicy
 
 IPAddress = IPv4Address | IPv6Address
 IPNetwork = IPv4Network | IPv6Network
@@ -31,6 +35,11 @@ class Direction(StrEnum):
     EGRESS = "Egress"
 
 
+def digest_of(origin: CollectedObject | None) -> str:
+    """Digest of the object that a model value was made from; "" without one (a test, a namespace that only others name)."""
+    return origin.digest if origin else ""
+
+
 @dataclass(frozen=True, slots=True)
 class Namespace:
     """`labels` always hold kubernetes.io/metadata.name; `declared` is False when only other objects name it (no Namespace object was read)."""
@@ -38,7 +47,12 @@ class Namespace:
     name: str
     labels: Labels
     declared: bool = True
-    digest: str = ""
+    origin: CollectedObject | None = field(default=None, compare=False, repr=False)
+
+    @property
+    def digest(self) -> str:
+        """Digest of the object as collected; "" when there is none."""
+        return digest_of(self.origin)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,17 +89,22 @@ class Pod:
     capabilities: frozenset[str] = frozenset()
     images: tuple[str, ...] = ()
     created: str = ""  # RFC 3339, as the API gives it
-    digest: str = ""
+    origin: CollectedObject | None = field(default=None, compare=False, repr=False)
 
     @property
     def key(self) -> str:
-        """"namespace/name", as queries name it."""
+        """ "namespace/name", as queries name it."""
         return f"{self.namespace}/{self.name}"
 
     @property
     def finished(self) -> bool:
         """Succeeded and Failed pods are no endpoints: they hold no address and accept nothing."""
         return self.phase in ("Succeeded", "Failed")
+
+    @property
+    def digest(self) -> str:
+        """Digest of the object as collected; "" when there is none."""
+        return digest_of(self.origin)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +118,12 @@ class Workload:
     arguments: tuple[str, ...] = ()  # command and args of all containers, kept for system namespaces only (CNI modes)
     desired: int | None = None  # DaemonSet: status.desiredNumberScheduled
     ready: int | None = None  # DaemonSet: status.numberReady, others: status.readyReplicas
-    digest: str = ""
+    origin: CollectedObject | None = field(default=None, compare=False, repr=False)
+
+    @property
+    def digest(self) -> str:
+        """Digest of the object as collected; "" when there is none."""
+        return digest_of(self.origin)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +137,12 @@ class Node:
     provider_id: str = ""
     annotations: Labels = field(default_factory=dict)  # only the CNI ones that keep.py lets through
     pod_cidrs: tuple[IPNetwork, ...] = ()
-    digest: str = ""
+    origin: CollectedObject | None = field(default=None, compare=False, repr=False)
+
+    @property
+    def digest(self) -> str:
+        """Digest of the object as collected; "" when there is none."""
+        return digest_of(self.origin)
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,8 +189,7 @@ class NetworkPolicy:
     ingress: tuple[Rule, ...] = ()
     egress: tuple[Rule, ...] = ()
     annotations: Labels = field(default_factory=dict)
-    digest: str = ""
-    source: str = ""
+    origin: CollectedObject | None = field(default=None, compare=False, repr=False)
 
     @property
     def key(self) -> ObjectKey:
@@ -169,6 +197,16 @@ class NetworkPolicy:
 
     def rules(self, direction: Direction) -> tuple[Rule, ...]:
         return self.ingress if direction is Direction.INGRESS else self.egress
+
+    @property
+    def digest(self) -> str:
+        """Digest of the object as collected; "" when there is none."""
+        return digest_of(self.origin)
+
+    @property
+    def source(self) -> str:
+        """Where the object was read ("file.yaml:12" or an API path); "" when there is none."""
+        return self.origin.source if self.origin else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,7 +230,12 @@ class Service:
     external_addresses: tuple[str, ...] = ()  # externalIPs and load balancer addresses or host names
     load_balancer_source_ranges: tuple[IPNetwork, ...] = ()
     external_traffic_policy: str = "Cluster"
-    digest: str = ""
+    origin: CollectedObject | None = field(default=None, compare=False, repr=False)
+
+    @property
+    def digest(self) -> str:
+        """Digest of the object as collected; "" when there is none."""
+        return digest_of(self.origin)
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,7 +252,12 @@ class Ingress:
     name: str
     ingress_class: str
     backends: tuple[IngressBackend, ...]
-    digest: str = ""
+    origin: CollectedObject | None = field(default=None, compare=False, repr=False)
+
+    @property
+    def digest(self) -> str:
+        """Digest of the object as collected; "" when there is none."""
+        return digest_of(self.origin)
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,7 +266,12 @@ class OtherPolicy:
 
     key: ObjectKey
     api_version: str
-    digest: str = ""
+    origin: CollectedObject | None = field(default=None, compare=False, repr=False)
+
+    @property
+    def digest(self) -> str:
+        """Digest of the object as collected; "" when there is none."""
+        return digest_of(self.origin)
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,6 +285,7 @@ class Cluster:
     nodes: tuple[Node, ...] = ()
     services: tuple[Service, ...] = ()
     ingresses: tuple[Ingress, ...] = ()
+    cluster_policies: "tuple[ClusterPolicy, ...]" = ()
     other_policies: tuple[OtherPolicy, ...] = ()
     crds: frozenset[str] = frozenset()  # names of CustomResourceDefinitions seen (CNI signals)
     unread_kinds: tuple[str, ...] = ()  # kinds that were forbidden, failed, or had objects left out

@@ -28,16 +28,28 @@ class ObjectKey:
 
 @dataclass(frozen=True, slots=True)
 class CollectedObject:
-    """One object: `body` holds only kept fields (see collect/keep.py), `source` says where it was read ("file.yaml:12" or an API path)."""
+    """One object: `body` holds only kept fields (see collect/keep.py), `source` says where it was read ("file.yaml:12" or an API path).
+
+    `kept` is False while the body is still whole, as read for analysis alone: such an object has no digest, is never stored and
+    never shown. The digest is computed on first use, because most runs of the analysis never ask for it.
+    """
 
     key: ObjectKey
-    body: Mapping[str, Any]
+    body: Mapping[str, Any] = field(repr=False)
     source: str
-    digest: str
+    kept: bool = True
+    _digest: str = field(default="", repr=False, compare=False)
 
     @classmethod
     def of(cls, key: ObjectKey, body: Mapping[str, Any], source: str) -> "CollectedObject":
-        return cls(key, body, source, object_digest(body))
+        return cls(key, body, source)
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over the canonical JSON of the kept body; "" for a whole one."""
+        if not self._digest and self.kept:
+            object.__setattr__(self, "_digest", object_digest(self.body))
+        return self._digest
 
 
 class KindStatus(StrEnum):
@@ -46,6 +58,7 @@ class KindStatus(StrEnum):
     FORBIDDEN = "forbidden"
     FAILED = "failed"
     NOT_IN_SOURCE = "not in source"  # a file source cannot say whether the cluster has none or the dump left it out
+    NOT_KEPT = "not kept"  # objects of this kind were in the source and were passed over, on purpose
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +75,11 @@ class KindResult:
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """An object or document that was left out (with --keep-going), and why."""
+    """An object or document that was left out (with --keep-going), and why. `kind` is "" when it may be of any kind."""
 
     where: str
     message: str
+    kind: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,249 @@
+"""Raw objects to the model: the one place that does so, and the one that checks objects.
+
+1. Every object is parsed on its own; what is wrong with it is one `InputError` that starts with where it was read and which object it is.
+2. A workload without pods in the source stands for the pods of its template; one whose controller was read does not count again.
+3. Namespaces that objects name and that were not read are there too, undeclared.
+4. Kinds that only the store and reports need (EndpointSlice and others) have no place in the model.
+
+    parsed = parse(objects)
+    parsed.errors            what is wrong, one entry an object
+    parsed.cluster(unread)   the cluster of all other objects
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from operator import attrgetter
+from typing import Any
+
+from evidence.cluster.fields import FieldError, Raw, labels, mapping, text
+from evidence.cluster.model import (
+    Cluster,
+    Ingress,
+    Labels,
+    Namespace,
+    NetworkPolicy,
+    Node,
+    OtherPolicy,
+    Pod,
+    Service,
+    Workload,
+)
+from evidence.cluster.objects import CollectedObject, Collection, KindStatus, ObjectKey
+from evidence.cluster.parse_clusterpolicies import cluster_policy
+from evidence.cluster.parse_others import ingress, namespace, node, service, undeclared_namespace
+from evidence.cluster.parse_pods import CONTROLLERS, controller, finished_job, pod, workload
+from evidence.cluster.parse_policies import network_policy
+from evidence.cluster.policies import GROUP, ClusterPolicy
+from evidence.errors import InputError, ManyInputsError
+
+# What the model is made of, and so what is in doubt when something could not be read at all.
+MODELLED_KINDS = (
+    "AdminNetworkPolicy",
+    "BaselineAdminNetworkPolicy",
+    "ClusterNetworkPolicy",
+    "CronJob",
+    "DaemonSet",
+    "Deployment",
+    "Ingress",
+    "Job",
+    "Namespace",
+    "NetworkPolicy",
+    "Node",
+    "Pod",
+    "ReplicaSet",
+    "ReplicationController",
+    "Service",
+    "StatefulSet",
+)
+_UNREAD = (KindStatus.FORBIDDEN, KindStatus.FAILED)
+_NO_MODEL = frozenset({("discovery.k8s.io", "EndpointSlice")})
+
+
+@dataclass(frozen=True, slots=True)
+class Wrong:
+    """One object that cannot be read, and why; `str(error)` is the whole sentence."""
+
+    object: CollectedObject
+    error: InputError
+
+
+@dataclass(slots=True)
+class Parsed:
+    """The parts of a cluster as they come out of the objects, in the objects' order."""
+
+    namespaces: dict[str, Namespace] = field(default_factory=dict)
+    pods: list[Pod] = field(default_factory=list)
+    templates: list[Pod] = field(default_factory=list)
+    policies: list[NetworkPolicy] = field(default_factory=list)
+    workloads: list[Workload] = field(default_factory=list)
+    nodes: list[Node] = field(default_factory=list)
+    services: list[Service] = field(default_factory=list)
+    ingresses: list[Ingress] = field(default_factory=list)
+    cluster_policies: list[ClusterPolicy] = field(default_factory=list)
+    other_policies: list[OtherPolicy] = field(default_factory=list)
+    crds: set[str] = field(default_factory=set)
+    owners: dict[ObjectKey, ObjectKey] = field(default_factory=dict)  # controllers of ReplicaSets and Jobs
+    errors: list[Wrong] = field(default_factory=list)
+
+    def cluster(self, unread_kinds: Iterable[str] = ()) -> Cluster:
+        """The cluster of everything that could be read."""
+        pods = [*self.pods, *self._stand_ins()]
+        named = {pod.namespace for pod in pods} | {policy.namespace for policy in self.policies}
+        named |= {service.namespace for service in self.services} | {ingress.namespace for ingress in self.ingresses}
+        named |= {w.key.namespace for w in self.workloads} | {policy.key.namespace for policy in self.other_policies}
+        for name in named - self.namespaces.keys() - {""}:
+            self.namespaces[name] = undeclared_namespace(name)
+        by_name, by_key = attrgetter("namespace", "name"), attrgetter("key")
+        return Cluster(
+            namespaces={name: self.namespaces[name] for name in sorted(self.namespaces)},
+            pods=tuple(sorted(pods, key=by_name)),
+            policies=tuple(sorted(self.policies, key=by_name)),
+            workloads=tuple(sorted(self.workloads, key=by_key)),
+            nodes=tuple(sorted(self.nodes, key=attrgetter("name"))),
+            services=tuple(sorted(self.services, key=by_name)),
+            ingresses=tuple(sorted(self.ingresses, key=by_name)),
+            cluster_policies=tuple(sorted(self.cluster_policies, key=by_key)),
+            other_policies=tuple(sorted(self.other_policies, key=by_key)),
+            crds=frozenset(self.crds),
+            unread_kinds=tuple(sorted(set(unread_kinds))),
+        )
+
+    def _stand_ins(self) -> list[Pod]:
+        """Templates of workloads that have no pod of their own and that no workload in the source made.
+
+        Finished pods are no endpoints, so that a CronJob between two runs still stands for its next pods; a Job does not run again.
+        """
+        present = {pod.workload for pod in self.pods if not pod.finished or pod.workload.kind == "Job"}
+        known = {workload.key for workload in self.workloads}
+        return [
+            template
+            for template in self.templates
+            if template.workload not in present and self.owners.get(template.workload) not in known
+        ]
+
+
+def build_cluster(collection: Collection) -> Cluster:
+    """The cluster of a collection. Raises InputError (or ManyInputsError) naming every object that cannot be read."""
+    parsed = parse(collection.objects)
+    refuse(wrong.error for wrong in parsed.errors)
+    return parsed.cluster(unread_kinds(collection))
+
+
+def refuse(errors: Iterable[InputError]) -> None:
+    """Raise what there is to raise: nothing, the one error, or all of them as one."""
+    found = tuple(errors)
+    if len(found) == 1:
+        raise found[0]
+    if found:
+        raise ManyInputsError(found)
+
+
+def unread_kinds(collection: Collection) -> frozenset[str]:
+    """Kinds that were forbidden or failed, or of which objects were left out; all of the model's when it is unknown what was left out."""
+    kinds = {kind.kind for kind in collection.kinds if kind.status in _UNREAD}
+    for problem in collection.problems:
+        kinds.update([problem.kind] if problem.kind else MODELLED_KINDS)
+    return frozenset(kinds)
+
+
+def parse(objects: Iterable[CollectedObject]) -> Parsed:
+    """Parse every object; wrong ones are in `errors` and nowhere else."""
+    parsed = Parsed()
+    pods = []
+    for obj in objects:
+        key = obj.key
+        if key.kind == "Pod" and key.group == "":
+            pods.append(obj)
+            continue
+        try:
+            _PARSERS.get((key.group, key.kind), _other)(parsed, obj, _metadata(obj))
+        except FieldError as error:
+            parsed.errors.append(Wrong(obj, located(obj, error)))
+    owners = parsed.owners.get
+    for obj in pods:  # last, when their controllers are known
+        try:
+            parsed.pods.append(pod(obj, obj.key.namespace, obj.key.name, _metadata(obj), owners))
+        except FieldError as error:
+            parsed.errors.append(Wrong(obj, located(obj, error)))
+    return parsed
+
+
+def located(obj: CollectedObject, error: FieldError) -> InputError:
+    """The error with the place and the object in front."""
+    return InputError(f"{obj.source}: {obj.key}: {error}")
+
+
+def _metadata(obj: CollectedObject) -> Raw:
+    return mapping(obj.body, "metadata")
+
+
+def _annotations(metadata: Raw) -> Labels:
+    try:
+        return labels(metadata, "annotations")
+    except FieldError as error:
+        raise error.under("metadata") from None
+
+
+def _namespace(parsed: Parsed, obj: CollectedObject, metadata: Raw) -> None:
+    parsed.namespaces[obj.key.name] = namespace(obj, metadata)
+
+
+def _network_policy(parsed: Parsed, obj: CollectedObject, metadata: Raw) -> None:
+    parsed.policies.append(network_policy(obj, obj.key.namespace, obj.key.name, _annotations(metadata)))
+
+
+def _cluster_policy(parsed: Parsed, obj: CollectedObject, _: Raw) -> None:
+    parsed.cluster_policies.append(cluster_policy(obj))
+
+
+def _workload(parsed: Parsed, obj: CollectedObject, metadata: Raw) -> None:
+    key = obj.key
+    try:
+        owner = controller(metadata, key.namespace)
+        created = text(metadata, "creationTimestamp")
+    except FieldError as error:
+        raise error.under("metadata") from None
+    found, template = workload(obj, created)
+    if owner is not None:
+        parsed.owners[key] = owner
+    parsed.workloads.append(found)
+    if not (key.kind == "Job" and finished_job(obj)):
+        parsed.templates.append(template)
+
+
+def _node(parsed: Parsed, obj: CollectedObject, metadata: Raw) -> None:
+    parsed.nodes.append(node(obj, metadata, _annotations(metadata)))
+
+
+def _service(parsed: Parsed, obj: CollectedObject, _: Raw) -> None:
+    parsed.services.append(service(obj))
+
+
+def _ingress(parsed: Parsed, obj: CollectedObject, _: Raw) -> None:
+    parsed.ingresses.append(ingress(obj))
+
+
+def _crd(parsed: Parsed, obj: CollectedObject, _: Raw) -> None:
+    parsed.crds.add(obj.key.name)
+
+
+def _other(parsed: Parsed, obj: CollectedObject, _: Raw) -> None:
+    """Every other kind that is kept is a policy of somebody else's, but for those without a place in the model."""
+    if (obj.key.group, obj.key.kind) not in _NO_MODEL:
+        version: Any = obj.body.get("apiVersion")
+        parsed.other_policies.append(OtherPolicy(obj.key, version if isinstance(version, str) else "", obj))
+
+
+_Parser = Callable[[Parsed, CollectedObject, Raw], None]
+_PARSERS: Mapping[tuple[str, str], _Parser] = {
+    ("", "Namespace"): _namespace,
+    ("", "Node"): _node,
+    ("", "Service"): _service,
+    ("apiextensions.k8s.io", "CustomResourceDefinition"): _crd,
+    ("networking.k8s.io", "Ingress"): _ingress,
+    ("networking.k8s.io", "NetworkPolicy"): _network_policy,
+    (GROUP, "AdminNetworkPolicy"): _cluster_policy,
+    (GROUP, "BaselineAdminNetworkPolicy"): _cluster_policy,
+    (GROUP, "ClusterNetworkPolicy"): _cluster_policy,
+    **dict.fromkeys(CONTROLLERS, _workload),
+}

@@ -1,0 +1,278 @@
+"""Pods, and the workloads whose templates stand for pods where none were read.
+
+1. A pod's workload is its controller: a ReplicaSet's Deployment and a Job's CronJob where those are known, the pod itself without one.
+2. A ReplicaSet that was not read is known to be a Deployment's when its name ends in the pod's own pod-template-hash label.
+3. Ports of sidecars (init containers with restartPolicy Always) count; those of other init containers do not.
+"""
+
+from collections.abc import Callable, Iterator
+from functools import lru_cache
+from typing import Any
+
+from evidence.cluster.fields import (
+    FieldError,
+    Raw,
+    address,
+    boolean,
+    choice,
+    each,
+    inside,
+    integer,
+    labels,
+    mapping,
+    sequence,
+    shown,
+    strings,
+    text,
+)
+from evidence.cluster.model import ContainerPort, IPAddress, Labels, Pod, Protocol, Workload
+from evidence.cluster.objects import CollectedObject, ObjectKey
+
+MAX_PORT = 65535
+CONTROLLERS = frozenset(
+    (group, kind)
+    for group, kinds in {
+        "apps": ("Deployment", "StatefulSet", "DaemonSet", "ReplicaSet"),
+        "batch": ("Job", "CronJob"),
+        "": ("ReplicationController",),
+    }.items()
+    for kind in kinds
+)
+_PHASES = ("Pending", "Running", "Succeeded", "Failed", "Unknown")
+_PROTOCOLS = {protocol.value: protocol for protocol in Protocol}
+_NO_LABELS: Labels = {}
+
+
+@lru_cache(maxsize=1 << 14)
+def workload_key(group: str, kind: str, namespace: str, name: str) -> ObjectKey:
+    """One key object for all pods of a workload."""
+    return ObjectKey(group, kind, namespace, name)
+
+
+@lru_cache(maxsize=1 << 14)
+def _container_port(name: str, protocol: str, number: int, host_port: int) -> ContainerPort:
+    return ContainerPort(name, _PROTOCOLS[protocol], number, host_port)
+
+
+def controller(metadata: Raw, namespace: str) -> ObjectKey | None:
+    """The owner with `controller: true`; None without one, and for static pods, which a Node owns."""
+    for index, owner in enumerate(sequence(metadata, "ownerReferences")):
+        if not isinstance(owner, dict):
+            raise FieldError(f"ownerReferences[{index}]", f"must be an object, not {shown(owner)}")
+        if owner.get("controller") is True:
+            kind, name, version = owner.get("kind"), owner.get("name"), owner.get("apiVersion", "")
+            if not (isinstance(name, str) and name):
+                raise FieldError(f"ownerReferences[{index}].name", "is missing")
+            if kind is None:  # a cut-down dump: that something controls the pod is known, what does is not
+                return workload_key("apps", "ReplicaSet", namespace, name)
+            if not (isinstance(kind, str) and isinstance(version, str)):
+                raise FieldError(f"ownerReferences[{index}]", "must name apiVersion, kind and name as strings")
+            if kind == "Node":
+                return None
+            return workload_key(version.rpartition("/")[0], kind, namespace, name)
+    return None
+
+
+def pod(
+    obj: CollectedObject, namespace: str, name: str, metadata: Raw, owners: Callable[[ObjectKey], ObjectKey | None]
+) -> Pod:
+    """The pod of one object. `owners` gives the controller of a ReplicaSet or Job that was read."""
+    body = obj.body
+    try:
+        found_labels = labels(metadata, "labels") if "labels" in metadata else _NO_LABELS
+        workload = _workload(metadata, namespace, obj.key, found_labels, owners)
+        created = text(metadata, "creationTimestamp")
+    except FieldError as error:
+        raise error.under("metadata") from None
+    status = mapping(body, "status")
+    try:
+        phase = choice(status, "phase", _PHASES, "Running")
+        addresses = _addresses(status, "podIPs", "podIP")
+        node_addresses = _addresses(status, "hostIPs", "hostIP")
+        ready = _ready(status)
+    except FieldError as error:
+        raise error.under("status") from None
+    spec = mapping(body, "spec")
+    try:
+        host_network, ports, privileged, capabilities, images, _ = pod_spec(spec)
+        node = text(spec, "nodeName")
+    except FieldError as error:
+        raise error.under("spec") from None
+    return Pod(
+        namespace,
+        name,
+        found_labels,
+        workload,
+        addresses,
+        node,
+        node_addresses,
+        host_network,
+        ports,
+        phase,
+        ready,
+        False,
+        privileged,
+        capabilities,
+        images,
+        created,
+        obj,
+    )
+
+
+def _workload(
+    metadata: Raw, namespace: str, own: ObjectKey, pod_labels: Labels, owners: Callable[[ObjectKey], ObjectKey | None]
+) -> ObjectKey:
+    owner = controller(metadata, namespace) if "ownerReferences" in metadata else None
+    if owner is None:
+        return own
+    above = owners(owner)
+    if above is not None:
+        return above
+    if owner.kind == "ReplicaSet" and owner.group == "apps":
+        template_hash = pod_labels.get("pod-template-hash")
+        if template_hash and owner.name.endswith(f"-{template_hash}"):
+            return workload_key("apps", "Deployment", namespace, owner.name[: -len(template_hash) - 1])
+    return owner
+
+
+def _addresses(status: Raw, many: str, one: str) -> tuple[IPAddress, ...]:
+    """status.podIPs, or status.podIP where the list is absent; empty texts are no addresses."""
+    if status.get(many):
+        found = each(status, many, lambda entry: entry.get("ip"))
+        return tuple(address(f"{many}[{index}].ip", value) for index, value in enumerate(found) if value)
+    value = status.get(one)
+    return (address(one, value),) if value else ()
+
+
+def _ready(status: Raw) -> bool:
+    """The Ready condition; without conditions (a cut-down dump) whether the pod is said to run."""
+    conditions = sequence(status, "conditions")
+    if not conditions:
+        return status.get("phase") == "Running"
+    return condition(conditions, "Ready") is True
+
+
+def condition(conditions: list[Any], name: str) -> bool | None:
+    """Whether a status condition is True; None when it is not there."""
+    for entry in conditions:
+        if isinstance(entry, dict) and entry.get("type") == name:
+            return entry.get("status") == "True"
+    return None
+
+
+PodSpec = tuple[bool, tuple[ContainerPort, ...], bool, frozenset[str], tuple[str, ...], tuple[str, ...]]
+
+
+def pod_spec(spec: Raw) -> PodSpec:
+    """host_network, ports, privileged, capabilities, images, arguments of all containers."""
+    ports: list[ContainerPort] = []
+    images: dict[str, None] = {}
+    arguments: list[str] = []
+    capabilities: set[str] = set()
+    privileged = False
+    for where, container, serves in _containers(spec):
+        try:
+            if serves and "ports" in container:
+                ports += each(container, "ports", _port)
+            image = text(container, "image")
+            if image:
+                images[image] = None
+            if container.get("securityContext"):
+                context = mapping(container, "securityContext")
+                privileged = privileged or boolean(context, "privileged")
+                capabilities.update(strings(mapping(context, "capabilities"), "add"))
+            if serves and ("command" in container or "args" in container):
+                arguments += strings(container, "command") + strings(container, "args")
+        except FieldError as error:
+            raise error.under(where) from None
+    found = frozenset(capabilities) if capabilities else frozenset()
+    return boolean(spec, "hostNetwork"), tuple(ports), privileged, found, tuple(images), tuple(arguments)
+
+
+def _containers(spec: Raw) -> Iterator[tuple[str, Raw, bool]]:
+    """Path, container, and whether it lives as long as the pod does."""
+    for key in ("containers", "initContainers", "ephemeralContainers"):
+        if key in spec:
+            for index, container in enumerate(sequence(spec, key)):
+                if not isinstance(container, dict):
+                    raise FieldError(f"{key}[{index}]", f"must be an object, not {shown(container)}")
+                serves = key == "containers" or container.get("restartPolicy") == "Always"
+                yield f"{key}[{index}]", container, serves
+
+
+def _port(raw: Raw) -> ContainerPort:
+    number = raw.get("containerPort")
+    if type(number) is not int or not 1 <= number <= MAX_PORT:
+        if number is None:
+            raise FieldError("containerPort", "is missing")
+        integer(raw, "containerPort", 1, MAX_PORT)
+    name = raw.get("name") or ""
+    host_port = raw.get("hostPort") or 0
+    if type(name) is not str or type(host_port) is not int:
+        text(raw, "name")
+    integer(raw, "hostPort", 0, MAX_PORT)
+    return _container_port(name, choice(raw, "protocol", _PROTOCOLS, "TCP"), number, host_port)
+
+
+def workload(obj: CollectedObject, created: str) -> tuple[Workload, Pod]:
+    """The workload of one object, and the pod that its template stands for."""
+    key = obj.key
+    outer = "spec.jobTemplate.spec" if key.kind == "CronJob" else "spec"
+    spec = mapping(obj.body, "spec")
+    try:
+        replicas = integer(spec, "replicas")
+    except FieldError as error:
+        raise error.under("spec") from None
+    if key.kind == "CronJob":
+        spec = mapping(inside(obj.body, "spec", lambda raw: mapping(raw, "jobTemplate")), "spec")
+    try:
+        pod_labels, parsed = _template(spec, key.kind)
+    except FieldError as error:
+        raise error.under(outer) from None
+    status = mapping(obj.body, "status")
+    try:
+        desired, ready = _counts(status, key.kind)
+    except FieldError as error:
+        raise error.under("status") from None
+    host_network, ports, privileged, capabilities, images, arguments = parsed
+    if replicas is None and key.kind in ("Deployment", "StatefulSet", "ReplicaSet", "ReplicationController"):
+        replicas = 1
+    pod = Pod(
+        namespace=key.namespace,
+        name=key.name,
+        labels=pod_labels,
+        workload=key,
+        host_network=host_network,
+        ports=ports,
+        ready=False,
+        template=True,
+        privileged=privileged,
+        capabilities=capabilities,
+        images=images,
+        created=created,
+        origin=obj,
+    )
+    return Workload(key, replicas, pod_labels, images, arguments, desired, ready, obj), pod
+
+
+def _template(spec: Raw, kind: str) -> tuple[Labels, PodSpec]:
+    if spec.get("template") is None and kind != "ReplicationController":  # the one kind whose API lets it be absent
+        raise FieldError("template", "is missing")
+    template = mapping(spec, "template")
+    try:
+        pod_labels = inside(template, "metadata", lambda metadata: labels(metadata, "labels"))
+        return pod_labels, inside(template, "spec", pod_spec)
+    except FieldError as error:
+        raise error.under("template") from None
+
+
+def _counts(status: Raw, kind: str) -> tuple[int | None, int | None]:
+    if kind == "DaemonSet":
+        return integer(status, "desiredNumberScheduled"), integer(status, "numberReady")
+    return None, integer(status, "readyReplicas")
+
+
+def finished_job(obj: CollectedObject) -> bool:
+    """A Job that is Complete or Failed makes no more pods."""
+    conditions = sequence(mapping(obj.body, "status"), "conditions")
+    return any(condition(conditions, name) is True for name in ("Complete", "Failed"))

@@ -1,0 +1,307 @@
+"""Objects from files, folders and standard input: manifests, `kubectl get … -o json` lists, cluster dumps.
+
+1. A folder is read whole: every .yaml, .yml and .json file below it, but for hidden ones. Other files given by name are read as what they hold.
+2. Whatever cannot be read, is no Kubernetes object or stands twice is an error that names file and line. With `keep_going` it is left
+   out and listed; where it is unknown which kind was left out, every kind counts as not read whole.
+3. Without a namespace an object is in `default`, as for kubectl. One object read twice (same uid and resourceVersion, as in dumps
+   that hold a pod both in a list and in a file of its own) is one.
+4. `collect_files` cuts objects down to the kept fields, for the store; `read_cluster` only looks at them, for analysis.
+"""
+
+import os
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from evidence.cluster.fields import shown
+from evidence.cluster.model import Cluster
+from evidence.cluster.objects import (
+    CollectedObject,
+    Collection,
+    KindResult,
+    KindStatus,
+    ObjectKey,
+    Problem,
+    SourceInfo,
+)
+from evidence.cluster.parse import Parsed, parse, refuse, unread_kinds
+from evidence.collect import json
+from evidence.collect.keep import BY_GROUP_KIND, KINDS, Kind, kept, kind_of, why_not_kept
+from evidence.errors import CollectError, InputError
+
+STANDARD_INPUT = "standard input"
+_ENDINGS = (".yaml", ".yml", ".json")
+_MAX_NESTED_LISTS = 4
+
+
+def collect_files(paths: Sequence[str], *, stdin: BinaryIO | None, keep_going: bool) -> Collection:
+    """Everything in the given files, checked, cut down to the kept fields.
+
+    Raises CollectError for what cannot be opened, InputError (or ManyInputsError) for what is wrong in it.
+    """
+    found = _read(paths, stdin, keep_going)
+    objects = found.sorted()
+    parsed = parse(objects)
+    problems = _problems(found, parsed, keep_going)
+    left_out = {id(wrong.object) for wrong in parsed.errors}
+    whole = [obj for obj in objects if id(obj) not in left_out]
+    return Collection(
+        source=SourceInfo("files", ", ".join(STANDARD_INPUT if path == "-" else path for path in paths)),
+        objects=tuple(_cut_down(obj, found.kinds[obj.key.group, obj.key.kind]) for obj in whole),
+        kinds=_kind_results(found, whole),
+        problems=problems,
+    )
+
+
+def read_cluster(paths: Sequence[str], *, stdin: BinaryIO | None, keep_going: bool) -> Cluster:
+    """The cluster of the given files, with the same checks and for analysis alone: nothing in it has a digest.
+
+    Raises CollectError and InputError as `collect_files` does.
+    """
+    found = _read(paths, stdin, keep_going)
+    parsed = parse(found.objects.values())
+    problems = _problems(found, parsed, keep_going)
+    source = SourceInfo("files", "")
+    return parsed.cluster(unread_kinds(Collection(source, (), (), problems)))
+
+
+def _problems(found: "_Found", parsed: Parsed, keep_going: bool) -> tuple[Problem, ...]:
+    """Everything that is wrong, as problems when it may be left out; else raised."""
+    if not keep_going:
+        refuse([*(error for error, _ in found.errors), *(wrong.error for wrong in parsed.errors)])
+    errors = [*found.errors, *((wrong.error, wrong.object.key.kind) for wrong in parsed.errors)]
+    return tuple(_problem(error, kind) for error, kind in errors)
+
+
+def _problem(error: InputError, kind: str) -> Problem:
+    where, separator, message = str(error).partition(": ")
+    return Problem(where, message, kind) if separator else Problem("", where, kind)
+
+
+def _cut_down(obj: CollectedObject, kind: Kind) -> CollectedObject:
+    body = kept(kind, obj.body, namespace=obj.key.namespace, api_version=obj.body["apiVersion"])
+    return CollectedObject.of(obj.key, body, obj.source)
+
+
+def _kind_results(found: "_Found", objects: Iterable[CollectedObject]) -> tuple[KindResult, ...]:
+    counts = Counter((obj.key.group, obj.key.kind) for obj in objects)
+    known = {(kind.group, kind.kind): kind for kind in KINDS} | found.kinds
+    results = [
+        KindResult(
+            group,
+            kind,
+            KindStatus.LISTED if (group, kind) in found.kinds else KindStatus.NOT_IN_SOURCE,
+            counts[group, kind],
+        )
+        for group, kind in known
+    ]
+    results += [
+        KindResult(group, kind, KindStatus.NOT_KEPT, count, message=why_not_kept(group, kind))
+        for (group, kind), count in sorted(found.passed_over.items())
+    ]
+    return tuple(results)
+
+
+# -- reading ----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class _Found:
+    """What has been read so far. `kinds` are those seen, were it as an empty list; an error's kind is "" when it may be any."""
+
+    keep_going: bool
+    objects: dict[ObjectKey, CollectedObject] = field(default_factory=dict)
+    kinds: dict[tuple[str, str], Kind] = field(default_factory=dict)
+    passed_over: Counter[tuple[str, str]] = field(default_factory=Counter)
+    others: dict[ObjectKey, str] = field(default_factory=dict)  # where each object that is not kept was read
+    errors: list[tuple[InputError, str]] = field(default_factory=list)
+
+    def sorted(self) -> list[CollectedObject]:
+        return [self.objects[key] for key in sorted(self.objects, key=lambda k: (k.group, k.kind, k.namespace, k.name))]
+
+    def wrong(self, error: InputError, kind: str = "") -> None:
+        self.errors.append((error, kind))
+
+
+def _read(paths: Sequence[str], stdin: BinaryIO | None, keep_going: bool) -> _Found:
+    if not paths:
+        raise CollectError("no file or folder is given; name one with --from PATH")
+    found = _Found(keep_going)
+    for path in paths:
+        if path == "-":
+            if stdin is None:
+                raise CollectError("standard input cannot be read here; give a file or folder")
+            _read_data(stdin.read(), STANDARD_INPUT, found)
+            continue
+        for file in _files(path):
+            try:
+                data = file.read_bytes()
+            except OSError as error:
+                raise CollectError(f"{file}: cannot be read: {error.strerror}") from error
+            _read_data(data, str(file), found)
+    return found
+
+
+def _files(path: str) -> list[Path]:
+    """The file itself, or all files of a folder that may hold objects, sorted."""
+    given = Path(path)
+    if not given.is_dir():
+        if not given.exists():
+            raise CollectError(f"{path}: there is no such file or folder")
+        return [given]
+    files = []
+    for folder, subfolders, names in os.walk(given, onerror=_unreadable):
+        subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
+        files += [Path(folder, name) for name in sorted(names) if _may_hold_objects(name)]
+    if not files:
+        raise CollectError(f"{path}: no file in this folder ends in {', '.join(_ENDINGS)}")
+    return files
+
+
+def _unreadable(error: OSError) -> None:
+    raise CollectError(f"{error.filename}: cannot be read: {error.strerror}") from error
+
+
+def _may_hold_objects(name: str) -> bool:
+    return name.lower().endswith(_ENDINGS) and not name.startswith(".")
+
+
+def _read_data(data: bytes, name: str, found: _Found) -> None:
+    """Read one file; what is wrong goes to `found.errors`."""
+    try:
+        some = False
+        for value, line, lines in _documents(data, name):
+            some = True
+            _read_value(value, f"{name}:{line}", lines, name, found)
+        if not some:
+            found.wrong(InputError(f"{name}: is empty: it holds no Kubernetes object"))
+    except InputError as error:
+        found.wrong(error)
+
+
+def _documents(data: bytes, name: str) -> Iterator[tuple[Any, int, Sequence[int]]]:
+    """Each document with its line and, for a list, the lines of its items (empty where unknown)."""
+    if data.lstrip()[:1] in (b"{", b"[") and not (_is_yaml(name) and not json.is_json(data)):
+        for value, line in json.load_all(data, name):
+            items = value.get("items") if isinstance(value, dict) else value
+            count = len(items) if isinstance(items, list) else 0
+            yield value, line, json.item_lines(data, count) if line == 1 and count else ()
+        return
+    from evidence.collect import yaml  # only where there is YAML: a dump in JSON is read without it
+
+    for document in yaml.documents(data, name):
+        yield document.value, document.line, document.item_lines
+
+
+def _is_yaml(name: str) -> bool:
+    return name.lower().endswith((".yaml", ".yml"))
+
+
+def _read_value(value: Any, where: str, lines: Sequence[int], name: str, found: _Found) -> None:
+    """One document: an object, a list of objects, or something that is neither."""
+    if isinstance(value, list):
+        value = {"apiVersion": "v1", "kind": "List", "items": value}
+    if not isinstance(value, dict):
+        found.wrong(InputError(f"{where}: is not a Kubernetes object but {shown(value)}"))
+        return
+    _read_object(value, where, lines, name, found, ("", ""), 0)
+
+
+def _read_object(
+    body: dict[str, Any],
+    where: str,
+    lines: Sequence[int],
+    name: str,
+    found: _Found,
+    default: tuple[str, str],
+    depth: int,
+) -> None:
+    """One object, or the items of a list; `default` are apiVersion and kind of items that do not say."""
+    api_version, kind = body.get("apiVersion") or default[0], body.get("kind") or default[1]
+    if not isinstance(api_version, str) or not isinstance(kind, str) or not api_version or not kind:
+        found.wrong(InputError(f"{where}: is not a Kubernetes object: apiVersion and kind must both be given as text"))
+        return
+    if kind.endswith("List") and ("items" in body or kind == "List"):
+        items = body.get("items")
+        if items is None:
+            items = []
+        if not isinstance(items, list) or depth >= _MAX_NESTED_LISTS:
+            found.wrong(InputError(f"{where}: {kind}: items must be a list of objects, not {shown(items)}"))
+            return
+        inner = (api_version, kind[: -len("List")])
+        if inner[1]:
+            _note_kind(api_version, inner[1], found)
+        for index, item in enumerate(items):
+            place = f"{name}:{lines[index]}" if index < len(lines) else name
+            if not isinstance(item, dict):
+                found.wrong(InputError(f"{place}: items[{index}] is not a Kubernetes object but {shown(item)}"))
+                continue
+            _read_object(item, place, (), name, found, inner, depth + 1)
+        return
+    try:
+        _take(body, api_version, kind, where, found)
+    except InputError as error:
+        group = api_version.rpartition("/")[0]
+        found.wrong(error, kind if kind_of(group, kind) else "")
+
+
+def _note_kind(api_version: str, kind: str, found: _Found) -> None:
+    """An empty list of a kind says that the kind was listed."""
+    known = kind_of(api_version.rpartition("/")[0], kind)
+    if known is not None:
+        found.kinds.setdefault((known.group, known.kind), known)
+
+
+def _take(body: dict[str, Any], api_version: str, kind: str, where: str, found: _Found) -> None:
+    """One object into `found`; raises InputError when it has no name, stands twice or is of a kind that cannot be."""
+    group = api_version.rpartition("/")[0]
+    metadata = body.get("metadata")
+    if not isinstance(metadata, dict):
+        raise InputError(f"{where}: {kind}: metadata must be an object, not {shown(metadata)}")
+    name, namespace = metadata.get("name"), metadata.get("namespace")
+    if not isinstance(name, str) or not name:
+        raise InputError(f"{where}: {kind}: metadata.name is missing or not text ({shown(name)})")
+    if namespace is not None and not isinstance(namespace, str):
+        raise InputError(f"{where}: {kind} {name}: metadata.namespace must be text, not {shown(namespace)}")
+    if "/" in name or "/" in (namespace or ""):
+        raise InputError(f"{where}: {kind} {name}: a name cannot hold a slash")
+    known = kind_of(group, kind)
+    if known is None:
+        _refuse_misspelt(group, kind, f"{where}: {kind} {name}")
+        key = ObjectKey(group, kind, namespace or "", name)
+        if key in found.others:
+            raise InputError(f"{where}: {key} stands twice; first in {found.others[key]}")
+        found.others[key] = where
+        found.passed_over[group, kind] += 1
+        return
+    key = ObjectKey(known.group, kind, (namespace or "default") if known.namespaced else "", name)
+    if body.get("apiVersion") != api_version or body.get("kind") != kind:
+        body = {**body, "apiVersion": api_version, "kind": kind}
+    same = found.objects.get(key)
+    if same is not None:
+        if _one_object(same.body["metadata"], metadata):
+            return
+        raise InputError(f"{where}: {key} stands twice; first in {same.source}")
+    found.objects[key] = CollectedObject(key, body, where, kept=False)
+    if (known.group, kind) not in found.kinds:
+        found.kinds[known.group, kind] = known
+
+
+def _one_object(first: dict[str, Any], second: dict[str, Any]) -> bool:
+    """Whether two readings are of one object in one state."""
+    names = ("uid", "resourceVersion")
+    return all(first.get(name) and first.get(name) == second.get(name) for name in names)
+
+
+def _refuse_misspelt(group: str, kind: str, what: str) -> None:
+    """A kind that is passed over must not be one of ours, misspelt: kubectl would refuse it, and a policy would be lost in silence."""
+    for known in BY_GROUP_KIND.values():
+        if known.kind.lower() == kind.lower() and (known.group == group or "." not in group):
+            version = f"{known.group}/v1" if known.group else "v1"
+            raise InputError(
+                f"{what}: there is no such kind in API group {group!r}; did you mean {known.kind} of {version}?"
+            )
+    if group in ("networking.k8s.io", "policy.networking.k8s.io") and kind.endswith("Policy"):
+        raise InputError(f"{what}: API group {group} has no such kind")
