@@ -51,7 +51,7 @@ def _recognised(spec: PluginSpec, cluster: Cluster, all_daemon_sets: Sequence[Ag
     texts = _versions(spec, cluster, running)
     versions = {parse_version(text) for text in texts} or {None}
     features = {feature: _weakest(spec, feature, versions) for feature in spec.features}
-    effect, shown_by = mode(spec.mode, cluster, running) if found else ("unknown", "")
+    effect, shown_by = mode(spec.mode, cluster, running, spec.agent.namespaces) if found else ("unknown", "")
     cover = _coverage(spec, cluster, running)
     return DetectedPlugin(
         id=spec.id,

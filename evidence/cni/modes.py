@@ -10,16 +10,17 @@ from evidence.cni.signals import Agent
 from evidence.cni.versions import split_image
 
 
-def mode(spec: ModeSpec, cluster: Cluster, agents: Iterable[Agent]) -> tuple[str, str]:
+def mode(spec: ModeSpec, cluster: Cluster, agents: Iterable[Agent], namespaces: frozenset[str]) -> tuple[str, str]:
     """Effect (on, off, unknown) and what showed it ("" when nothing needed showing).
 
-    A plugin that flags can switch off is not "on" when its flags were not read.
+    `namespaces` are where the plugin is known to be installed: of workloads elsewhere no arguments are kept. A plugin that flags can
+    switch off is not "on" when its flags were not read.
     """
     agents = tuple(agents)
     if spec.flags_annotation:
         arguments = _server_arguments(spec.flags_annotation, cluster)
     else:
-        arguments = _arguments(spec.flags_of, cluster, {agent.key for agent in agents})
+        arguments = _arguments(spec.flags_of, cluster, {agent.key for agent in agents}, namespaces)
     given = flags(arguments or ())
     for rule in spec.rules:
         if _holds(rule, given, arguments is not None, agents):
@@ -54,19 +55,17 @@ def _holds(rule: ModeRule, given: Mapping[str, str], arguments_read: bool, agent
     return given.get(rule.flag, "").lower() in rule.equals
 
 
-def _arguments(flags_of: frozenset[str], cluster: Cluster, agent_keys: set[ObjectKey]) -> tuple[str, ...] | None:
-    """Arguments of the workloads that carry the plugin's flags: those in `flags_of`, else the agents. None when one was not read.
-
-    None too when one shows no argument at all: arguments are kept for system namespaces only, and no such program runs without any.
-    """
-    namespaces = {key.namespace for key in agent_keys}
+def _arguments(
+    flags_of: frozenset[str], cluster: Cluster, agent_keys: set[ObjectKey], namespaces: frozenset[str]
+) -> tuple[str, ...] | None:
+    """Arguments of the workloads that carry the plugin's flags: those in `flags_of`, else the agents. None when one was not read."""
     read = {
         w.key: w.arguments
         for w in cluster.workloads
-        if (w.key.name in flags_of and w.key.namespace in namespaces if flags_of else w.key in agent_keys)
+        if w.key.namespace in namespaces and (w.key.name in flags_of if flags_of else w.key in agent_keys)
     }
     whole = {key.name for key in read} == flags_of if flags_of else read.keys() == agent_keys
-    return tuple(a for arguments in read.values() for a in arguments) if read and whole and all(read.values()) else None
+    return tuple(argument for arguments in read.values() for argument in arguments) if whole else None
 
 
 def _server_arguments(annotation: str, cluster: Cluster) -> tuple[str, ...] | None:

@@ -12,6 +12,7 @@ import yaml
 from evidence.cni.capabilities import PluginSpec, plugin_specs
 from evidence.cni.model import Support
 from evidence.cni.versions import parse_version, split_image
+from evidence.collect.keep import PLUGIN_FLAGS, PLUGIN_NAMESPACES
 from evidence.resources import package_file
 
 SPECS = {spec.id: spec for spec in plugin_specs()}
@@ -174,3 +175,9 @@ def test_features_are_those_that_policies_are_checked_against() -> None:
     source = package_file("cni", "support.py").read_text(encoding="utf-8")
     checked = set(re.findall(r'yield .*, "([a-zA-Z0-9]+)"$', source, re.MULTILINE))
     assert {"endPort", "sctp", "namedPorts", "ipBlockExcept"} <= checked <= names
+
+
+def test_every_flag_and_namespace_that_the_data_looks_at_is_kept_when_collecting() -> None:
+    flags = {rule.flag for spec in SPECS.values() for rule in spec.mode.rules if rule.flag}
+    assert flags == set(PLUGIN_FLAGS)
+    assert {n for s in SPECS.values() if s.mode.rules for n in s.agent.namespaces} <= PLUGIN_NAMESPACES
