@@ -25,12 +25,13 @@ def junit(assessment: Assessment, rules: Mapping[str, Rule]) -> bytes:
         "errors": "0",
         "skipped": str(len(skipped)),
     }
-    suites = ET.Element("testsuites", name="evidence", **totals)
-    suite = ET.SubElement(suites, "testsuite", name="findings", **totals)
+    suites = ET.Element("testsuites", {"name": "evidence", **totals})
+    suite = ET.SubElement(suites, "testsuite", {"name": "findings", **totals})
     for run in assessment.runs:
         _case(suite, run, rules[run.rule_id], found[run.rule_id])
     ET.indent(suites)
-    return b'<?xml version="1.0" encoding="UTF-8"?>\n' + ET.tostring(suites, encoding="utf-8") + b"\n"
+    body: str = ET.tostring(suites, encoding="unicode")
+    return f'<?xml version="1.0" encoding="UTF-8"?>\n{body}\n'.encode()
 
 
 def _case(suite: ET.Element, run: RuleRun, rule: Rule, findings: Sequence[Finding]) -> None:

@@ -1,0 +1,18 @@
+"""Rules that turn a cluster's computed reachability into findings. Importing the package registers every rule."""
+
+from evidence.findings import (  # noqa: F401  (imported for their rules)
+    breadth,
+    bypass,
+    cadence,
+    coverage,
+    crossing,
+    dns,
+    enforcement,
+    exposure,
+    hygiene,
+    onesided,
+    outside,
+    redundancy,
+    scraping,
+    selection,
+)

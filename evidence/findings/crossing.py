@@ -1,0 +1,201 @@
+"""Family crossing: connections between zones that should not be, or that nobody approved."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+from evidence.cluster.model import Pod
+from evidence.cluster.objects import ObjectKey
+from evidence.findings.crossings import NO_ZONE, Crossing, Crossings, evidence, lines
+from evidence.findings.finding import SENSITIVE, EvidenceRef, Severity, Subject, count, shortened
+from evidence.findings.index import pod_evidence
+from evidence.findings.registry import Context, Hit, Looked, rule
+from evidence.intent.model import Classification, Zone
+from evidence.reach.classes import PodClass
+from evidence.reach.ports import PortSet
+
+NEEDS = ("NetworkPolicy", "Pod", "Namespace")
+IN_SCOPE = SENSITIVE | {Classification.CONNECTED_TO, Classification.SECURITY_IMPACTING}
+
+
+@rule(
+    "SEG-001",
+    title="Regulated zone reachable from out-of-scope pods",
+    severity=Severity.HIGH,
+    family="crossing",
+    why="A pod outside the assessed scope can open connections into a zone with regulated data. The segmentation that keeps it out of scope is "
+    "not there: it has to be closed, or the pod is in scope.",
+    mend="Isolate the destination for ingress and admit only the zones that need it; or declare the source's zone connected-to and approve the flow.",
+    needs=NEEDS,
+    needs_intent=True,
+    hangs_on_policies=True,
+)
+def reachable_from_out_of_scope(context: Context) -> Looked:
+    """Pairs (zone out of scope or none, cde / ephi / fedramp-boundary zone) with a computed connection."""
+    return _broken(context, inbound=True)
+
+
+@rule(
+    "SEG-002",
+    title="Regulated zone can reach out-of-scope pods",
+    severity=Severity.MEDIUM,
+    family="crossing",
+    why="A pod of a zone with regulated data can open connections to pods outside the assessed scope: a way out for the data, and by the definition "
+    "of connected-to systems a reason to pull the destination into scope.",
+    mend="Isolate the zone's pods for egress and admit only approved destinations.",
+    needs=NEEDS,
+    needs_intent=True,
+    hangs_on_policies=True,
+)
+def reaches_out_of_scope(context: Context) -> Looked:
+    """Pairs (cde / ephi / fedramp-boundary zone, zone out of scope or none) with a computed connection."""
+    return _broken(context, inbound=False)
+
+
+def _broken(context: Context, *, inbound: bool) -> Looked:
+    table = context.crossings
+    regulated = [zone for zone in table.zones.values() if zone.classification in SENSITIVE]
+    hits = []
+    unsure: set[str] = set()
+    for (source, destination), found in table.pairs.items():
+        inner, outer = (destination, source) if inbound else (source, destination)
+        pods_only = [
+            c for c in found if isinstance(c.source.peer, PodClass) and isinstance(c.destination.peer, PodClass)
+        ]
+        if table.classification(inner) in SENSITIVE and table.classification(outer) not in IN_SCOPE and pods_only:
+            hits.append(_pair(context, table, source, destination, pods_only))
+    for zone in regulated:
+        unsure |= _uncertain(context, zone, inbound=inbound)
+    return Looked(len(regulated), tuple(hits), tuple(sorted(unsure)))
+
+
+def _uncertain(context: Context, zone: Zone, *, inbound: bool) -> set[str]:
+    """Reasons for which a denied connection into (or out of) the zone is not certain to be denied."""
+    table = context.crossings
+    members = [found for found in context.reach.classes if zone.name in table.ends(found.id)]
+    others = [
+        f for f in context.reach.classes if any(table.classification(name) not in IN_SCOPE for name in table.ends(f.id))
+    ]
+    return {
+        reason
+        for member in members
+        for other in others
+        for reason in (
+            context.reach.uncertain(other.id, member.id) if inbound else context.reach.uncertain(member.id, other.id)
+        )
+    }
+
+
+def zone_label(name: str) -> str:
+    return name or "(no zone)"
+
+
+def _pair(context: Context, table: Crossings, source: str, destination: str, found: Sequence[Crossing]) -> Hit:
+    every = lines(found)
+    zones = tuple(table.zones[name] for name in (source, destination) if name in table.zones)
+    kinds = " → ".join(
+        f"{zone_label(name)} ({table.classification(name) or 'not classified'})" for name in (source, destination)
+    )
+    return Hit(
+        subject=Subject("ZonePair", "", f"{zone_label(source)} -> {zone_label(destination)}"),
+        message=f"{kinds}: {shortened(every)}",
+        evidence=evidence(context.reach, found),
+        zones=zones,
+        details=every,
+    )
+
+
+@rule(
+    "PRT-002",
+    title="Undocumented service or port",
+    severity=Severity.MEDIUM,
+    family="crossing",
+    why="The policies let connections pass between two zones that no approved flow covers. Every service, protocol and port that is allowed between "
+    "zones needs an owner, a justification and an approval.",
+    mend="Add an approved flow with its justification to the intent file, or narrow the policies to the ports that are approved.",
+    needs=NEEDS,
+    needs_intent=True,
+    hangs_on_policies=True,
+)
+def not_approved(context: Context) -> Looked:
+    """Pairs of declared zones whose computed ports go beyond the approved ones; low when neither zone is in scope."""
+    table = context.crossings
+    hits = []
+    for (source, destination), found in table.pairs.items():
+        if NO_ZONE in (source, destination):
+            continue
+        allowed = approved(context, source, destination)
+        excess = [Crossing(c.source, c.destination, c.ports - allowed) for c in found if c.ports - allowed]
+        if excess:
+            hits.append(_excess(context, table, source, destination, excess, allowed))
+    return Looked(len(table.pairs), tuple(hits))
+
+
+def approved(context: Context, source: str, destination: str) -> PortSet:
+    """Ports that approved flows from one zone to another cover."""
+    ports = PortSet.none()
+    for flow in context.intent.flows if context.intent else ():
+        if (flow.source, flow.destination) == (source, destination):
+            if not flow.ports:
+                return PortSet.all()
+            for port in flow.ports:
+                ports = ports | PortSet.of(port.protocol, port.first, port.last)
+    return ports
+
+
+def _excess(
+    context: Context, table: Crossings, source: str, destination: str, found: Sequence[Crossing], allowed: PortSet
+) -> Hit:
+    every = lines(found)
+    in_scope = {table.classification(source), table.classification(destination)} & IN_SCOPE
+    return Hit(
+        subject=Subject("ZonePair", "", f"{source} -> {destination}"),
+        message=f"allowed beyond what is approved ({allowed}): {shortened(every)}",
+        evidence=evidence(context.reach, found),
+        zones=(table.zones[source], table.zones[destination]),
+        details=every,
+        severity=None if in_scope else Severity.LOW,
+    )
+
+
+@rule(
+    "SEG-005",
+    title="Different sensitivity on one node",
+    severity=Severity.LOW,
+    family="crossing",
+    why="Pods of a regulated zone and of an out-of-scope zone run on the same node. A node's own traffic to its pods is outside "
+    "NetworkPolicy in every enforcer, so whoever breaks out of one pod is past the policies of the other.",
+    mend="Give regulated workloads nodes of their own (taints and a node selector), or show the assessor what separates them on the node.",
+    needs=("Pod", "Namespace"),
+    needs_intent=True,
+)
+def shared_nodes(context: Context) -> Looked:
+    """Pairs of a regulated and an out-of-scope zone with pods on one node."""
+    by_node: dict[str, dict[str, list[Pod]]] = defaultdict(lambda: defaultdict(list))
+    for pod in context.cluster.pods:
+        if pod.node and not pod.finished:
+            for zone in context.zones.of_pod(pod.key):
+                by_node[pod.node][zone.name].append(pod)
+    zones = context.crossings.zones
+    pairs: dict[tuple[str, str], dict[str, list[Pod]]] = defaultdict(dict)
+    for node, found in sorted(by_node.items()):
+        for inner in found:
+            for outer in found:
+                if (
+                    zones[inner].classification in SENSITIVE
+                    and zones[outer].classification is Classification.OUT_OF_SCOPE
+                ):
+                    pairs[inner, outer][node] = found[inner] + found[outer]
+    hits = tuple(_shared(zones[inner], zones[outer], nodes, context) for (inner, outer), nodes in sorted(pairs.items()))
+    return Looked(len(by_node), hits)
+
+
+def _shared(inner: Zone, outer: Zone, nodes: dict[str, list[Pod]], context: Context) -> Hit:
+    digests = {node.name: node.digest for node in context.cluster.nodes}
+    refs = [EvidenceRef(ObjectKey("", "Node", "", name), digests.get(name, "")) for name in nodes]
+    return Hit(
+        subject=Subject("ZonePair", "", f"{inner.name} | {outer.name}"),
+        message=f"pods of both zones run on {count(len(nodes), 'node')}: {shortened(list(nodes))}",
+        evidence=(*refs, *(pod_evidence(pod) for pods in nodes.values() for pod in pods)),
+        zones=(inner, outer),
+        details=tuple(f"{node}: {', '.join(sorted(pod.key for pod in pods))}" for node, pods in nodes.items()),
+    )

@@ -1,0 +1,119 @@
+"""Computed connections by pairs of zones: the table that the rules of the families crossing and exposure read.
+
+A class of pods may lie in several zones (zones may look at labels that no policy looks at) or in none; a range of outside addresses
+likewise. Every computed flow is entered under each pair of zones that its ends lie in, "" standing for no zone.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from evidence.cluster.model import Direction
+from evidence.findings.finding import EvidenceRef
+from evidence.findings.index import WorkloadPods, pod_evidence, policy_evidence, workload_names, workloads_of_pods
+from evidence.intent.model import Classification, Intent, Zone
+from evidence.intent.zones import ZoneMap
+from evidence.reach.classes import ExternalRange, PeerId, PodClass
+from evidence.reach.engine import Reachability
+from evidence.reach.ports import PortSet
+
+NO_ZONE = ""
+Peer = PodClass | ExternalRange
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """The part of a peer that lies in one zone: some pods of a class, or a range of outside addresses."""
+
+    peer: Peer
+    workloads: tuple[WorkloadPods, ...]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        if isinstance(self.peer, ExternalRange):
+            return (outside_name(self.peer),)
+        return workload_names(self.workloads)
+
+
+@dataclass(frozen=True, slots=True)
+class Crossing:
+    """A computed connection between an end in one zone and an end in another."""
+
+    source: End
+    destination: End
+    ports: PortSet
+
+
+def outside_name(found: ExternalRange) -> str:
+    """An outside range in words: its networks when they are few, its bounds otherwise."""
+    networks = [str(network) for network in found.networks]
+    return "+".join(networks) if len(networks) <= 3 else f"{found.first}-{found.last}"
+
+
+class Crossings:
+    """All computed flows by pair of zones, with the zones by name."""
+
+    def __init__(self, reach: Reachability, zones: ZoneMap, intent: Intent | None) -> None:
+        self.zones: Mapping[str, Zone] = {zone.name: zone for zone in (intent.zones if intent else ())}
+        self._reach = reach
+        self._map = zones
+        self._ends: dict[PeerId, Mapping[str, End]] = {}
+        pairs: dict[tuple[str, str], list[Crossing]] = defaultdict(list)
+        for flow in reach.flows():
+            sources, destinations = self.ends(flow.source), self.ends(flow.destination)
+            for source_zone, source in sources.items():
+                for destination_zone, destination in destinations.items():
+                    if source_zone != destination_zone:
+                        pairs[source_zone, destination_zone].append(Crossing(source, destination, flow.ports))
+        self.pairs: Mapping[tuple[str, str], Sequence[Crossing]] = {key: pairs[key] for key in sorted(pairs)}
+
+    def ends(self, peer_id: PeerId) -> Mapping[str, End]:
+        """The parts of a peer by zone."""
+        if peer_id not in self._ends:
+            self._ends[peer_id] = self._split(self._reach.peer(peer_id))
+        return self._ends[peer_id]
+
+    def _split(self, peer: Peer) -> Mapping[str, End]:
+        if isinstance(peer, ExternalRange):
+            names = [zone.name for zone in self._map.of_address(peer.first)]
+            return {name: End(peer, ()) for name in names or [NO_ZONE]}
+        pods = defaultdict(list)
+        for pod in peer.pods:
+            if not pod.finished:
+                for name in [zone.name for zone in self._map.of_pod(pod.key)] or [NO_ZONE]:
+                    pods[name].append(pod)
+        return {name: End(peer, workloads_of_pods(found)) for name, found in sorted(pods.items())}
+
+    def classification(self, name: str) -> Classification | None:
+        """None for no zone."""
+        return self.zones[name].classification if name in self.zones else None
+
+
+def lines(crossings: Iterable[Crossing]) -> tuple[str, ...]:
+    """Every connection, once: "a, b → c TCP 5432", joined where the same sources reach the same ports."""
+    sources: dict[tuple[str, str], set[str]] = defaultdict(set)
+    for crossing in crossings:
+        for destination in crossing.destination.names:
+            sources[destination, str(crossing.ports)].update(crossing.source.names)
+    joined: dict[tuple[tuple[str, ...], str], list[str]] = defaultdict(list)
+    for (destination, ports), names in sorted(sources.items()):
+        joined[tuple(sorted(names)), ports].append(destination)
+    return tuple(
+        sorted(f"{', '.join(names)} → {', '.join(targets)} {ports}" for (names, ports), targets in joined.items())
+    )
+
+
+def evidence(reach: Reachability, crossings: Sequence[Crossing]) -> tuple[EvidenceRef, ...]:
+    """What lets the connections pass: the policies that isolate an end (and admit it), or the pods that none isolates."""
+    found: set[EvidenceRef] = set()
+    ends = {(int(c.source.peer.id), Direction.EGRESS): c.source for c in crossings}
+    ends.update({(int(c.destination.peer.id), Direction.INGRESS): c.destination for c in crossings})
+    for (_, direction), end in ends.items():
+        if isinstance(end.peer, ExternalRange):
+            continue
+        policies = reach.isolating_policies(end.peer.id, direction)
+        if policies:
+            found.update(policy_evidence(policy, f"admits by {direction.value.lower()}") for policy in policies)
+        else:
+            found.update(pod_evidence(pod) for workload in end.workloads for pod in workload.pods)
+    return tuple(sorted(found))

@@ -1,0 +1,165 @@
+"""Family enforcement: what the network plugin does with the policies."""
+
+from evidence.cluster.model import Direction, IpBlock, Pod
+from evidence.cluster.objects import ObjectKey
+from evidence.cni.model import DetectedPlugin, Enforcement, Support
+from evidence.cni.support import unsupported_features
+from evidence.findings.finding import EvidenceRef, Severity, Subject, count, shortened
+from evidence.findings.index import RuleAt, pods_of, policy_evidence, policy_subject
+from evidence.findings.registry import Context, Hit, Looked, rule
+
+THE_CLUSTER = Subject("Cluster", "", "cluster")
+SIGNS = ("DaemonSet", "Node", "Pod")  # the kinds from which a plugin is recognised
+
+
+@rule(
+    "ENF-001",
+    title="Plugin does not enforce policies",
+    severity=Severity.CRITICAL,
+    family="enforcement",
+    why="The network plugin that was recognised does not enforce NetworkPolicy. The API server stores policies all the same: everything is "
+    "declared, nothing is in effect.",
+    mend="Install a plugin that enforces NetworkPolicy (or the policy component of this one), then prove it with a probe.",
+    needs=SIGNS,
+)
+def not_enforced(context: Context) -> Looked:
+    """A recognised plugin that enforces nothing. Nothing recognised is no finding but a doubt: enforcement is then not shown."""
+    if context.cni.enforcement is Enforcement.NOT_SHOWN:
+        return Looked(
+            1, (), (f"enforcement is not shown: {shortened(context.cni.reasons) or 'no plugin was recognised'}",)
+        )
+    if context.cni.enforcement is not Enforcement.NOT_ENFORCED:
+        return Looked(1, ())
+    names = ", ".join(plugin.title for plugin in context.cni.plugins)
+    policies = count(len(context.cluster.policies), "NetworkPolicy", "NetworkPolicies")
+    hit = Hit(
+        subject=THE_CLUSTER,
+        message=f"{names} does not enforce NetworkPolicy, so none of {policies} has any effect: {'; '.join(context.cni.reasons)}",
+        evidence=agents(context.cni.plugins, context),
+        pods=_on(context, None),
+    )
+    return Looked(1, (hit,))
+
+
+def agents(plugins: tuple[DetectedPlugin, ...], context: Context) -> tuple[EvidenceRef, ...]:
+    """The agents' DaemonSets by their digests."""
+    digests = {workload.key: workload.digest for workload in context.cluster.workloads}
+    return tuple(EvidenceRef(plugin.agent, digests.get(plugin.agent, "")) for plugin in plugins if plugin.agent)
+
+
+@rule(
+    "ENF-002",
+    title="Enforcement agent failing on nodes",
+    severity=Severity.HIGH,
+    family="enforcement",
+    why="Policies are programmed by an agent on each node. On a node without a ready agent new pods come up with stale rules or none, and changes "
+    "do not arrive.",
+    mend="Bring the agent back on the named nodes (kubectl describe its pods), or drain them.",
+    needs=SIGNS,
+)
+def agent_failing(context: Context) -> Looked:
+    """Nodes whose agent is not ready; the cluster as a whole when enforcement is partial for another reason."""
+    nodes = {node.name: node for node in context.cluster.nodes}
+    hits = [
+        _failing(context, name, nodes[name].digest if name in nodes else "") for name in context.cni.unhealthy_nodes
+    ]
+    if context.cni.enforcement is Enforcement.PARTIAL and not hits:
+        message = f"enforced on some nodes only: {'; '.join(context.cni.reasons)}"
+        hits.append(Hit(THE_CLUSTER, message, agents(context.cni.plugins, context), _on(context, None)))
+    doubts = () if context.cni.enforcers else ("no enforcing plugin was recognised, so its agents are not known",)
+    return Looked(len(nodes), tuple(hits), doubts)
+
+
+def _failing(context: Context, node: str, digest: str) -> Hit:
+    pods = _on(context, node)
+    return Hit(
+        subject=Subject("Node", "", node),
+        message=f"the agent is not ready, so policies may not be in effect for {count(len(pods), 'pod')} on the node",
+        evidence=(EvidenceRef(ObjectKey("", "Node", "", node), digest), *agents(context.cni.plugins, context)),
+        pods=pods,
+    )
+
+
+def _on(context: Context, node: str | None) -> tuple[Pod, ...]:
+    """Pods on one node, or all."""
+    return tuple(pod for pod in context.cluster.pods if not pod.finished and node in (None, pod.node))
+
+
+@rule(
+    "NET-011",
+    title="Policy feature not supported by the plugin",
+    severity=Severity.HIGH,
+    family="enforcement",
+    why="The policy uses something that the recognised plugin does not heed, or heeds only in part, so what is enforced is not what is written.",
+    mend="Write the policy without the feature, or move to a plugin or version that supports it.",
+    needs=("NetworkPolicy", *SIGNS),
+)
+def feature_not_supported(context: Context) -> Looked:
+    """Policies with a feature that the plugin lacks (high) or has in part (medium). What is not known, or switched on by a setting that
+    cannot be seen, is a doubt and no hit."""
+    if not context.cni.enforcers:
+        return Looked(0, (), ("no enforcing plugin was recognised, so what it supports is not known",))
+    hits = []
+    doubtful: set[str] = set()
+    for policy in context.cluster.policies:
+        used = unsupported_features(context.cni, policy)
+        short = [field for field in used if field.support in (Support.NONE, Support.PARTIAL)]
+        doubtful.update(f"{field.feature} of {field.plugin}" for field in used if field not in short)
+        if short:
+            words = tuple(str(field) for field in short)
+            hits.append(
+                Hit(
+                    subject=policy_subject(policy),
+                    message=shortened(words),
+                    evidence=(*(policy_evidence(policy, f.path) for f in short), *agents(context.cni.plugins, context)),
+                    pods=pods_of(context.index.selected(policy)),
+                    details=words,
+                    severity=None if any(field.support is Support.NONE for field in short) else Severity.MEDIUM,
+                )
+            )
+    doubts = (f"support is not known for {shortened(sorted(doubtful))}",) if doubtful else ()
+    return Looked(len(context.cluster.policies), tuple(hits), doubts)
+
+
+@rule(
+    "NET-012",
+    title="IPv6 or second family not covered",
+    severity=Severity.MEDIUM,
+    family="enforcement",
+    why="The rule restricts addresses of one family by `except` and admits the whole of the other: on dual-stack pods the restriction is walked "
+    "round over the other family.",
+    mend="Write the same exceptions for both families: the cluster's own IPv6 ranges, fc00::/7 and fe80::/10 beside the private IPv4 ranges.",
+    needs=("NetworkPolicy", "Pod"),
+)
+def second_family_open(context: Context) -> Looked:
+    """Rules of dual-stack pods with exceptions under one family and the other family open without any."""
+    hits = []
+    population = 0
+    for at in context.index.rules(Direction.INGRESS, Direction.EGRESS):
+        pods = tuple(
+            p for p in pods_of(context.index.selected(at.policy)) if len({a.version for a in p.addresses}) == 2
+        )
+        if not pods or not any(isinstance(peer, IpBlock) for peer in at.rule.peers):
+            continue
+        population += 1
+        open_families, cut_families = _families(at)
+        if len(open_families) == len(cut_families) == 1 and open_families != cut_families:
+            hits.append(
+                Hit(
+                    subject=at.subject,
+                    message=f"{at.where} makes exceptions for IPv{min(cut_families)} and none for IPv{min(open_families)}, which it admits whole, "
+                    f"for {count(len(pods), 'dual-stack pod')}",
+                    evidence=(at.evidence,),
+                    pods=pods,
+                    discriminator=at.content,
+                )
+            )
+    return Looked(population, tuple(hits))
+
+
+def _families(at: RuleAt) -> tuple[set[int], set[int]]:
+    """IP versions that the rule admits whole, and those under which it makes exceptions."""
+    blocks = [peer for peer in at.rule.peers if isinstance(peer, IpBlock)]
+    whole: set[int] = {block.cidr.version for block in blocks if not block.cidr.prefixlen and not block.excepts}
+    cut: set[int] = {block.cidr.version for block in blocks if block.excepts}
+    return whole, cut - whole

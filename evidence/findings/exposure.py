@@ -1,0 +1,313 @@
+"""Family exposure: what the outside can reach, and where pods may go outside.
+
+A door (LoadBalancer or NodePort Service, external address, host port) counts when policy lets an outside address, or a node's address
+behind which a door may hide the client, through to the pod's port. Through an Ingress the controller is the source, so the door counts
+when policy lets any peer but the pod's own class through.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+
+from evidence.cluster.model import Direction, IpBlock, Pod, Protocol
+from evidence.cluster.objects import ObjectKey
+from evidence.findings.crossing import IN_SCOPE, approved, zone_label
+from evidence.findings.crossings import NO_ZONE, evidence, lines, outside_name
+from evidence.findings.finding import SENSITIVE, Severity, Subject, count, shortened
+from evidence.findings.index import (
+    RuleAt,
+    WorkloadPods,
+    is_every_namespace,
+    names_port,
+    pods_of,
+    policy_evidence,
+    union,
+)
+from evidence.findings.registry import Context, Hit, Looked, rule
+from evidence.findings.services import Door, doors, unfollowed
+from evidence.intent.model import Classification
+from evidence.reach.classes import ExternalRange, PodClass
+from evidence.reach.ports import PortSet
+
+NEEDS = ("NetworkPolicy", "Pod", "Service", "Ingress", "Namespace")
+
+# Ports that data stores listen on unless told otherwise.
+DATA_STORES = {
+    1433: "SQL Server", 1521: "Oracle", 2379: "etcd", 3306: "MySQL", 5432: "PostgreSQL", 5984: "CouchDB", 6379: "Redis",
+    8086: "InfluxDB", 9042: "Cassandra", 9200: "Elasticsearch", 11211: "memcached", 26257: "CockroachDB", 27017: "MongoDB",
+}  # fmt: skip
+
+# Services that are unencrypted unless wrapped in something else.
+CLEAR_TEXT = {
+    (Protocol.TCP, 21): "FTP", (Protocol.TCP, 23): "Telnet", (Protocol.UDP, 69): "TFTP", (Protocol.TCP, 80): "HTTP",
+    (Protocol.TCP, 110): "POP3", (Protocol.TCP, 143): "IMAP", (Protocol.UDP, 161): "SNMP", (Protocol.TCP, 389): "LDAP",
+    (Protocol.TCP, 512): "rexec", (Protocol.TCP, 513): "rlogin", (Protocol.TCP, 514): "rsh", (Protocol.TCP, 873): "rsync",
+    (Protocol.TCP, 1883): "MQTT", (Protocol.TCP, 5900): "VNC", (Protocol.TCP, 8080): "HTTP", (Protocol.TCP, 9092): "Kafka PLAINTEXT",
+    (Protocol.TCP, 11211): "memcached",
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Exposed:
+    """Pods of a class and workload behind an open door, on `ports`, reachable directly from `sources` (outside ranges; none when the
+    client hides behind a node or a controller)."""
+
+    workload: WorkloadPods
+    pods: PodClass
+    door: Door
+    ports: PortSet
+    sources: tuple[ExternalRange, ...]
+
+
+def open_doors(context: Context) -> Iterator[Exposed]:
+    """Every workload behind every door that policy leaves open."""
+    for found, workload, door in behind_doors(context):
+        sources = tuple(o for o in context.reach.external if context.reach.ingress_ports(o.id, found.id) & door.ports)
+        hidden = context.index.classes if door.by_controller else _on_nodes(context)
+        ports = union(
+            context.reach.ingress_ports(peer.id, found.id) & door.ports
+            for peer in (*sources, *hidden)
+            if peer.id != found.id
+        )
+        if ports:
+            yield Exposed(workload, found, door, ports, sources)
+
+
+def behind_doors(context: Context) -> Iterator[tuple[PodClass, WorkloadPods, Door]]:
+    """Every class and workload with its doors, open or not; pods of one workload may differ in labels that only a Service looks at."""
+    for found in context.index.classes:
+        by_door: dict[tuple[ObjectKey, str], tuple[Door, list[Pod]]] = {}
+        for pod in pods_of([found]):
+            for door in doors(context.index, pod):
+                first, pods = by_door.setdefault((pod.workload, door.text), (door, []))
+                by_door[pod.workload, door.text] = replace(first, ports=first.ports | door.ports), [*pods, pod]
+        for (key, _), (door, pods) in by_door.items():
+            yield found, WorkloadPods(key, tuple(sorted(pods, key=lambda pod: pod.key))), door
+
+
+def _on_nodes(context: Context) -> list[PodClass]:
+    return [found for found in context.index.all_classes if found.host_network]
+
+
+@rule(
+    "EXP-001",
+    title="Data store exposed to the internet",
+    severity=Severity.HIGH,
+    family="exposure",
+    why="A database, cache or queue has a way in from outside the cluster that policy leaves open. Data stores belong behind an application tier, "
+    "never on an address that the outside can reach.",
+    mend="Make the Service ClusterIP, remove the Ingress path or hostPort, and admit only the application's pods by policy.",
+    needs=NEEDS,
+    hangs_on_policies=True,
+)
+def data_store_exposed(context: Context) -> Looked:
+    """Pods that declare a data store's port (or have a door to one), and an open door to it."""
+    hits = []
+    population = 0
+    for found in open_doors(context):
+        population += 1
+        stores = [(number, name) for number, name in DATA_STORES.items() if found.ports.contains(Protocol.TCP, number)]
+        if stores:
+            what = shortened([f"{name} (TCP {number})" for number, name in stores])
+            hits.append(
+                _exposed(
+                    context,
+                    found,
+                    f"{what} of {found.workload.key} is reachable from outside through {found.door.text}",
+                )
+            )
+    return Looked(population, tuple(hits), tuple(unfollowed(context.index)))
+
+
+def _exposed(context: Context, found: Exposed, message: str) -> Hit:
+    policies = context.reach.isolating_policies(found.pods.id, Direction.INGRESS)
+    return Hit(
+        subject=found.workload.subject,
+        message=message,
+        evidence=(
+            found.door.evidence,
+            *(policy_evidence(policy, "admits by ingress") for policy in policies),
+            *(() if policies else found.workload.evidence),
+        ),
+        pods=found.workload.pods,
+        discriminator=f"{found.workload.key.kind} {found.door.text}",
+        details=tuple(outside_name(source) for source in found.sources),
+    )
+
+
+@rule(
+    "EXP-002",
+    title="Public workload not on the approved list",
+    severity=Severity.HIGH,
+    family="exposure",
+    why="The outside can reach a workload of a zone in scope, and no approved flow says that it should. Inbound connections from untrusted networks "
+    "are to be limited to what is approved as public.",
+    mend="Approve the flow from the internet zone with its justification, or close the door and isolate the pods for ingress.",
+    needs=NEEDS,
+    needs_intent=True,
+    hangs_on_policies=True,
+)
+def public_without_approval(context: Context) -> Looked:
+    """Workloads of zones in scope behind an open door, on ports that no approved flow from an internet zone covers.
+
+    Through an Ingress the outside comes by way of a controller: pods that have a door of their own, or share their node's network, and
+    that policy lets through. An approved flow from the controller's zone counts there, too.
+    """
+    internet = [
+        zone.name for zone in context.crossings.zones.values() if zone.classification is Classification.INTERNET
+    ]
+    fronts = {found.id: found for found, _, door in behind_doors(context) if not door.by_controller}
+    fronts.update({found.id: found for found in _on_nodes(context)})
+    hits = []
+    population = 0
+    by_ingress = False
+    for found in open_doors(context):
+        zones = [zone.name for zone in context.zones_of(found.workload.pods) if zone.classification in IN_SCOPE]
+        if not zones:
+            continue
+        population += 1
+        by_ingress = by_ingress or found.door.by_controller
+        if found.door.by_controller:
+            excess = union(_unapproved_way(context, front, found, zones, internet) for front in fronts.values())
+        else:
+            excess = found.ports - _approved(context, internet, zones)
+        if excess:
+            message = f"{excess} of {found.workload.key} is reachable from outside through {found.door.text}, and no approved flow covers it"
+            hits.append(_exposed(context, found, message))
+    doubts = list(unfollowed(context.index))
+    if by_ingress and not fronts:
+        doubts.append("workloads are published by Ingress, and no pod was recognised that could be its controller")
+    return Looked(population, tuple(hits), tuple(doubts))
+
+
+def _unapproved_way(
+    context: Context, front: PodClass, found: Exposed, zones: list[str], internet: list[str]
+) -> PortSet:
+    """Ports of an Ingress's door on which a possible controller reaches the pods and no approved flow says so."""
+    if front.id == found.pods.id:
+        return PortSet.none()
+    passing = context.reach.ingress_ports(front.id, found.pods.id) & context.reach.egress_ports(front.id, found.pods.id)
+    own = {zone.name for zone in context.zones_of(front.pods)}
+    if own & set(zones):
+        return PortSet.none()
+    return passing & found.door.ports - _approved(context, [*internet, *own], zones)
+
+
+def _approved(context: Context, sources: Iterable[str], destinations: Iterable[str]) -> PortSet:
+    return union(approved(context, source, destination) for source in sources for destination in destinations)
+
+
+@rule(
+    "EXP-004",
+    title="Unregistered outside endpoint",
+    severity=Severity.MEDIUM,
+    family="exposure",
+    why="Pods of a zone in scope may connect to outside addresses that lie in no declared zone: nobody has named the third party, its owner or "
+    "the agreement with it.",
+    mend="Declare the third party's addresses as a zone and approve the flow, or narrow the egress to declared zones.",
+    needs=("NetworkPolicy", "Pod", "Namespace"),
+    needs_intent=True,
+    hangs_on_policies=True,
+)
+def unregistered_endpoint(context: Context) -> Looked:
+    """Zones in scope with computed connections to outside addresses of no zone."""
+    table = context.crossings
+    hits = []
+    in_scope = [zone for zone in table.zones.values() if zone.classification in IN_SCOPE]
+    for zone in in_scope:
+        found = [c for c in table.pairs.get((zone.name, NO_ZONE), ()) if isinstance(c.destination.peer, ExternalRange)]
+        if found:
+            every = lines(found)
+            hits.append(
+                Hit(
+                    subject=Subject("Zone", "", zone.name),
+                    message=f"{zone.name} may connect to outside addresses of no declared zone: {shortened(every)}",
+                    evidence=evidence(context.reach, found),
+                    zones=(zone,),
+                    details=every,
+                )
+            )
+    return Looked(len(in_scope), tuple(hits))
+
+
+@rule(
+    "PRT-001",
+    title="Clear-text port allowed",
+    severity=Severity.MEDIUM,
+    family="exposure",
+    why="A rule names a port whose usual service is not encrypted, and lets it cross the border of a regulated zone. What passes there can be read "
+    "and changed on the way.",
+    mend="Use the service's encrypted port, or record what encrypts the connection (a mesh, a tunnel) as the approved flow's justification.",
+    needs=("NetworkPolicy", "Pod", "Namespace"),
+    needs_intent=True,
+)
+def clear_text(context: Context) -> Looked:
+    """Rules that name a clear-text port, or leave every TCP port open, between a regulated zone and pods or addresses outside that zone.
+
+    Pods of regulated zones that nothing isolates have no rule at all: they are NET-001's and NET-002's, and here a doubt.
+    """
+    rules = list(context.index.rules(Direction.INGRESS, Direction.EGRESS))
+    hits = []
+    for at in rules:
+        named = _clear_text_ports(at)
+        crossing = sorted(_borders(context, at)) if named else []
+        if crossing:
+            side = "from" if at.direction is Direction.INGRESS else "to"
+            hits.append(
+                Hit(
+                    subject=at.subject,
+                    message=f"{at.where} allows {shortened(named)} {side} outside the zone: {shortened(crossing)}",
+                    evidence=(at.evidence,),
+                    pods=pods_of(context.index.selected(at.policy)),
+                    discriminator=at.content,
+                    details=tuple(crossing),
+                )
+            )
+    return Looked(len(rules), tuple(hits), tuple(_without_rules(context)))
+
+
+def _clear_text_ports(at: RuleAt) -> list[str]:
+    """Clear-text ports that a rule allows, in words."""
+    if not at.rule.ports or any(port.port is None and port.protocol is Protocol.TCP for port in at.rule.ports):
+        return ["every TCP port, the clear-text ones included"]
+    return [
+        f"{name} ({protocol} {number})"
+        for (protocol, number), name in CLEAR_TEXT.items()
+        if names_port(at.rule, number, protocol)
+    ]
+
+
+def _without_rules(context: Context) -> Iterator[str]:
+    """A doubt for pods of regulated zones whose ports no rule limits."""
+    bare = [
+        pod
+        for found in context.index.classes
+        if not all(context.reach.isolated(found.id, direction) for direction in Direction)
+        for pod in pods_of([found])
+        if any(zone.classification in SENSITIVE for zone in context.zones.of_pod(pod.key))
+    ]
+    if bare:
+        yield f"{count(len(bare), 'pod')} of regulated zones not isolated in both directions (NET-001, NET-002): no rule limits the ports"
+
+
+def _borders(context: Context, at: RuleAt) -> set[str]:
+    """Borders of regulated zones that a rule crosses, in words: "cde | web", "cde | outside addresses"."""
+    own = _zones(context, context.index.selected(at.policy))
+    peers: set[str] = set() if at.rule.peers else {"any peer"}
+    for peer in at.rule.peers:
+        if isinstance(peer, IpBlock):
+            peers.add("outside addresses")
+        elif is_every_namespace(peer):
+            peers.add("every namespace")
+        else:
+            peers |= _zones(context, context.index.matched(at.policy, peer))
+    regulated = {name for name in own | peers if context.crossings.classification(name) in SENSITIVE}
+    return {
+        f"{zone_label(mine)} | {zone_label(theirs)}"
+        for mine in own
+        for theirs in peers
+        if mine != theirs and regulated & {mine, theirs}
+    }
+
+
+def _zones(context: Context, classes: Iterable[PodClass]) -> set[str]:
+    return {name for found in classes for name in context.crossings.ends(found.id)}

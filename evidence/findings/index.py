@@ -1,0 +1,259 @@
+"""What rules ask of a cluster again and again, computed once: which classes a policy selects, which a peer matches, whose pods they are.
+
+Everything here works on classes of pods that no policy can tell apart, so cost grows with classes and policies, not with pods.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from evidence.cluster.model import (
+    Cluster,
+    Direction,
+    Ingress,
+    IpBlock,
+    NetworkPolicy,
+    Pod,
+    PodPeer,
+    PolicyPort,
+    Protocol,
+    Rule,
+    Service,
+)
+from evidence.cluster.objects import ObjectKey
+from evidence.cluster.selectors import LabelSelector
+from evidence.findings.finding import EvidenceRef, Subject
+from evidence.reach.classes import PodClass
+from evidence.reach.engine import Reachability
+from evidence.reach.ports import PortSet
+
+
+@dataclass(frozen=True, slots=True)
+class WorkloadPods:
+    """Pods of one workload: all of them, or those that a question concerns."""
+
+    key: ObjectKey
+    pods: tuple[Pod, ...]
+
+    @property
+    def subject(self) -> Subject:
+        return Subject("Workload", self.key.namespace, self.key.name)
+
+    @property
+    def evidence(self) -> tuple[EvidenceRef, ...]:
+        return tuple(pod_evidence(pod) for pod in self.pods)
+
+
+@dataclass(frozen=True, slots=True)
+class RuleAt:
+    """A policy rule in its place. Only rules of a direction that policyTypes names count; the others mean nothing."""
+
+    policy: NetworkPolicy
+    direction: Direction
+    number: int
+    rule: Rule
+
+    @property
+    def where(self) -> str:
+        return f"spec.{self.direction.value.lower()}[{self.number}]"
+
+    @property
+    def evidence(self) -> EvidenceRef:
+        return policy_evidence(self.policy, self.where)
+
+    @property
+    def subject(self) -> Subject:
+        return policy_subject(self.policy)
+
+    @property
+    def content(self) -> str:
+        """What the rule says, in one line: tells the rules of a policy apart, wherever they stand in the list."""
+        peers = "; ".join(peer_text(peer) for peer in self.rule.peers) or "any peer"
+        return f"{self.direction.value} {peers}: {', '.join(port_names(self.rule)) or 'every port'}"
+
+    def __str__(self) -> str:
+        return f"{self.policy.key} {self.where}"
+
+
+class ClusterIndex:
+    """Look-ups over one cluster; answers are remembered, so that asking twice costs nothing."""
+
+    def __init__(self, cluster: Cluster, reach: Reachability) -> None:
+        self.cluster = cluster
+        self.all_classes = tuple(found for found in reach.classes if any(not pod.finished for pod in found.pods))
+        self.classes = tuple(found for found in self.all_classes if not found.host_network)
+        by_namespace: dict[str, list[PodClass]] = defaultdict(list)
+        for found in self.classes:
+            by_namespace[found.namespace].append(found)
+        self._by_namespace: Mapping[str, Sequence[PodClass]] = by_namespace
+        self._selected: dict[ObjectKey, tuple[PodClass, ...]] = {}
+        self._matched: dict[tuple[str, PodPeer], tuple[PodClass, ...]] = {}
+        self._namespaces: dict[LabelSelector, tuple[str, ...]] = {}
+
+    def in_namespace(self, name: str) -> Sequence[PodClass]:
+        """Classes of a namespace's own pods; pods on the host network are left out, no policy selects them."""
+        return self._by_namespace.get(name, ())
+
+    def selected(self, policy: NetworkPolicy) -> tuple[PodClass, ...]:
+        """Classes that a policy selects."""
+        if policy.key not in self._selected:
+            self._selected[policy.key] = tuple(
+                found for found in self.in_namespace(policy.namespace) if policy.pod_selector.matches(labels_of(found))
+            )
+        return self._selected[policy.key]
+
+    def namespaces(self, selector: LabelSelector) -> tuple[str, ...]:
+        """Names of the namespaces that a selector matches."""
+        if selector not in self._namespaces:
+            self._namespaces[selector] = tuple(
+                sorted(name for name, space in self.cluster.namespaces.items() if selector.matches(space.labels))
+            )
+        return self._namespaces[selector]
+
+    def matched(self, policy: NetworkPolicy, peer: PodPeer) -> tuple[PodClass, ...]:
+        """Classes that a peer of one of the policy's rules matches."""
+        home = policy.namespace if peer.namespace_selector is None else ""
+        if (home, peer) not in self._matched:
+            names = [home] if peer.namespace_selector is None else self.namespaces(peer.namespace_selector)
+            self._matched[home, peer] = tuple(
+                found
+                for name in names
+                for found in self.in_namespace(name)
+                if peer.pod_selector is None or peer.pod_selector.matches(labels_of(found))
+            )
+        return self._matched[home, peer]
+
+    @cached_property
+    def services(self) -> Mapping[str, Sequence[Service]]:
+        """Services by namespace."""
+        found: dict[str, list[Service]] = defaultdict(list)
+        for service in self.cluster.services:
+            found[service.namespace].append(service)
+        return found
+
+    @cached_property
+    def ingresses(self) -> Mapping[str, Sequence[Ingress]]:
+        """Ingresses by namespace."""
+        found: dict[str, list[Ingress]] = defaultdict(list)
+        for ingress in self.cluster.ingresses:
+            found[ingress.namespace].append(ingress)
+        return found
+
+    def rules(self, *directions: Direction) -> Iterator[RuleAt]:
+        """Every rule that has an effect, in the order of policies."""
+        for policy in self.cluster.policies:
+            for direction in directions:
+                yield from rules_of(policy, direction)
+
+
+def rules_of(policy: NetworkPolicy, direction: Direction) -> Iterator[RuleAt]:
+    """The policy's rules of a direction, when policyTypes names it."""
+    if direction in policy.policy_types:
+        for number, rule in enumerate(policy.rules(direction)):
+            yield RuleAt(policy, direction, number, rule)
+
+
+def labels_of(found: PodClass) -> Mapping[str, str]:
+    """Labels of a class, for selectors that policies apply to its namespace: those of its first pod. Other labels may differ within it."""
+    return found.pods[0].labels
+
+
+def pods_of(classes: Iterable[PodClass]) -> tuple[Pod, ...]:
+    """All pods of some classes that still run or may run."""
+    return tuple(pod for found in classes for pod in found.pods if not pod.finished)
+
+
+def workloads_of(classes: Iterable[PodClass]) -> tuple[WorkloadPods, ...]:
+    """The pods of some classes by workload, sorted."""
+    return workloads_of_pods(pods_of(classes))
+
+
+def workloads_of_pods(pods: Iterable[Pod]) -> tuple[WorkloadPods, ...]:
+    """Pods by workload, sorted."""
+    grouped: dict[ObjectKey, list[Pod]] = defaultdict(list)
+    for pod in pods:
+        grouped[pod.workload].append(pod)
+    return tuple(
+        WorkloadPods(key, tuple(sorted(grouped[key], key=lambda pod: pod.key)))
+        for key in sorted(grouped, key=lambda key: (key.namespace, key.name, key.kind, key.group))
+    )
+
+
+def workload_names(workloads: Iterable[WorkloadPods]) -> tuple[str, ...]:
+    """ "namespace/name" of each."""
+    return tuple(f"{workload.key.namespace}/{workload.key.name}" for workload in workloads)
+
+
+def pod_evidence(pod: Pod) -> EvidenceRef:
+    """A pod by its digest, or the workload whose template stands for pods."""
+    key = pod.workload if pod.template else ObjectKey("", "Pod", pod.namespace, pod.name)
+    return EvidenceRef(key, pod.digest)
+
+
+def policy_evidence(policy: NetworkPolicy, detail: str = "") -> EvidenceRef:
+    return EvidenceRef(policy.key, policy.digest, detail, policy.source)
+
+
+def policy_subject(policy: NetworkPolicy) -> Subject:
+    return Subject("NetworkPolicy", policy.namespace, policy.name)
+
+
+def rule_ports(rule: Rule, pod: Pod) -> PortSet:
+    """Ports that a rule names, on this destination pod: named ports resolve there, a name it lacks gives nothing."""
+    return union(port_set(port, pod) for port in rule.ports) if rule.ports else PortSet.all()
+
+
+def union(sets: Iterable[PortSet]) -> PortSet:
+    """All ports of some sets together."""
+    found = PortSet.none()
+    for ports in sets:
+        found = found | ports
+    return found
+
+
+def port_set(port: PolicyPort, pod: Pod) -> PortSet:
+    """One port entry on a destination pod."""
+    if port.port is None:
+        return PortSet.of(port.protocol, 1, 65535)
+    if isinstance(port.port, int):
+        return PortSet.of(port.protocol, port.port, port.end_port or port.port)
+    return union(
+        PortSet.of(declared.protocol, declared.number)
+        for declared in pod.ports
+        if declared.name == port.port and declared.protocol is port.protocol
+    )
+
+
+def port_names(rule: Rule) -> list[str]:
+    """Ports of a rule as a reader expects them: "TCP 443", "UDP 5000-5010", "TCP http", "every TCP port"; empty for every port."""
+    names = []
+    for port in rule.ports:
+        if port.port is None:
+            names.append(f"every {port.protocol} port")
+        else:
+            names.append(f"{port.protocol} {port.port}{f'-{port.end_port}' if port.end_port else ''}")
+    return names
+
+
+def names_port(rule: Rule, number: int, protocol: Protocol) -> bool:
+    """True when an entry of `ports` names this number (alone or in a range), not when the rule is about every port."""
+    return any(
+        isinstance(port.port, int) and port.protocol is protocol and port.port <= number <= (port.end_port or port.port)
+        for port in rule.ports
+    )
+
+
+def peer_text(peer: PodPeer | IpBlock) -> str:
+    """A peer in words, with kubectl's selector notation."""
+    if isinstance(peer, IpBlock):
+        return f"{peer.cidr}{' except ' + ', '.join(str(e) for e in peer.excepts) if peer.excepts else ''}"
+    pods = f"pods {peer.pod_selector}" if peer.pod_selector is not None else "all pods"
+    return pods if peer.namespace_selector is None else f"{pods} of namespaces {peer.namespace_selector}"
+
+
+def is_every_namespace(peer: object) -> bool:
+    """True for `namespaceSelector: {}` without (or with an empty) podSelector: every pod of the cluster, nothing outside it."""
+    if not isinstance(peer, PodPeer) or peer.namespace_selector is None or peer.namespace_selector.requirements:
+        return False
+    return peer.pod_selector is None or not peer.pod_selector.requirements

@@ -1,0 +1,246 @@
+"""The rules and how they are run: each is a pure function from a `Context` to what it looked at and what it hit.
+
+A rule that could not look at everything never looks clean: a kind that was not read at all means it did not run, a kind read in part,
+a policy kind that is not evaluated (or that nobody could list) or a doubt of its own means it ran in part, and the run says why.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, MutableMapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from enum import StrEnum
+from functools import cached_property
+
+from evidence.cluster.model import Cluster, Pod
+from evidence.cni.model import CniReport
+from evidence.findings.crossings import Crossings
+from evidence.findings.finding import EvidenceRef, Finding, Severity, Subject, count, severity_in, shortened
+from evidence.findings.index import ClusterIndex
+from evidence.intent.model import Classification, Intent, Zone
+from evidence.intent.zones import ZoneMap
+from evidence.reach.engine import Reachability
+
+
+@dataclass(frozen=True)  # no slots: the cached look-ups live in the instance
+class Context:
+    """Everything a rule may look at. `at` is the time of the assessment, `taken_at` that of the snapshot; both UTC."""
+
+    cluster: Cluster
+    reach: Reachability
+    cni: CniReport
+    intent: Intent | None
+    zones: ZoneMap
+    at: datetime
+    taken_at: datetime
+
+    @cached_property
+    def index(self) -> ClusterIndex:
+        """Selectors resolved on this cluster."""
+        return ClusterIndex(self.cluster, self.reach)
+
+    @cached_property
+    def crossings(self) -> Crossings:
+        """Computed connections by pair of zones."""
+        return Crossings(self.reach, self.zones, self.intent)
+
+    @property
+    def unread_kinds(self) -> frozenset[str]:
+        return frozenset(self.cluster.unread_kinds)
+
+    def zones_of(self, pods: Iterable[Pod]) -> tuple[Zone, ...]:
+        """Zones that any of the pods lies in, by name."""
+        found = {zone.name: zone for pod in pods for zone in self.zones.of_pod(pod.key)}
+        return tuple(found[name] for name in sorted(found))
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A finding before the registry adds the rule's own part. `pods` are those concerned: their zones become the finding's,
+    beside `zones` for a subject that is about zones itself. `severity` overrides the rule's, before zones move it."""
+
+    subject: Subject
+    message: str
+    evidence: tuple[EvidenceRef, ...] = ()
+    pods: tuple[Pod, ...] = ()
+    zones: tuple[Zone, ...] = ()
+    suggestion: str = ""
+    discriminator: str = ""
+    details: tuple[str, ...] = ()
+    severity: Severity | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """What a check saw: how many subjects it looked at, its hits, and why its answer may not be whole."""
+
+    population: int
+    hits: tuple[Hit, ...]
+    doubts: tuple[str, ...] = ()
+
+
+Check = Callable[[Context], Looked]
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """`needs` are the kinds it looks at; `needs_intent`: only with declared zones; `hangs_on_policies`: policies that are not
+    evaluated could change its answer."""
+
+    id: str
+    title: str
+    severity: Severity
+    family: str
+    why: str
+    mend: str
+    needs: frozenset[str]
+    check: Check
+    needs_intent: bool = False
+    hangs_on_policies: bool = False
+
+
+RULES: MutableMapping[str, Rule] = {}
+
+
+def rule(
+    rule_id: str,
+    *,
+    title: str,
+    severity: Severity,
+    family: str,
+    why: str,
+    mend: str,
+    needs: Iterable[str],
+    needs_intent: bool = False,
+    hangs_on_policies: bool = False,
+) -> Callable[[Check], Check]:
+    """Register a check under a rule id that never changes its meaning."""
+
+    def register(check: Check) -> Check:
+        if rule_id in RULES:
+            raise ValueError(f"rule {rule_id} is defined twice: {RULES[rule_id].check.__name__} and {check.__name__}")
+        RULES[rule_id] = Rule(
+            rule_id, title, severity, family, why, mend, frozenset(needs), check, needs_intent, hangs_on_policies
+        )
+        return check
+
+    return register
+
+
+class RunStatus(StrEnum):
+    RAN = "ran"
+    NOT_RUN = "not run"
+    PARTIAL = "partial"
+
+
+@dataclass(frozen=True, slots=True)
+class RuleRun:
+    """One rule on one snapshot, also when it found nothing. `reason` is empty only for RAN."""
+
+    rule_id: str
+    status: RunStatus
+    population: int
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Assessment:
+    """Findings sorted by rule, subject and discriminator, and a run for each rule."""
+
+    findings: tuple[Finding, ...]
+    runs: tuple[RuleRun, ...]
+
+
+def evaluate(context: Context) -> Assessment:
+    """Run every rule."""
+    findings: list[Finding] = []
+    runs: list[RuleRun] = []
+    for rule_id in sorted(RULES):
+        run, found = run_rule(RULES[rule_id], context)
+        runs.append(run)
+        findings += found
+    findings.sort(key=lambda finding: (finding.rule_id, finding.subject, finding.discriminator))
+    return Assessment(tuple(findings), tuple(runs))
+
+
+def run_rule(rule: Rule, context: Context) -> tuple[RuleRun, list[Finding]]:
+    """Run one rule, or say why it cannot."""
+    if rule.needs_intent and context.intent is None:
+        return RuleRun(rule.id, RunStatus.NOT_RUN, 0, "no zones declared"), []
+    unread = sorted(rule.needs & context.unread_kinds)
+    blind = [kind for kind in unread if not objects_read(context.cluster, kind)]
+    if blind:
+        return RuleRun(rule.id, RunStatus.NOT_RUN, 0, f"could not be read: {', '.join(blind)}"), []
+    looked = rule.check(context)
+    reasons = [f"read in part only: {', '.join(unread)}"] if unread else []
+    if rule.hangs_on_policies:
+        reasons += unevaluated(context) + unlisted(context, besides=rule.needs)
+    reasons += looked.doubts
+    status = RunStatus.PARTIAL if reasons else RunStatus.RAN
+    run = RuleRun(rule.id, status, looked.population, "; ".join(reasons))
+    return run, [finding_of(rule, hit, context) for hit in merged(looked.hits)]
+
+
+def merged(hits: Iterable[Hit]) -> list[Hit]:
+    """Hits on one subject that nothing tells apart (a rule written twice) as one, with the evidence of all."""
+    found: dict[tuple[Subject, str], Hit] = {}
+    for hit in hits:
+        same = found.setdefault((hit.subject, hit.discriminator), hit)
+        if same is not hit:
+            found[hit.subject, hit.discriminator] = replace(
+                same,
+                evidence=same.evidence + hit.evidence,
+                pods=same.pods + hit.pods,
+                details=tuple(dict.fromkeys((*same.details, *hit.details))),
+            )
+    return list(found.values())
+
+
+def finding_of(rule: Rule, hit: Hit, context: Context) -> Finding:
+    """A hit with its rule, its zones and the severity that follows from them."""
+    zones = {zone.name: zone for zone in (*context.zones_of(hit.pods), *hit.zones)}
+    classifications: frozenset[Classification] = frozenset(zone.classification for zone in zones.values())
+    return Finding(
+        rule_id=rule.id,
+        severity=severity_in(hit.severity or rule.severity, rule.family, classifications),
+        subject=hit.subject,
+        message=hit.message,
+        evidence=tuple(sorted(set(hit.evidence))),
+        suggestion=hit.suggestion,
+        zones=tuple(sorted(zones)),
+        classifications=classifications,
+        discriminator=hit.discriminator,
+        details=hit.details,
+    )
+
+
+def unevaluated(context: Context) -> list[str]:
+    """One sentence when policies of kinds that the engine does not evaluate are present."""
+    policies = context.reach.unevaluated
+    if not policies:
+        return []
+    kinds = shortened(sorted({policy.key.kind for policy in policies}))
+    return [
+        f"{count(len(policies), 'policy', 'policies')} of kinds that are not evaluated ({kinds}) could change who may connect"
+    ]
+
+
+def unlisted(context: Context, besides: Iterable[str] = ()) -> list[str]:
+    """One sentence when policy kinds could not be listed (whole): what they hold could change who may connect."""
+    kinds = sorted(kind for kind in context.unread_kinds - set(besides) if kind.endswith("Policy"))
+    return [f"{shortened(kinds)} could not be listed whole and could change who may connect"] if kinds else []
+
+
+def objects_read(cluster: Cluster, kind: str) -> int:
+    """How many objects of a kind the cluster holds."""
+    held: Mapping[str, int] = {
+        "Namespace": sum(namespace.declared for namespace in cluster.namespaces.values()),
+        "Pod": len(cluster.pods),
+        "NetworkPolicy": len(cluster.policies),
+        "Node": len(cluster.nodes),
+        "Service": len(cluster.services),
+        "Ingress": len(cluster.ingresses),
+    }
+    if kind in held:
+        return held[kind]
+    keys = [workload.key for workload in cluster.workloads]
+    keys += [policy.key for policy in cluster.cluster_policies] + [policy.key for policy in cluster.other_policies]
+    return sum(key.kind == kind for key in keys)

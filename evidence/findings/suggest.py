@@ -1,0 +1,116 @@
+"""Suggested policies as YAML that `kubectl apply` takes as it is.
+
+Policies add up, so a suggestion that opens something is a whole new NetworkPolicy beside the existing ones, never an edit of them.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import yaml
+
+from evidence.cluster.model import Direction, IpBlock, PodPeer, PolicyPort, Protocol
+from evidence.cluster.selectors import LabelSelector, Operator
+from evidence.reach.ports import PortSet
+
+NAMESPACE_NAME = "kubernetes.io/metadata.name"  # set on every namespace by the API server
+MAX_NAME = 63
+
+
+def policy_yaml(
+    name: str,
+    namespace: str,
+    pods: LabelSelector,
+    *,
+    ingress: Sequence[Mapping[str, Any]] | None = None,
+    egress: Sequence[Mapping[str, Any]] | None = None,
+) -> str:
+    """A NetworkPolicy manifest; a direction that is given (even empty) is in policyTypes."""
+    spec: dict[str, Any] = {"podSelector": selector_body(pods), "policyTypes": []}
+    for direction, rules in ((Direction.INGRESS, ingress), (Direction.EGRESS, egress)):
+        if rules is not None:
+            spec["policyTypes"].append(direction.value)
+            if rules:
+                spec[direction.value.lower()] = list(rules)
+    body = {
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "NetworkPolicy",
+        "metadata": {"name": name[:MAX_NAME].rstrip("-."), "namespace": namespace},
+        "spec": spec,
+    }
+    return yaml.dump(body, Dumper=_Plain, sort_keys=False)
+
+
+class _Plain(yaml.SafeDumper):
+    """Writes a value that occurs twice out twice: anchors and aliases read badly in a manifest."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
+def rule_body(
+    direction: Direction, peers: Iterable[Mapping[str, Any]], ports: Iterable[Mapping[str, Any]]
+) -> dict[str, Any]:
+    """One rule; an empty list of ports is left out (every port)."""
+    key = "from" if direction is Direction.INGRESS else "to"
+    listed = list(ports)
+    return {key: list(peers), **({"ports": listed} if listed else {})}
+
+
+def selector_body(selector: LabelSelector) -> dict[str, Any]:
+    """A label selector as the API writes it."""
+    equal = {}
+    others = []
+    for need in selector.requirements:
+        if need.operator is Operator.IN and len(need.values) == 1 and need.key not in equal:
+            equal[need.key] = need.values[0]
+        else:
+            values = {"values": list(need.values)} if need.values else {}
+            others.append({"key": need.key, "operator": need.operator.value, **values})
+    return {**({"matchLabels": equal} if equal else {}), **({"matchExpressions": others} if others else {})}
+
+
+def pods_in(namespace: str, pods: LabelSelector, home: str) -> dict[str, Any]:
+    """A peer: these pods of that namespace, for a policy that lives in namespace `home`."""
+    body: dict[str, Any] = {}
+    if namespace != home:
+        body["namespaceSelector"] = {"matchLabels": {NAMESPACE_NAME: namespace}}
+    return {**body, "podSelector": selector_body(pods)}
+
+
+def peer_body(peer: PodPeer | IpBlock) -> dict[str, Any]:
+    """A peer as the API writes it."""
+    if isinstance(peer, IpBlock):
+        excepts = [str(network) for network in peer.excepts]
+        return {"ipBlock": {"cidr": str(peer.cidr), **({"except": excepts} if excepts else {})}}
+    body = {}
+    if peer.namespace_selector is not None:
+        body["namespaceSelector"] = selector_body(peer.namespace_selector)
+    if peer.pod_selector is not None:
+        body["podSelector"] = selector_body(peer.pod_selector)
+    return body
+
+
+def port_bodies(ports: PortSet) -> list[dict[str, Any]]:
+    """Entries of `ports`; every port of every protocol gives none, because leaving them out means that."""
+    if ports.is_all:
+        return []
+    return [_range_body(r.protocol, r.first, r.last) for r in ports.ranges]
+
+
+def policy_port_bodies(ports: Iterable[PolicyPort]) -> list[dict[str, Any]]:
+    """Entries of `ports` as a rule has them."""
+    bodies = []
+    for port in ports:
+        body: dict[str, Any] = {"protocol": port.protocol.value}
+        if port.port is not None:
+            body["port"] = port.port
+        if port.end_port is not None:
+            body["endPort"] = port.end_port
+        bodies.append(body)
+    return bodies
+
+
+def _range_body(protocol: Protocol, first: int, last: int) -> dict[str, Any]:
+    if first <= 1 and last == 65535:
+        return {"protocol": protocol.value}
+    return {"protocol": protocol.value, "port": first, **({"endPort": last} if last != first else {})}
