@@ -87,7 +87,7 @@ def _fail(message: str, code: int) -> NoReturn:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run the command line; the only place that catches EvidenceError."""
+    """Run the command line; the only place that catches EvidenceError, and what the operating system refused on the way."""
     given: list[Any] = sys.argv[1:] if arguments is None else arguments
     try:
         result = cli.main(args=given, prog_name="evidence", standalone_mode=False)
@@ -106,3 +106,8 @@ def main(arguments: list[str] | None = None) -> None:
         if "--debug" in given:
             raise
         _fail(str(error), error.exit_code)
+    except OSError as error:  # a disk that is full, a folder that is read-only: nobody's mistake, and said as plainly
+        if "--debug" in given:
+            raise
+        where = f"{error.filename}: " if error.filename else ""
+        _fail(f"{where}{error.strerror or error}", EvidenceError.exit_code)

@@ -2,7 +2,8 @@
 
 from collections.abc import Callable
 from datetime import UTC, date, datetime, time, timedelta
-from typing import Any, TypeVar
+from pathlib import Path
+from typing import Any, ClassVar, TypeVar
 
 import click
 
@@ -16,7 +17,7 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
-class Time(click.ParamType):
+class Time(click.ParamType[datetime]):
     """A time in ISO 8601; without a zone it is UTC, a date alone is its midnight."""
 
     name = "time"
@@ -26,12 +27,12 @@ class Time(click.ParamType):
             return value
         try:
             moment = datetime.fromisoformat(str(value))
-        except ValueError:
+            return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+        except (ValueError, OverflowError):
             self.fail(f"{value!r} is not a time such as 2026-08-01 or 2026-08-01T12:00Z", param, ctx)
-        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
 
 
-class Period(click.ParamType):
+class Period(click.ParamType[tuple[datetime, datetime]]):
     """`A..B`, two dates (both days included) or two times; gives (start, end) in UTC, the end exclusive."""
 
     name = "period"
@@ -49,9 +50,34 @@ class Period(click.ParamType):
             end = datetime.combine(date.fromisoformat(last) + timedelta(days=1), time(), UTC)
         except ValueError:
             end = Time().convert(last, param, ctx)
+        except OverflowError:
+            self.fail(f"{value!r} ends beyond the calendar", param, ctx)
         if end <= start:
             self.fail(f"{value!r} ends before it starts", param, ctx)
         return start, end
+
+
+class Interval(click.ParamType[timedelta]):
+    """A duration such as 30s, 15m, 1h or 7d."""
+
+    name = "interval"
+    units: ClassVar = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> timedelta:
+        if isinstance(value, timedelta):
+            return value
+        number, unit = str(value)[:-1], str(value)[-1:]
+        if unit not in self.units or not number.isdecimal() or int(number) == 0:
+            self.fail(f"{value!r} is not an interval such as 30s, 15m, 1h or 7d", param, ctx)
+        try:
+            return timedelta(**{self.units[unit]: int(number)})
+        except OverflowError:
+            self.fail(f"{value!r} is longer than any calendar", param, ctx)
+
+
+def key_folder() -> Path:
+    """Where this user's own keys and trusted certificates lie (`evidence/keys` in the configuration folder)."""
+    return Path(click.get_app_dir("evidence")) / "keys"
 
 
 def database_option(command: F) -> F:

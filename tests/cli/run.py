@@ -40,5 +40,5 @@ def evidence(*arguments: object, stdin: bytes = b"") -> Ran:
         except SystemExit as stop:
             code = stop.code
     assert isinstance(code, int), f"the command ended with {code!r} rather than with a code"
-    texts = (stream.buffer.getvalue().decode() for stream in (out, err))  # type: ignore[attr-defined]
+    texts = (stream.buffer.getvalue().decode() for stream in (out, err))
     return Ran(code, *texts)
