@@ -23,12 +23,13 @@ class Classification(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class System:
-    """Whose system this is. `baseline` is the FedRAMP baseline that applies when a report names none, "" for undecided."""
+    """Whose system this is; None is "not said". `baseline` is the FedRAMP baseline that applies when a report names none."""
 
     organisation: str = ""
     system: str = ""
-    service_provider: bool = False  # PCI DSS: some cycles are shorter for service providers
-    multi_tenant: bool = False  # PCI DSS Appendix A1 applies
+    service_provider: bool | None = None  # PCI DSS: some cycles are shorter for service providers
+    multi_tenant: bool | None = None  # PCI DSS Appendix A1 applies
+    designated_entity: bool | None = None  # PCI DSS Appendix A3 applies: a brand or acquirer has said so
     baseline: str = ""
 
 

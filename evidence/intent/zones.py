@@ -18,13 +18,13 @@ from evidence.intent.model import Intent, Zone, ZoneMember
 
 @dataclass(frozen=True, slots=True, order=True)
 class ZoneProblem:
-    """Something doubtful about a zone; `str()` is one sentence."""
+    """Something doubtful about a zone, or about two; `str()` is one sentence."""
 
-    zone: str
+    zones: tuple[str, ...]
     message: str
 
     def __str__(self) -> str:
-        return f"zone {self.zone}: {self.message}"
+        return f"{'zone' if len(self.zones) == 1 else 'zones'} {' and '.join(self.zones)}: {self.message}"
 
 
 class ZoneMap:
@@ -57,6 +57,11 @@ class ZoneMap:
         return self._by_zone.get(zone, ())
 
     @cached_property
+    def population(self) -> int:
+        """How many pods run or may run, in a zone or not."""
+        return sum(not pod.finished for pod in self._cluster.pods)
+
+    @cached_property
     def unassigned(self) -> tuple[str, ...]:
         """Keys of pods that run or may run and lie in no zone."""
         return tuple(pod.key for pod in self._cluster.pods if not pod.finished and pod.key not in self._of_pod)
@@ -78,18 +83,18 @@ class ZoneMap:
         for zone in self._zones:
             for name in dict.fromkeys(name for member in zone.members for name in member.namespaces):
                 if name not in self._cluster.namespaces:
-                    yield ZoneProblem(zone.name, f"names namespace {name}, which the cluster does not have")
+                    yield ZoneProblem((zone.name,), f"names namespace {name}, which the cluster does not have")
             if zone.members and not self.pods(zone.name):
-                yield ZoneProblem(zone.name, "matches no pod")
+                yield ZoneProblem((zone.name,), "matches no pod")
 
     def _overlapping(self) -> Iterable[ZoneProblem]:
         for first, second in combinations(self._zones, 2):
             same = [pod.key for pod in self.pods(first.name) if second in self._of_pod[pod.key]]
             if same:
-                pods = f"pod {same[0]}" if len(same) == 1 else f"{len(same)} pods, {same[0]} among them"
-                yield ZoneProblem(first.name, f"shares {pods}, with zone {second.name}")
+                pods = f"pod {same[0]}" if len(same) == 1 else f"{len(same)} pods, such as {same[0]}"
+                yield ZoneProblem((first.name, second.name), f"both hold {pods}")
             for network in sorted({*first.cidrs} & {*second.cidrs}, key=str):
-                yield ZoneProblem(first.name, f"shares network {network} with zone {second.name}")
+                yield ZoneProblem((first.name, second.name), f"both hold network {network}")
 
     def _inside(self) -> Iterable[ZoneProblem]:
         """Networks that hold addresses of pods of no zone: networks do not draw pods in, and the owner may think they do."""
@@ -102,7 +107,7 @@ class ZoneMap:
                         held[zone.name].append(pod.key)
         for name, keys in held.items():
             message = f"has networks that hold the address of pod {keys[0]}, which no member selects; networks are for addresses outside the cluster"
-            yield ZoneProblem(name, message)
+            yield ZoneProblem((name,), message)
 
 
 def assign(intent: Intent | None, cluster: Cluster) -> ZoneMap:
