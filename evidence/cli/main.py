@@ -14,6 +14,7 @@ from evidence import __version__
 from evidence.errors import EvidenceError, UsageError
 from evidence.settings import SETTINGS_FILE, bound, file_defaults, name_variables
 
+FAULT = "this is a fault of evidence itself"
 COMMANDS = {
     "archive": "Build the auditor's index page over a folder of packs.",
     "assess": "Findings of a snapshot: table, JSON, SARIF or JUnit.",
@@ -111,3 +112,8 @@ def main(arguments: list[str] | None = None) -> None:
             raise
         where = f"{error.filename}: " if error.filename else ""
         _fail(f"{where}{error.strerror or error}", EvidenceError.exit_code)
+    except Exception as error:  # a fault of this program's own, which a user should not have to read as a traceback
+        if "--debug" in given:
+            raise
+        what = f"{type(error).__name__}: {error}".splitlines()[0]
+        _fail(f"{FAULT} ({what}); run the same with --debug first and report what it prints", EvidenceError.exit_code)

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from evidence.cli.main import main
+from evidence.cli.main import FAULT, main
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ def standard_input(data: bytes) -> Iterator[None]:
 
 
 def evidence(*arguments: object, stdin: bytes = b"") -> Ran:
-    """Run the command line. Raises whatever would have ended in a traceback."""
+    """Run the command line. Fails on what would be a traceback with --debug."""
     out, err = (io.TextIOWrapper(io.BytesIO(), encoding="utf-8", write_through=True) for _ in range(2))
     code: object = None
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err), standard_input(stdin):
@@ -41,4 +41,6 @@ def evidence(*arguments: object, stdin: bytes = b"") -> Ran:
             code = stop.code
     assert isinstance(code, int), f"the command ended with {code!r} rather than with a code"
     texts = (stream.buffer.getvalue().decode() for stream in (out, err))
-    return Ran(code, *texts)
+    ran = Ran(code, *texts)
+    assert FAULT not in ran.err, ran.err
+    return ran

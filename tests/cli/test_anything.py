@@ -1,4 +1,4 @@
-"""Whatever is given to `--from`, the answer is a sentence and an exit code, never a traceback (a traceback fails the test)."""
+"""Whatever is given to `--from`, the answer is a sentence and an exit code, never a traceback (an unforeseen error fails the test, see run.py)."""
 
 import copy
 import json

@@ -275,6 +275,14 @@ def test_debug_shows_the_traceback() -> None:
         evidence("--debug", "cni", "--from", "nowhere.yaml")
 
 
+def test_a_fault_of_our_own_is_a_sentence_and_says_so(broken: Callable[[Exception], None]) -> None:
+    broken(ZeroDivisionError("division by zero"))
+    with pytest.raises(AssertionError, match=r"fault of evidence itself \(ZeroDivisionError: division by zero\)"):
+        evidence("cni", "--from", DUMP)
+    with pytest.raises(ZeroDivisionError):
+        evidence("--debug", "cni", "--from", DUMP)
+
+
 @pytest.fixture
 def broken(monkeypatch: pytest.MonkeyPatch) -> Callable[[Exception], None]:
     """Makes the reading of files fail in a way that nobody foresaw."""
