@@ -11,6 +11,7 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
 from evidence.cluster.model import IPAddress, IPNetwork
 
+_OCTETS = {str(number): number for number in range(256)}
 _LEADING_ZEROS = re.compile(r"(?<![0-9])0+(?=[0-9])")
 
 
@@ -32,6 +33,14 @@ def parse_network(text: str) -> IPNetwork:
 
 def parse_address(text: str) -> IPAddress:
     """One address. Raises ValueError whose message says what is wrong with it."""
+    try:
+        a, b, c, d = text.split(".")
+        return IPv4Address(_OCTETS[a] << 24 | _OCTETS[b] << 16 | _OCTETS[c] << 8 | _OCTETS[d])
+    except (ValueError, KeyError):  # IPv6, leading zeros, or wrong
+        return _parse_other_address(text)
+
+
+def _parse_other_address(text: str) -> IPAddress:
     try:
         if ":" not in text:
             return IPv4Address(text)

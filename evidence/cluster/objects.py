@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import Any
 
 from evidence.canonical import object_digest
+from evidence.errors import InputError
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -48,7 +49,10 @@ class CollectedObject:
     def digest(self) -> str:
         """SHA-256 over the canonical JSON of the kept body; "" for a whole one."""
         if not self._digest and self.kept:
-            object.__setattr__(self, "_digest", object_digest(self.body))
+            try:
+                object.__setattr__(self, "_digest", object_digest(self.body))
+            except InputError as error:
+                raise InputError(f"{self.source}: {self.key}: {error}") from error
         return self._digest
 
 

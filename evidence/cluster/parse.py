@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import Any
 
+from evidence.cluster.cycles import without_cycle_search
 from evidence.cluster.fields import FieldError, Raw, labels, mapping, text
 from evidence.cluster.model import (
     Cluster,
@@ -124,9 +125,10 @@ class Parsed:
 
 def build_cluster(collection: Collection) -> Cluster:
     """The cluster of a collection. Raises InputError (or ManyInputsError) naming every object that cannot be read."""
-    parsed = parse(collection.objects)
-    refuse(wrong.error for wrong in parsed.errors)
-    return parsed.cluster(unread_kinds(collection))
+    with without_cycle_search():
+        parsed = parse(collection.objects)
+        refuse(wrong.error for wrong in parsed.errors)
+        return parsed.cluster(unread_kinds(collection))
 
 
 def refuse(errors: Iterable[InputError]) -> None:

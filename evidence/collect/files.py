@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from evidence.cluster.cycles import without_cycle_search
 from evidence.cluster.fields import shown
 from evidence.cluster.model import Cluster
 from evidence.cluster.objects import (
@@ -23,12 +24,12 @@ from evidence.cluster.objects import (
     KindResult,
     KindStatus,
     ObjectKey,
-    Problem,
     SourceInfo,
 )
-from evidence.cluster.parse import Parsed, parse, refuse, unread_kinds
+from evidence.cluster.parse import parse, unread_kinds
 from evidence.collect import json
-from evidence.collect.keep import BY_GROUP_KIND, KINDS, Kind, kept, kind_of, why_not_kept
+from evidence.collect.check import Flaw, checked, settle
+from evidence.collect.keep import BY_GROUP_KIND, KINDS, Kind, kind_of, why_not_kept
 from evidence.errors import CollectError, InputError
 
 STANDARD_INPUT = "standard input"
@@ -41,18 +42,15 @@ def collect_files(paths: Sequence[str], *, stdin: BinaryIO | None, keep_going: b
 
     Raises CollectError for what cannot be opened, InputError (or ManyInputsError) for what is wrong in it.
     """
-    found = _read(paths, stdin, keep_going)
-    objects = found.sorted()
-    parsed = parse(objects)
-    problems = _problems(found, parsed, keep_going)
-    left_out = {id(wrong.object) for wrong in parsed.errors}
-    whole = [obj for obj in objects if id(obj) not in left_out]
-    return Collection(
-        source=SourceInfo("files", ", ".join(STANDARD_INPUT if path == "-" else path for path in paths)),
-        objects=tuple(_cut_down(obj, found.kinds[obj.key.group, obj.key.kind]) for obj in whole),
-        kinds=_kind_results(found, whole),
-        problems=problems,
-    )
+    with without_cycle_search():
+        found = _read(paths, stdin)
+        objects, flaws = checked(found.sorted(), found.kinds)
+        return Collection(
+            source=SourceInfo("files", ", ".join(STANDARD_INPUT if path == "-" else path for path in paths)),
+            objects=objects,
+            kinds=_kind_results(found, objects),
+            problems=settle([*found.flaws, *flaws], keep_going=keep_going),
+        )
 
 
 def read_cluster(paths: Sequence[str], *, stdin: BinaryIO | None, keep_going: bool) -> Cluster:
@@ -60,29 +58,12 @@ def read_cluster(paths: Sequence[str], *, stdin: BinaryIO | None, keep_going: bo
 
     Raises CollectError and InputError as `collect_files` does.
     """
-    found = _read(paths, stdin, keep_going)
-    parsed = parse(found.objects.values())
-    problems = _problems(found, parsed, keep_going)
-    source = SourceInfo("files", "")
-    return parsed.cluster(unread_kinds(Collection(source, (), (), problems)))
-
-
-def _problems(found: "_Found", parsed: Parsed, keep_going: bool) -> tuple[Problem, ...]:
-    """Everything that is wrong, as problems when it may be left out; else raised."""
-    if not keep_going:
-        refuse([*(error for error, _ in found.errors), *(wrong.error for wrong in parsed.errors)])
-    errors = [*found.errors, *((wrong.error, wrong.object.key.kind) for wrong in parsed.errors)]
-    return tuple(_problem(error, kind) for error, kind in errors)
-
-
-def _problem(error: InputError, kind: str) -> Problem:
-    where, separator, message = str(error).partition(": ")
-    return Problem(where, message, kind) if separator else Problem("", where, kind)
-
-
-def _cut_down(obj: CollectedObject, kind: Kind) -> CollectedObject:
-    body = kept(kind, obj.body, namespace=obj.key.namespace, api_version=obj.body["apiVersion"])
-    return CollectedObject.of(obj.key, body, obj.source)
+    with without_cycle_search():
+        found = _read(paths, stdin)
+        parsed = parse(found.objects.values())
+        flaws = [Flaw(wrong.error, wrong.object.key.kind) for wrong in parsed.errors]
+        problems = settle([*found.flaws, *flaws], keep_going=keep_going)
+        return parsed.cluster(unread_kinds(Collection(SourceInfo("files", ""), (), (), problems)))
 
 
 def _kind_results(found: "_Found", objects: Iterable[CollectedObject]) -> tuple[KindResult, ...]:
@@ -109,26 +90,25 @@ def _kind_results(found: "_Found", objects: Iterable[CollectedObject]) -> tuple[
 
 @dataclass(slots=True)
 class _Found:
-    """What has been read so far. `kinds` are those seen, were it as an empty list; an error's kind is "" when it may be any."""
+    """What has been read so far. `kinds` are those seen, were it as an empty list; `others` says where each object that is not kept was read."""
 
-    keep_going: bool
     objects: dict[ObjectKey, CollectedObject] = field(default_factory=dict)
     kinds: dict[tuple[str, str], Kind] = field(default_factory=dict)
     passed_over: Counter[tuple[str, str]] = field(default_factory=Counter)
-    others: dict[ObjectKey, str] = field(default_factory=dict)  # where each object that is not kept was read
-    errors: list[tuple[InputError, str]] = field(default_factory=list)
+    others: dict[ObjectKey, str] = field(default_factory=dict)
+    flaws: list[Flaw] = field(default_factory=list)
 
     def sorted(self) -> list[CollectedObject]:
         return [self.objects[key] for key in sorted(self.objects, key=lambda k: (k.group, k.kind, k.namespace, k.name))]
 
     def wrong(self, error: InputError, kind: str = "") -> None:
-        self.errors.append((error, kind))
+        self.flaws.append(Flaw(error, kind))
 
 
-def _read(paths: Sequence[str], stdin: BinaryIO | None, keep_going: bool) -> _Found:
+def _read(paths: Sequence[str], stdin: BinaryIO | None) -> _Found:
     if not paths:
         raise CollectError("no file or folder is given; name one with --from PATH")
-    found = _Found(keep_going)
+    found = _Found()
     for path in paths:
         if path == "-":
             if stdin is None:
@@ -169,7 +149,7 @@ def _may_hold_objects(name: str) -> bool:
 
 
 def _read_data(data: bytes, name: str, found: _Found) -> None:
-    """Read one file; what is wrong goes to `found.errors`."""
+    """Read one file; what is wrong goes to `found.flaws`."""
     try:
         some = False
         for value, line, lines in _documents(data, name):
