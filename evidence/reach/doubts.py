@@ -56,8 +56,8 @@ class Doubts:
             case _:
                 return False
 
-    def between(self, source: PeerId, destination: PeerId) -> tuple[str, ...]:
-        """Reasons for which more than the computed ports may pass from source to destination."""
+    def between(self, source: PeerId, destination: PeerId, asked: PortSet) -> tuple[str, ...]:
+        """Reasons for which more of the asked ports than computed may pass from source to destination."""
         reach = self._reach
         out = list(self._reasons(Direction.EGRESS, source, destination))
         into = list(self._reasons(Direction.INGRESS, destination, source))
@@ -70,8 +70,8 @@ class Doubts:
             may_send = may_send | ports
         for ports, _ in into:
             may_admit = may_admit | ports
-        reasons = {text for ports, text in out if (ports & may_admit) - passing}
-        reasons |= {text for ports, text in into if (ports & may_send) - passing}
+        reasons = {text for ports, text in out if (ports & may_admit & asked) - passing}
+        reasons |= {text for ports, text in into if (ports & may_send & asked) - passing}
         return tuple(sorted(reasons))
 
     def _reasons(self, direction: Direction, subject: PeerId, other: PeerId) -> Iterator[tuple[PortSet, str]]:

@@ -16,7 +16,16 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from evidence.cluster.model import Cluster, Direction, IpBlock, IPNetwork, NetworkPolicy, OtherPolicy, Protocol
+from evidence.cluster.model import (
+    Cluster,
+    Direction,
+    IPAddress,
+    IpBlock,
+    IPNetwork,
+    NetworkPolicy,
+    OtherPolicy,
+    Protocol,
+)
 from evidence.cluster.policies import ClusterPolicy
 from evidence.errors import InputError
 from evidence.reach import clusterpolicy, networkpolicy
@@ -31,6 +40,7 @@ from evidence.reach.sides import PlacedPolicy, Side
 if TYPE_CHECKING:
     from evidence.reach.doubts import Doubts
 
+ALL = PortSet.all()
 _CELLS_AT_ONCE = 4_000_000
 _ROWS_KEPT = 64 * 1024 * 1024  # bytes of single rows that are remembered
 
@@ -109,6 +119,16 @@ class Reachability:
         if peer_id < len(self.classes):
             return range(self.peers.first_end[peer_id], self.peers.first_end[peer_id + 1])
         return (self._ends_of_range[peer_id],)
+
+    def peer_id_of_end(self, end: int) -> PeerId | None:
+        """The peer that an end belongs to; None for addresses that are no outside peer."""
+        number = int(self._ids[end])
+        return PeerId(number) if number >= 0 else None
+
+    @cached_property
+    def node_addresses(self) -> Mapping[str, tuple[IPAddress, ...]]:
+        """Addresses of each node by its name."""
+        return {node.name: node.addresses for node in self.cluster.nodes}
 
     # -- flows ----------------------------------------------------------------------------------------------------------
 
@@ -260,9 +280,9 @@ class Reachability:
         unknown = [policy for policy in self.cluster.cluster_policies if any(policy.unknown())]
         return (*self.cluster.other_policies, *unknown)
 
-    def uncertain(self, source: PeerId, destination: PeerId) -> tuple[str, ...]:
-        """Why a connection that is not among the flows may pass all the same; empty when that is certain. Sorted sentences."""
-        return self._doubts.between(source, destination)
+    def uncertain(self, source: PeerId, destination: PeerId, ports: PortSet = ALL) -> tuple[str, ...]:
+        """Why connections on some of these ports that are not among the flows may pass all the same. Sorted sentences; none: it is certain."""
+        return self._doubts.between(source, destination, ports)
 
     @cached_property
     def _doubts(self) -> "Doubts":

@@ -1,0 +1,195 @@
+"""`evidence reach`: who may connect to whom (`matrix`), answers in bulk (`query`), and which rule decides (`explain`)."""
+
+import sys
+from collections.abc import Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+import click
+
+from evidence.cli.options import source_options
+from evidence.errors import InputError, UsageError
+
+if TYPE_CHECKING:
+    from evidence.reach.engine import Reachability
+    from evidence.reach.explain import Explanation, SideReason
+
+
+@click.group("reach")
+def command() -> None:
+    """Reachability computed from the policies: pods, workloads and outside addresses, by protocol and port.
+
+    Every "denied" excepts traffic from a pod's own node, which policies do not govern.
+    """
+
+
+@command.command("matrix")
+@source_options
+@click.option(
+    "--unit", type=click.Choice(["workload", "pod"]), default="workload", show_default=True, help="Unit of a row."
+)
+@click.option("--format", "output", type=click.Choice(["table", "csv", "json"]), default="table", show_default=True)
+def matrix(
+    from_paths: tuple[str, ...],
+    db: str,
+    cluster: str | None,
+    at: datetime | None,
+    keep_going: bool,
+    unit: str,
+    output: str,
+) -> None:
+    """Every allowed flow: source, destination, ports of the destination.
+
+    The unit and what the result was computed on are part of the JSON and the table; with CSV they go to standard error.
+    """
+    from evidence.reach import matrix as flows
+
+    reach = _analysed(from_paths, db, cluster, at, keep_going)
+    chosen = flows.Unit(unit)
+    about = f"unit: {unit}; {flows.computed_on(reach)}; a pod's own node always reaches it"
+    if output == "csv":
+        write = sys.stdout.buffer.write
+        for chunk in flows.csv(reach, chosen):
+            write(chunk.encode())
+        click.echo(about, err=True)
+    elif output == "json":
+        import orjson
+
+        sys.stdout.buffer.write(orjson.dumps(flows.document(reach, chosen), option=orjson.OPT_APPEND_NEWLINE))
+    else:
+        from evidence.cli.terminal import line
+
+        listed = [tuple(map(line, row)) for row in flows.rows(reach, chosen)]
+        widths = [max(map(len, column)) for column in zip(*[flows.HEADER, *listed], strict=True)][:2]
+        for source, destination, ports in [flows.HEADER, *listed]:
+            click.echo(f"{source:{widths[0]}}  {destination:{widths[1]}}  {ports}")
+        click.echo(f"{len(listed)} flows; {about}")
+    sys.stdout.flush()
+
+
+@command.command("query")
+@source_options
+@click.option(
+    "--queries", "queries_path", required=True, metavar="FILE", help="JSON list of queries; - for standard input."
+)
+def query(
+    from_paths: tuple[str, ...],
+    db: str,
+    cluster: str | None,
+    at: datetime | None,
+    keep_going: bool,
+    queries_path: str,
+) -> None:
+    """Answer a JSON list of queries with a JSON list of verdicts, in the same order.
+
+    A query is {"from": "namespace/pod" or address, "to": the same, "protocol": "TCP", "port": 5432}, with "family" 4 or 6 to ask for one
+    family. A workload's name stands for its pods. Each side of an answer names the deciding policy and rule, or "not isolated".
+    """
+    import orjson
+
+    from evidence.reach.query import Answering, as_json, parse_queries
+
+    if queries_path == "-" and "-" in from_paths:
+        raise UsageError("standard input cannot hold both the queries and the cluster; give one of them as a file")
+    queries = parse_queries(_decoded(queries_path))
+    answering = Answering(_analysed(from_paths, db, cluster, at, keep_going))
+    answers = [as_json(answering.answer(asked)) for asked in queries]
+    sys.stdout.buffer.write(orjson.dumps(answers, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
+    sys.stdout.flush()
+
+
+@command.command("explain")
+@click.argument("source")
+@click.argument("destination")
+@click.argument("port", metavar="PORT[/PROTOCOL]")
+@source_options
+@click.option("--family", type=click.Choice(["4", "6"]), help="Addresses of this family only.")
+@click.option("--format", "output", type=click.Choice(["text", "json"]), default="text", show_default=True)
+def explain(
+    source: str,
+    destination: str,
+    port: str,
+    from_paths: tuple[str, ...],
+    db: str,
+    cluster: str | None,
+    at: datetime | None,
+    keep_going: bool,
+    family: str | None,
+    output: str,
+) -> None:
+    """Whether SOURCE may connect to PORT of DESTINATION, and which rule decides on each side.
+
+    SOURCE and DESTINATION are namespace/pod, namespace/workload or an outside address; PORT is a number, with /UDP or /SCTP if not TCP.
+    """
+    from evidence.cluster.model import Protocol
+    from evidence.reach.query import Answering, Query, as_json, checked_port
+
+    number, _, protocol = port.partition("/")
+    protocol = protocol.upper() or Protocol.TCP.value
+    if not number.isdecimal() or protocol not in set(Protocol):
+        raise UsageError(f"PORT {port!r} is not a port such as 5432, 53/UDP or 3868/SCTP")
+    try:
+        asked = Query(
+            source,
+            destination,
+            Protocol(protocol),
+            checked_port(int(number), "explain"),
+            int(family) if family else None,
+            "explain",
+        )
+    except InputError as error:
+        raise UsageError(str(error)) from None
+    found = Answering(_analysed(from_paths, db, cluster, at, keep_going)).answer(asked)
+    if output == "json":
+        import orjson
+
+        body = {"from": source, "to": destination, "protocol": protocol, "port": int(number), **as_json(found)}
+        for name, side in (("egress", found.egress), ("ingress", found.ingress)):
+            body[name]["selecting"] = [str(key) for key in side.selecting]
+        sys.stdout.buffer.write(orjson.dumps(body, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
+        sys.stdout.flush()
+        return
+    for text in _explained(f"{source} → {destination} {protocol} {number}", found):
+        click.echo(text)
+
+
+def _explained(asked: str, found: "Explanation") -> Sequence[str]:
+    from evidence.cli.terminal import line
+
+    lines = [f"{line(asked)}: {'allowed' if found.allowed else 'denied'}"]
+    for name, side in (("egress of the source", found.egress), ("ingress of the destination", found.ingress)):
+        lines.append(f"  {name}: {_verdict(side)}, {line(side.reason)}")
+        lines.append(f"    selected by: {', '.join(line(key) for key in side.selecting) or 'no policy'}")
+    lines += [f"  not certain: {line(reason)}" for reason in found.uncertain]
+    return [*lines, f"  note: {line(found.note)}"] if found.note else lines
+
+
+def _verdict(side: "SideReason") -> str:
+    return "allowed" if side.allowed else "denied"
+
+
+def _decoded(path: str) -> object:
+    """JSON of a file or of standard input."""
+    from pathlib import Path
+
+    import orjson
+
+    try:
+        data = sys.stdin.buffer.read() if path == "-" else Path(path).read_bytes()
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror}; give the queries with --queries") from error
+    try:
+        decoded: object = orjson.loads(data)
+    except orjson.JSONDecodeError as error:
+        where = "standard input" if path == "-" else path
+        raise InputError(f"{where}:{error.lineno}: the queries are not JSON: {error.msg}") from None
+    return decoded
+
+
+def _analysed(
+    from_paths: tuple[str, ...], db: str, cluster: str | None, at: datetime | None, keep_going: bool
+) -> "Reachability":
+    from evidence import pipeline
+    from evidence.reach.engine import analyse
+
+    return analyse(pipeline.load_cluster(from_paths, db=db, cluster=cluster, at=at, keep_going=keep_going))
