@@ -221,7 +221,7 @@ def _heat_cell(cell: FlowCell | None, x: float, y: float, size: float, colours: 
     fill, ink, words = colours["paper"], colours["faint"], "·"
     if state in (CellState.OPEN, CellState.PARTLY):
         fill, words = _mixed(colours["heat-low"], colours["heat-high"], share), f"{max(1, round(100 * share))}"
-        ink = colours["paper"] if share > 0.45 else colours["ink"]
+        ink = max((colours["paper"], colours["heat-ink"]), key=lambda one: contrast(one, fill))
     elif state is CellState.UNCERTAIN:
         fill, ink, words = colours["not-determined-wash"], colours["not-determined"], "?"
     elif state is CellState.NOT_COMPUTED:
@@ -247,3 +247,15 @@ def _mixed(low: str, high: str, share: float) -> str:
     """A colour between two, share 0 to 1."""
     parts = [(int(low[i : i + 2], 16), int(high[i : i + 2], 16)) for i in (1, 3, 5)]
     return "#" + "".join(f"{round(a + (b - a) * share):02x}" for a, b in parts)
+
+
+def contrast(one: str, other: str) -> float:
+    """Contrast ratio of two colours, 1 to 21 (WCAG 2.2)."""
+    light, dark = sorted((_luminance(one), _luminance(other)), reverse=True)
+    return (light + 0.05) / (dark + 0.05)
+
+
+def _luminance(colour: str) -> float:
+    parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    red, green, blue = (part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue

@@ -40,4 +40,4 @@ def coverage(times: Iterable[datetime], start: datetime, end: datetime, every: t
     gaps = [Uncovered(start, inside[0])] if inside[0] - start > late else []
     gaps += [Uncovered(one + every, next_one) for one, next_one in pairwise([*inside, end]) if next_one - one > late]
     missing = sum((gap.end - gap.start for gap in gaps), timedelta())
-    return Coverage(1 - missing / (end - start), tuple(gaps))
+    return Coverage((end - start - missing) / (end - start), tuple(gaps))

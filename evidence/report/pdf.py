@@ -69,7 +69,7 @@ def document(view: ReportView, evidence: bytes, files: Sequence[DataFile]) -> by
             pdf_tags=True,
             pdf_identifier=hashlib.sha256(evidence).digest()[:16],
             attachments=[attachment],
-            finisher=add_signature_field,
+            finisher=finish,
         ),
     )
 
@@ -99,10 +99,17 @@ def spelled_out(text: str, folder: Path) -> str:
 @cache
 def _known_characters(folder: Path) -> frozenset[int]:
     """Those that both weights of the text face have, or the mono face that stands in for both."""
-    from fontTools.ttLib import TTFont
-
-    regular, bold, mono = (frozenset(TTFont(folder / "fonts" / name, lazy=True).getBestCmap()) for _, _, name in FONTS)
+    regular, bold, mono = (_characters(folder / "fonts" / name) for _, _, name in FONTS)
     return (regular & bold) | mono
+
+
+def _characters(font: Path) -> frozenset[int]:
+    from fontTools.ttLib import TTFont, TTLibError
+
+    try:
+        return frozenset(TTFont(font, lazy=True).getBestCmap())
+    except TTLibError as error:
+        raise ReportError(f"{font}: the report's font cannot be read: {error}; install evidence again") from error
 
 
 def _fetcher(folder: Path) -> Any:
@@ -154,8 +161,16 @@ def _claim_accessible(metadata: Any) -> None:
     metadata.generate_rdf_metadata = both
 
 
-def add_signature_field(_document: Any, pdf: Any) -> None:
-    """One empty, visible, tagged signature field in the frame of the first page (a WeasyPrint finisher)."""
+def finish(_document: Any, pdf: Any) -> None:
+    """What is done to the PDF before it is written (a WeasyPrint finisher)."""
+    import pydyf
+
+    pdf.catalog["AF"] = pydyf.Array(dict.fromkeys(pdf.catalog["AF"]))  # WeasyPrint 70 names each attachment twice
+    add_signature_field(pdf)
+
+
+def add_signature_field(pdf: Any) -> None:
+    """One empty, visible, tagged signature field in the frame of the first page."""
     import pydyf
 
     def of(reference: str | bytes) -> Any:

@@ -32,7 +32,8 @@ from evidence.report.view.model import (
     ZoneView,
 )
 
-_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+# With their full-width forms, which spreadsheets of some languages take for the same.
+_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "＝", "＋", "－", "＠")
 
 
 def csv_files(view: ReportView) -> dict[str, bytes]:
@@ -81,7 +82,7 @@ def cell(value: Any) -> str:
             return str(value)
         case _:
             text = visible(_text(value))
-            return f"'{text}" if text.lstrip(" \n").startswith(_FORMULA_STARTS) else text
+            return f"'{text}" if text.lstrip(" \n\xa0\u3000").startswith(_FORMULA_STARTS) else text
 
 
 def _text(value: Any) -> str:

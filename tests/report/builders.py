@@ -1,8 +1,9 @@
 """A report's value by hand: small, whole, and easy to change in one place."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import fields, is_dataclass, replace
 from datetime import UTC, date, datetime, timedelta
+from enum import Enum
 from typing import Any
 
 from evidence.canonical import object_digest
@@ -430,3 +431,32 @@ def view(
         ),
     )
     return replace(whole, **changes)
+
+
+# What programs decide by, or what is hexadecimal or a path by construction; everything else may hold whatever somebody wrote.
+_NOT_WRITTEN_BY_PEOPLE = frozenset(
+    {"format", "digest", "file", "fingerprint", "findings", "worst_findings", "outcome", "before", "after"}
+)
+
+
+def poisoned(value: Any, poison: str, name: str = "") -> Any:
+    """The same value with `poison` at the end of every text that people or a cluster could have written."""
+    if isinstance(value, Enum) or (
+        name in _NOT_WRITTEN_BY_PEOPLE and not is_dataclass(value) and not _holds_dataclasses(value)
+    ):
+        return value
+    if isinstance(value, str):
+        return value + poison if value else value
+    if isinstance(value, tuple):
+        return tuple(poisoned(one, poison, name) for one in value)
+    if is_dataclass(value) and not isinstance(value, type):
+        if isinstance(value, PolicyObject):
+            return value  # its body has a digest; its names are checked where they are made
+        return replace(
+            value, **{one.name: poisoned(getattr(value, one.name), poison, one.name) for one in fields(value)}
+        )
+    return value
+
+
+def _holds_dataclasses(value: Any) -> bool:
+    return isinstance(value, tuple) and any(is_dataclass(one) for one in value)
