@@ -11,14 +11,15 @@ import click
 ROOT = Path(__file__).resolve().parent
 sys.path.insert(0, str(ROOT.parent))
 
-from evidence.cli.main import COMMANDS, cli  # noqa: E402
 from evidence.findings.docs import index_page, rule_page  # noqa: E402
 from evidence.findings.registry import RULES  # noqa: E402
+
+from evidence.cli.main import COMMANDS, cli  # noqa: E402
 
 
 def command_sections(path: str, command: click.Command, parent: click.Context | None) -> list[str]:
     """Help text of a command and of everything below it, as Markdown."""
-    context = click.Context(command, info_name=path.split()[-1], parent=parent, max_content_width=100)
+    context = click.Context(command, info_name=path.rsplit(maxsplit=1)[-1], parent=parent, max_content_width=100)
     sections = [f"## {path}\n\n```text\n{command.get_help(context)}\n```\n"]
     if isinstance(command, click.Group):
         for name in command.list_commands(context):

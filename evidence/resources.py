@@ -26,5 +26,7 @@ def package_file(*parts: str) -> Path:
     """A data file inside the package itself, such as `package_file("cni", "capabilities.yaml")`."""
     path = _PACKAGE.joinpath(*parts)
     if not path.exists():
-        raise EvidenceError(f"package file {'/'.join(parts)} is missing from this installation of evidence; install it again")
+        raise EvidenceError(
+            f"package file {'/'.join(parts)} is missing from this installation of evidence; install it again"
+        )
     return path
