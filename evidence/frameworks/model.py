@@ -106,6 +106,15 @@ class Control:
     notes: str = ""
     changed_by: str = ""
 
+    @property
+    def fed(self) -> bool:
+        """True when some check gives evidence that matters, not context alone."""
+        return any(feed.has_check and feed.strength is not FeedStrength.INDIRECT for feed in self.feeds)
+
+    @property
+    def direct(self) -> tuple[Feed, ...]:
+        return tuple(feed for feed in self.feeds if feed.strength is FeedStrength.DIRECT)
+
 
 @dataclass(frozen=True, slots=True)
 class Framework:

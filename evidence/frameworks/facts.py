@@ -1,0 +1,77 @@
+"""What a control result rests on: the facts about a snapshot's population, and its findings as far as they concern a control."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from evidence.cni.model import CniReport
+from evidence.findings.finding import Finding
+from evidence.findings.registry import RULES, Assessment, RuleRun
+from evidence.frameworks.load import planned_checks
+from evidence.frameworks.model import Feed, Framework
+from evidence.intent.model import Classification, Intent
+from evidence.intent.zones import ZoneMap
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What a result depends on beside the findings. `partial` and `unevaluated` name what was not read and policies that were not
+    evaluated, one a string; `baseline` is the one asked for, None for the intent's own."""
+
+    intent: Intent | None
+    cni: CniReport
+    zones: ZoneMap
+    partial: tuple[str, ...] = ()
+    unevaluated: tuple[str, ...] = ()
+    baseline: str | None = None
+
+
+class Evidence:
+    """The assessment by rule, and what of it concerns a control."""
+
+    def __init__(self, framework: Framework, assessment: Assessment, facts: Facts) -> None:
+        self.framework = framework
+        self.facts = facts
+        self.runs: Mapping[str, RuleRun] = {run.rule_id: run for run in assessment.runs}
+        self.findings: dict[str, list[Finding]] = {}
+        for finding in assessment.findings:
+            self.findings.setdefault(finding.rule_id, []).append(finding)
+        zones = facts.intent.zones if facts.intent else ()
+        self.declared = frozenset(zone.classification for zone in zones)
+        self.peopled = frozenset(zone.classification for zone in zones if facts.zones.pods(zone.name))
+
+    def hits(self, feed: Feed) -> Sequence[Finding]:
+        return self.findings.get(feed.rule_id, ())
+
+    def scope(self, feed: Feed) -> frozenset[Classification]:
+        """Classifications that a finding must touch to decide; empty: all of the cluster."""
+        if feed.zones:
+            return feed.zones
+        boundary = self.framework.boundary
+        return frozenset({boundary}) if boundary in self.declared and boundary is not None else frozenset()
+
+    def inside(self, feed: Feed) -> list[Finding]:
+        """Findings of a feed that lie in its scope. One on the whole cluster lies everywhere."""
+        scope = self.scope(feed)
+        return [
+            finding
+            for finding in self.hits(feed)
+            if not scope
+            or finding.classifications & scope
+            or (not finding.classifications and finding.subject.kind == "Cluster")
+        ]
+
+    def unplaced(self, feed: Feed) -> list[Finding]:
+        """Findings on what lies in no declared zone: whether they are in scope was not said."""
+        if not self.scope(feed):
+            return []
+        return [f for f in self.hits(feed) if not f.classifications and f.subject.kind != "Cluster"]
+
+
+def rule_name(rule_id: str) -> str:
+    """ "NET-001 (Pod has no default deny inbound)"."""
+    return f"{rule_id} ({RULES[rule_id].title if rule_id in RULES else planned_checks().get(rule_id, 'unknown')})"
+
+
+def any_of(names: Sequence[str]) -> str:
+    """ "cde, connected-to or security-impacting"."""
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} or {names[-1]}"

@@ -1,0 +1,102 @@
+"""Why nothing may be called supported, and what a supported result says for itself.
+
+Supported takes all of these: every direct check exists and hit nothing; no finding that withholds support is open; all of these checks
+ran over their whole population; no finding lies on pods whose zone was not declared; nothing is unread or unevaluated; there are pods to speak of; the declared zones are
+not in doubt; the strength that the control needs was reached. A record on which a control rests (strength declared) is no matter of
+pods: for it the first four count.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from evidence.cni.model import Enforcement
+from evidence.findings.finding import Finding, count, shortened
+from evidence.findings.registry import RunStatus
+from evidence.frameworks.facts import Evidence, Facts, any_of, rule_name
+from evidence.frameworks.model import Control, Feed, Strength
+from evidence.intent.model import Classification
+
+
+def obstacles(control: Control, direct: Sequence[Feed], evidence: Evidence) -> Iterator[str]:
+    """Every reason for which nothing may be called supported."""
+    facts = evidence.facts
+    if control.why_never:
+        yield control.why_never
+    for feed in direct:
+        if not feed.has_check and not feed.observation:
+            yield f"{rule_name(feed.rule_id)} would have to be checked too, and no check for it exists here"
+    yield from incomplete((*direct, *(feed for feed in control.feeds if feed.withholds)), evidence)
+    for feed in control.feeds:
+        if feed.withholds and (found := evidence.inside(feed)):
+            yield contradiction(feed, found)
+        if (feed.withholds or feed in direct) and (loose := evidence.unplaced(feed)):
+            subjects = shortened([str(finding.subject) for finding in loose])
+            yield f"{rule_name(feed.rule_id)} was found on what lies in no declared zone: {subjects}"
+    if control.needs is not None and control.needs is not Strength.DECLARED:
+        yield from _population(control, facts, evidence)
+        yield from _weakness(control.needs, facts)
+
+
+def incomplete(feeds: Iterable[Feed], evidence: Evidence) -> Iterator[str]:
+    """Checks that did not run, or could not look at everything."""
+    for feed in feeds:
+        if not feed.has_check:
+            continue
+        run = evidence.runs.get(feed.rule_id)
+        if run is None or run.status is RunStatus.NOT_RUN:
+            why = run.reason if run else "it is not part of the assessment"
+            yield f"{rule_name(feed.rule_id)} did not run: {why}"
+        elif run.status is RunStatus.PARTIAL:
+            yield f"{rule_name(feed.rule_id)} could not look at everything: {run.reason}"
+
+
+def contradiction(feed: Feed, found: Sequence[Finding]) -> str:
+    """The findings of a feed and what they mean for the control, in one sentence."""
+    subjects = shortened([str(finding.subject) for finding in found])
+    return f"{rule_name(feed.rule_id)}, {count(len(found), 'finding')}: {subjects}: {feed.reason}"
+
+
+def _population(control: Control, facts: Facts, evidence: Evidence) -> Iterator[str]:
+    """What was not looked at, or was not there to look at."""
+    if facts.partial:
+        yield f"the snapshot is partial: {shortened(facts.partial)}"
+    if facts.unevaluated:
+        kinds = count(len(facts.unevaluated), "policy of a kind that is", "policies of kinds that are")
+        yield f"{kinds} not evaluated could change who may connect: {shortened(facts.unevaluated)}"
+    scope = control.zones
+    if scope and not scope & evidence.peopled:
+        yield f"no pod lies in a zone that is declared as {any_of(sorted(scope))}: there is nothing to speak of"
+    elif not scope and not facts.zones.population:
+        yield "the snapshot holds no pod that runs: there is nothing to speak of"
+    doubts = [str(problem) for problem in facts.zones.problems if not scope or _concerns(problem.zones, scope, facts)]
+    if doubts:
+        yield f"the declared zones are in doubt: {shortened(doubts)}"
+
+
+def _concerns(names: Sequence[str], scope: frozenset[Classification], facts: Facts) -> bool:
+    zones = facts.intent.zones if facts.intent else ()
+    return any(zone.name in names and zone.classification in scope for zone in zones)
+
+
+def _weakness(needs: Strength, facts: Facts) -> Iterator[str]:
+    if needs.rank >= Strength.ENFORCED.rank and facts.cni.enforcement is not Enforcement.ENFORCED:
+        why = shortened(facts.cni.reasons) or "no plugin was recognised"
+        yield f"computed from the policies, but their enforcement was not shown ({facts.cni.enforcement.value}): {why}"
+    if needs is Strength.OBSERVED:
+        yield "no probe and no flow log is part of the evidence, and this control is to rest on one"
+
+
+def reached(needs: Strength, facts: Facts) -> Strength:
+    """How a supported result is backed; no probe or flow log is part of the facts, so never more than enforced."""
+    if needs is Strength.DECLARED:
+        return Strength.DECLARED
+    return Strength.ENFORCED if facts.cni.enforcement is Enforcement.ENFORCED else Strength.COMPUTED
+
+
+def support(needs: Strength, direct: Sequence[Feed], evidence: Evidence) -> Iterator[str]:
+    ran = [feed.rule_id for feed in direct if feed.has_check]
+    looked = ", ".join(f"{rule_id} ({evidence.runs[rule_id].population} looked at)" for rule_id in ran)
+    yield f"{count(len(ran), 'check')} looked at everything and found nothing against it: {looked}"
+    if needs is Strength.DECLARED:
+        yield "it rests on what the intent file puts on record"
+    if any(feed.observation and not feed.has_check for feed in direct):
+        yield "only the computed model and the plugin's known behaviour decided: no probe ran"
