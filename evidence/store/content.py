@@ -15,6 +15,8 @@ Bodies are kept deflated where that is smaller: a first byte of 0 means as they 
 """
 
 import hashlib
+import json
+import re
 import zlib
 from collections.abc import Iterable, Mapping
 from datetime import datetime
@@ -30,6 +32,7 @@ from evidence.store.values import RunInfo
 
 ROOT_DOMAIN = b"evidence/snapshot/v1\n"
 
+_LONG_NUMBER = re.compile(rb"\d{16}")
 _PLAIN = b"\x00"
 _ZLIB = b"\x01"
 
@@ -51,6 +54,16 @@ def unpack(stored: bytes) -> bytes:
     except zlib.error as error:
         raise StoreError(f"it cannot be decompressed ({error})") from error
     raise StoreError("it is kept in a way that this version does not know")
+
+
+def parse_body(body: bytes) -> Any:
+    """The value whose canonical JSON this is.
+
+    RFC 8785 writes a float such as 5e16 as an integer. Integers beyond 2^53 it does not know, so what looks like one was a float.
+    """
+    if _LONG_NUMBER.search(body):
+        return json.loads(body, parse_int=lambda digits: int(digits) if abs(int(digits)) < 2**53 else float(digits))
+    return orjson.loads(body)
 
 
 def object_leaf(key: ObjectKey, digest: str, source: str) -> bytes:

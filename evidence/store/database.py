@@ -60,9 +60,8 @@ def connect(url: URL, wait_seconds: float) -> Engine:
     except NoSuchModuleError as error:
         raise StoreError(f"--db {hidden(url)!r} is neither SQLite nor Postgres") from error
     except ModuleNotFoundError as error:
-        raise StoreError(
-            f"the driver for {hidden(url)} is not installed ({error.name}): pip install 'evidence[postgres]'"
-        ) from error
+        how = "it belongs to Python itself" if sqlite else "pip install 'evidence[postgres]'"
+        raise StoreError(f"the driver for {hidden(url)} is not installed ({error.name}): {how}") from error
     if sqlite:
         event.listen(engine, "connect", _set_up_sqlite)
         event.listen(engine, "begin", _begin_sqlite)

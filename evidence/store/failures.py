@@ -52,7 +52,7 @@ def sentence(error: SQLAlchemyError, url: str) -> str:
     if isinstance(error, DBAPIError) and error.connection_invalidated:
         return f"the store {url} dropped the connection; check that the server runs ({said})"
     if original is not None and type(original).__name__ == "OperationalError" and not state and not sqlite_name:
-        return f"the store {url} cannot be reached; check the URL and that the server runs ({said})"
+        return f"the store {url} cannot be opened; check the URL and that the server runs ({said})"
     return f"the store {url} failed: {said}"
 
 

@@ -3,12 +3,11 @@
 import hashlib
 from typing import Any
 
-import orjson
 from sqlalchemy import Connection, Row, or_, select
 
 from evidence.cluster.objects import CollectedObject, Collection, ObjectKey
 from evidence.errors import StoreError
-from evidence.store.content import content_hash, object_leaf, parse_details, unpack
+from evidence.store.content import content_hash, object_leaf, parse_body, parse_details, unpack
 from evidence.store.rows import SNAPSHOTS, root_of, snapshot_info
 from evidence.store.tables import IntentRow, IntervalRow, ObjectRow, SnapshotRow
 from evidence.store.values import StoredSnapshot
@@ -22,11 +21,14 @@ def read_snapshot(connection: Connection, snapshot_id: int) -> StoredSnapshot:
     info = snapshot_info(row)
     objects, leaves = _objects(connection, row)
     intent = _intent(connection, info.intent_digest)
-    details = unpack(row.details)
-    if root_of(info, details, content_hash(leaves)) != info.root_digest or len(objects) != info.object_count:
+    details, content = unpack(row.details), content_hash(leaves)
+    if root_of(info, details, content) != info.root_digest or len(objects) != info.object_count:
         raise StoreError("its root digest does not match its content")
     source, kinds, problems = parse_details(details)
-    return StoredSnapshot(info, Collection(source, objects, kinds, problems), intent)
+    collection = Collection(source, objects, kinds, problems)
+    if (content.hex(), collection.partial) != (row.content, info.partial):
+        raise StoreError("what follows from its content was changed")
+    return StoredSnapshot(info, collection, intent)
 
 
 def _objects(connection: Connection, row: Row[Any]) -> tuple[tuple[CollectedObject, ...], list[bytes]]:
@@ -52,7 +54,7 @@ def _objects(connection: Connection, row: Row[Any]) -> tuple[tuple[CollectedObje
     for group, kind, namespace, name, digest, source, packed in sorted(rows, key=lambda found: found[:4]):
         key = ObjectKey(group, kind, namespace, name)
         body = checked_body(packed, digest, str(key))
-        objects.append(CollectedObject(key, orjson.loads(body), source, _digest=digest))
+        objects.append(CollectedObject(key, parse_body(body), source, _digest=digest))
         leaves.append(object_leaf(key, digest, source))
     return tuple(objects), leaves
 

@@ -27,7 +27,9 @@ def hours(number: float) -> datetime:
     return NOON + timedelta(hours=number)
 
 
-def item(name: str, *, namespace: str = "shop", kind: str = "Pod", source: str = "/api/v1/pods", **body: Any) -> CollectedObject:
+def item(
+    name: str, *, namespace: str = "shop", kind: str = "Pod", source: str = "/api/v1/pods", **body: Any
+) -> CollectedObject:
     return CollectedObject.of(ObjectKey("", kind, namespace, name), {"metadata": {"name": name}, **body}, source)
 
 

@@ -35,7 +35,9 @@ BASE = of(
 def test_the_root_can_be_computed_from_the_documented_rules_alone() -> None:
     web, db = (hashlib.sha256(rfc8785.dumps({"metadata": {"name": name}})).hexdigest() for name in ("web", "db"))
     leaves = [
-        hashlib.sha256(b"\x00" + json.dumps(["", "Pod", "shop", name, digest, "/api/v1/pods"], separators=(",", ":")).encode())
+        hashlib.sha256(
+            b"\x00" + json.dumps(["", "Pod", "shop", name, digest, "/api/v1/pods"], separators=(",", ":")).encode()
+        )
         for name, digest in (("db", db), ("web", web))
     ]
     details = {

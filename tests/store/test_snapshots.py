@@ -147,7 +147,9 @@ def test_runs_of_a_period_are_its_snapshots_and_its_failures(store: Store) -> No
     before = store.add_snapshot(snapshot(item("web"), at=hours(-1)))
     partial = store.add_snapshot(of(collection(item("web"), kinds=[FORBIDDEN]), at=hours(2)))
     failure = RunInfo("0.1.0", "host-1", "alice", "schedule", "cd" * 32)
-    store.add_failed_run("prod", started_at=hours(1), finished_at=hours(1.1), message="no answer from the API server", run=failure)
+    store.add_failed_run(
+        "prod", started_at=hours(1), finished_at=hours(1.1), message="no answer from the API server", run=failure
+    )
     store.add_failed_run("prod", started_at=hours(9), finished_at=hours(9), message="too late", run=failure)
     store.add_failed_run("test", started_at=hours(1), finished_at=hours(1), message="another cluster", run=failure)
     runs = store.runs("prod", NOON, hours(3))
@@ -166,7 +168,9 @@ def test_a_cluster_with_failed_runs_alone_has_no_snapshot(store: Store) -> None:
 
 
 def test_text_that_no_database_takes_is_kept_escaped_in_messages(store: Store) -> None:
-    store.add_failed_run("prod", started_at=NOON, finished_at=NOON, message="a\x00b\ud800", run=replace(RUN, host="h\x00"))
+    store.add_failed_run(
+        "prod", started_at=NOON, finished_at=NOON, message="a\x00b\ud800", run=replace(RUN, host="h\x00")
+    )
     run = store.runs("prod", NOON, hours(1))[0]
     assert run.message == "a\\x00b\\ud800"
     assert run.run.host == "h\\x00"

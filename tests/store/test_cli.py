@@ -1,0 +1,69 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from evidence.cli.main import main
+from evidence.store import Store
+from evidence.store.schema import VERSION
+from tests.store.build import hours, item, snapshot
+from tests.store.rows import run
+
+
+def evidence(*arguments: str) -> int:
+    """Run the command line; gives its exit code."""
+    with pytest.raises(SystemExit) as stopped:
+        main(list(arguments))
+    return int(stopped.value.code or 0)
+
+
+def fill(db: str) -> None:
+    with Store.open(db) as store:
+        store.add_snapshot(snapshot(item("web"), intent=b"zones: []"))
+        store.add_snapshot(snapshot(item("web"), at=hours(1)))
+        store.add_failed_run("prod", started_at=hours(2), finished_at=hours(2), message="refused", run=snapshot().run)
+
+
+def test_check_of_a_good_store(db: str, capsys: pytest.CaptureFixture[str]) -> None:
+    fill(db)
+    assert evidence("db", "check", "--db", db) == 0
+    assert capsys.readouterr().out == "2 snapshots, 1 objects: all as stored\n"
+
+
+def test_check_names_what_is_wrong_and_exits_1(db: str, capsys: pytest.CaptureFixture[str]) -> None:
+    fill(db)
+    run(db, "UPDATE snapshots SET host = 'other' WHERE id = 1")
+    assert evidence("db", "check", "--db", db) == 1
+    out = capsys.readouterr().out
+    assert "snapshot 1 of prod: its root digest does not match its header\n" in out
+    assert out.endswith("1 wrong\n")
+
+
+def test_check_of_no_store_makes_none(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert evidence("db", "check", "--db", str(tmp_path / "typo.db")) == 3
+    assert "there is no store" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_migrate_fills_an_empty_database_once(db: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert evidence("db", "migrate", "--db", db) == 0
+    assert evidence("db", "migrate", "--db", db) == 0
+    assert capsys.readouterr().out == f"schema none -> {VERSION}\nschema {VERSION}: nothing to do\n"
+
+
+def test_info_for_people(db: str, capsys: pytest.CaptureFixture[str]) -> None:
+    fill(db)
+    assert evidence("db", "info", "--db", db) == 0
+    out = capsys.readouterr().out
+    assert f"schema {VERSION}" in out
+    assert "1 object versions, 1 intervals, 1 versions of the intent file" in out
+    assert out.splitlines()[-1].split() == ["prod", "2", "0", "1", "2026-07-01T12:00Z", "2026-07-01T13:00Z"]
+
+
+def test_info_for_programs(db: str, capsys: pytest.CaptureFixture[str]) -> None:
+    fill(db)
+    assert evidence("db", "info", "--format", "json", "--db", db) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["clusters"][0]["first_taken_at"] == "2026-07-01T12:00:00+00:00"
+    assert (found["objects"], found["intervals"], found["intents"]) == (1, 1, 1)
+    assert found["size"] > 1000
