@@ -22,6 +22,7 @@ METADATA_SERVICES = (ip_address("169.254.169.254"), ip_address("fd00:ec2::254"))
     "The policy still makes the pod look isolated.",
     mend="Name the sources: a podSelector, a namespaceSelector on kubernetes.io/metadata.name, or an ipBlock of the callers' range.",
     needs=NEEDS,
+    reads_rules=True,
 )
 def allow_all_inbound(context: Context) -> Looked:
     """Ingress rules that admit every source; medium when the rule names its ports."""
@@ -38,6 +39,7 @@ def allow_all_inbound(context: Context) -> Looked:
     mend="Name the destinations. For calls to the internet use an ipBlock with the cluster's own and all private and link-local ranges under "
     "`except`, and name the ports.",
     needs=NEEDS,
+    reads_rules=True,
 )
 def allow_all_outbound(context: Context) -> Looked:
     """Egress rules that admit every destination; medium when the rule names its ports."""
@@ -93,6 +95,7 @@ def everyone(at: RuleAt) -> str:
     mend="Allow UDP and TCP 53 to the cluster's resolver only: namespaceSelector kubernetes.io/metadata.name: kube-system together with "
     "podSelector k8s-app: kube-dns.",
     needs=NEEDS,
+    reads_rules=True,
 )
 def dns_too_wide(context: Context) -> Looked:
     """Egress rules that name port 53 and admit any destination, every namespace or the whole address space."""
@@ -130,6 +133,7 @@ def dns_too_wide(context: Context) -> Looked:
     "the private ranges and forgets the link-local one leaves it open.",
     mend="Add 169.254.0.0/16 (and fd00:ec2::254/128 where IPv6 is used) to the block's `except`.",
     needs=NEEDS,
+    reads_rules=True,
 )
 def metadata_reachable(context: Context) -> Looked:
     """Egress rules that hold the metadata address, by an ipBlock or because they name no peer, on TCP 80.

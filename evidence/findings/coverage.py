@@ -4,7 +4,7 @@ from evidence.cluster.model import Direction
 from evidence.cluster.objects import ObjectKey
 from evidence.cluster.selectors import LabelSelector
 from evidence.findings.finding import EvidenceRef, Severity, Subject, count, shortened
-from evidence.findings.index import WorkloadPods, pods_of, policy_evidence, workload_names, workloads_of
+from evidence.findings.index import WorkloadPods, pods_of, policy_evidence, workloads_of
 from evidence.findings.registry import Context, Hit, Looked, rule
 from evidence.findings.suggest import policy_yaml
 from evidence.reach.classes import PodClass
@@ -61,6 +61,8 @@ def _bare_workload(context: Context, workload: WorkloadPods, total: int, directi
     names = [pod.key for pod in workload.pods]
     which = "all" if len(names) == total else f"{len(names)} of"
     elsewhere = _other_direction_only(context, workload, direction)
+    if context.cluster.cluster_policies:
+        elsewhere += "; cluster-wide policies may restrict them"
     return Hit(
         subject=workload.subject,
         message=f"{which} {count(total, 'pod')} of {workload.key} {consequence}: no NetworkPolicy isolates them for "
@@ -113,7 +115,7 @@ def namespace_without_policy(context: Context) -> Looked:
 
 def _bare_namespace(context: Context, name: str) -> Hit:
     classes = context.index.in_namespace(name)
-    workloads = workload_names(workloads_of(classes))
+    workloads = context.index.names(classes)
     pods = pods_of(classes)
     namespace = context.cluster.namespaces[name]
     idle = [policy for policy in context.cluster.policies if policy.namespace == name]

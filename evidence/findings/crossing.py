@@ -1,7 +1,7 @@
 """Family crossing: connections between zones that should not be, or that nobody approved."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from evidence.cluster.model import Pod
 from evidence.cluster.objects import ObjectKey
@@ -10,7 +10,7 @@ from evidence.findings.finding import SENSITIVE, EvidenceRef, Severity, Subject,
 from evidence.findings.index import pod_evidence
 from evidence.findings.registry import Context, Hit, Looked, rule
 from evidence.intent.model import Classification, Zone
-from evidence.reach.classes import PodClass
+from evidence.reach.classes import PeerId, PodClass
 from evidence.reach.ports import PortSet
 
 NEEDS = ("NetworkPolicy", "Pod", "Namespace")
@@ -55,7 +55,6 @@ def _broken(context: Context, *, inbound: bool) -> Looked:
     table = context.crossings
     regulated = [zone for zone in table.zones.values() if zone.classification in SENSITIVE]
     hits = []
-    unsure: set[str] = set()
     for (source, destination), found in table.pairs.items():
         inner, outer = (destination, source) if inbound else (source, destination)
         pods_only = [
@@ -63,26 +62,15 @@ def _broken(context: Context, *, inbound: bool) -> Looked:
         ]
         if table.classification(inner) in SENSITIVE and table.classification(outer) not in IN_SCOPE and pods_only:
             hits.append(_pair(context, table, source, destination, pods_only))
-    for zone in regulated:
-        unsure |= _uncertain(context, zone, inbound=inbound)
-    return Looked(len(regulated), tuple(hits), tuple(sorted(unsure)))
+    outside = _classes(table, [name for name in table.members if table.classification(name) not in IN_SCOPE])
+    inside = _classes(table, [zone.name for zone in regulated])
+    doubts = context.index.uncertain(*((outside, inside) if inbound else (inside, outside)))
+    return Looked(len(regulated), tuple(hits), doubts)
 
 
-def _uncertain(context: Context, zone: Zone, *, inbound: bool) -> set[str]:
-    """Reasons for which a denied connection into (or out of) the zone is not certain to be denied."""
-    table = context.crossings
-    members = [found for found in context.reach.classes if zone.name in table.ends(found.id)]
-    others = [
-        f for f in context.reach.classes if any(table.classification(name) not in IN_SCOPE for name in table.ends(f.id))
-    ]
-    return {
-        reason
-        for member in members
-        for other in others
-        for reason in (
-            context.reach.uncertain(other.id, member.id) if inbound else context.reach.uncertain(member.id, other.id)
-        )
-    }
+def _classes(table: Crossings, zones: Iterable[str]) -> frozenset[PeerId]:
+    """Classes of pods in any of the zones."""
+    return frozenset().union(*(table.members.get(name, frozenset()) for name in zones))
 
 
 def zone_label(name: str) -> str:
@@ -127,7 +115,18 @@ def not_approved(context: Context) -> Looked:
         excess = [Crossing(c.source, c.destination, c.ports - allowed) for c in found if c.ports - allowed]
         if excess:
             hits.append(_excess(context, table, source, destination, excess, allowed))
-    return Looked(len(table.pairs), tuple(hits))
+    return Looked(len(table.pairs), tuple(hits), _doubts(context))
+
+
+def _doubts(context: Context) -> tuple[str, ...]:
+    """Why connections between declared zones that are not computed may pass all the same."""
+    table = context.crossings
+    reasons: set[str] = set()
+    for zone in table.zones:
+        others = _classes(table, [name for name in table.zones if name != zone])
+        outside = [found.id for found in context.reach.external]
+        reasons.update(context.index.uncertain(_classes(table, [zone]), {*others, *outside}))
+    return tuple(sorted(reasons))
 
 
 def approved(context: Context, source: str, destination: str) -> PortSet:

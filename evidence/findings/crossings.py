@@ -5,8 +5,11 @@ likewise. Every computed flow is entered under each pair of zones that its ends 
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
 
 from evidence.cluster.model import Direction
 from evidence.findings.finding import EvidenceRef
@@ -14,7 +17,7 @@ from evidence.findings.index import WorkloadPods, pod_evidence, policy_evidence,
 from evidence.intent.model import Classification, Intent, Zone
 from evidence.intent.zones import ZoneMap
 from evidence.reach.classes import ExternalRange, PeerId, PodClass
-from evidence.reach.engine import Reachability
+from evidence.reach.engine import Flow, Reachability
 from evidence.reach.ports import PortSet
 
 NO_ZONE = ""
@@ -59,13 +62,26 @@ class Crossings:
         self._map = zones
         self._ends: dict[PeerId, Mapping[str, End]] = {}
         pairs: dict[tuple[str, str], list[Crossing]] = defaultdict(list)
-        for flow in reach.flows():
-            sources, destinations = self.ends(flow.source), self.ends(flow.destination)
-            for source_zone, source in sources.items():
-                for destination_zone, destination in destinations.items():
+        for source_id, destination_id, ports in self._crossing():
+            for source_zone, source in self.ends(source_id).items():
+                for destination_zone, destination in self.ends(destination_id).items():
                     if source_zone != destination_zone:
-                        pairs[source_zone, destination_zone].append(Crossing(source, destination, flow.ports))
+                        pairs[source_zone, destination_zone].append(Crossing(source, destination, ports))
         self.pairs: Mapping[tuple[str, str], Sequence[Crossing]] = {key: pairs[key] for key in sorted(pairs)}
+
+    def _crossing(self) -> Iterator[Flow]:
+        """The flows whose ends do not lie wholly in one and the same zone: mostly a small part of the table, picked by column."""
+        table = self._reach.flow_table
+        numbers: dict[tuple[str, ...], int] = {}
+        peers: list[Peer] = [*self._reach.classes, *self._reach.external]
+        zones = [tuple(self.ends(peer.id)) for peer in peers]
+        number = np.array([numbers.setdefault(names, len(numbers)) for names in zones], dtype=np.intp)
+        several = np.array([len(names) > 1 for names in zones], dtype=bool)
+        rows = np.flatnonzero((number[table.sources] != number[table.destinations]) | several[table.sources])
+        for source, destination, ports in zip(
+            table.sources[rows].tolist(), table.destinations[rows].tolist(), table.ports[rows].tolist(), strict=True
+        ):
+            yield Flow(source, destination, self._reach.port_ids.port_set(ports))
 
     def ends(self, peer_id: PeerId) -> Mapping[str, End]:
         """The parts of a peer by zone."""
@@ -83,6 +99,15 @@ class Crossings:
                 for name in [zone.name for zone in self._map.of_pod(pod.key)] or [NO_ZONE]:
                     pods[name].append(pod)
         return {name: End(peer, workloads_of_pods(found)) for name, found in sorted(pods.items())}
+
+    @cached_property
+    def members(self) -> Mapping[str, frozenset[PeerId]]:
+        """Classes of pods with a part in each zone, NO_ZONE included."""
+        found: dict[str, set[PeerId]] = defaultdict(set)
+        for pods in self._reach.classes:
+            for name in self.ends(pods.id):
+                found[name].add(pods.id)
+        return {name: frozenset(ids) for name, ids in found.items()}
 
     def classification(self, name: str) -> Classification | None:
         """None for no zone."""

@@ -222,7 +222,7 @@ def dns_over_tcp_missing(context: Context) -> Looked:
             callers = [caller for caller in index.selected(at.policy) if mute[int(caller.id)]]
             if callers:
                 found[str(at)] = (at, callers)
-    hits = tuple(_udp_only(at, callers, known) for at, callers in found.values())
+    hits = tuple(_udp_only(index, at, callers, known) for at, callers in found.values())
     return Looked(population, hits, tuple(_doubts(index, known)))
 
 
@@ -236,8 +236,8 @@ def _opens(index: ClusterIndex, at: RuleAt, resolver: Resolver) -> bool:
     )
 
 
-def _udp_only(at: RuleAt, callers: list[PodClass], known: tuple[Resolver, ...]) -> Hit:
-    names = workload_names(workloads_of(callers))
+def _udp_only(index: ClusterIndex, at: RuleAt, callers: list[PodClass], known: tuple[Resolver, ...]) -> Hit:
+    names = index.names(callers)
     return Hit(
         subject=at.subject,
         message=f"{at.where} opens UDP 53 to {_resolver_names(known)} and nothing opens TCP 53, for {shortened(names)}",

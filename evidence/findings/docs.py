@@ -15,6 +15,10 @@ def rule_page(rule: Rule) -> str:
         conditions.append("Needs declared zones; without an intent file it does not run, and says so.")
     if rule.hangs_on_policies:
         conditions.append("Runs in part only while policies of kinds that are not evaluated are present.")
+    if rule.reads_rules:
+        conditions.append(
+            "Looks at the rules of NetworkPolicies; beside policies of other kinds it runs in part only, and says so."
+        )
     if rule.family not in UNMOVED_FAMILIES:
         conditions.append(
             "One step more severe in a zone with regulated data (cde, ephi, fedramp-boundary), one less when out of scope."

@@ -1,5 +1,7 @@
 """Family enforcement: what the network plugin does with the policies."""
 
+from collections import defaultdict
+
 from evidence.cluster.model import Direction, IpBlock, Pod
 from evidence.cluster.objects import ObjectKey
 from evidence.cni.model import DetectedPlugin, Enforcement, Support
@@ -36,15 +38,16 @@ def not_enforced(context: Context) -> Looked:
         subject=THE_CLUSTER,
         message=f"{names} does not enforce NetworkPolicy, so none of {policies} has any effect: {'; '.join(context.cni.reasons)}",
         evidence=agents(context.cni.plugins, context),
-        pods=_on(context, None),
+        pods=_running(context),
     )
     return Looked(1, (hit,))
 
 
 def agents(plugins: tuple[DetectedPlugin, ...], context: Context) -> tuple[EvidenceRef, ...]:
     """The agents' DaemonSets by their digests."""
-    digests = {workload.key: workload.digest for workload in context.cluster.workloads}
-    return tuple(EvidenceRef(plugin.agent, digests.get(plugin.agent, "")) for plugin in plugins if plugin.agent)
+    keys = {plugin.agent for plugin in plugins if plugin.agent}
+    digests = {workload.key: workload.digest for workload in context.cluster.workloads if workload.key in keys}
+    return tuple(EvidenceRef(key, digests.get(key, "")) for key in sorted(keys))
 
 
 @rule(
@@ -60,18 +63,21 @@ def agents(plugins: tuple[DetectedPlugin, ...], context: Context) -> tuple[Evide
 def agent_failing(context: Context) -> Looked:
     """Nodes whose agent is not ready; the cluster as a whole when enforcement is partial for another reason."""
     nodes = {node.name: node for node in context.cluster.nodes}
+    on_node: dict[str, list[Pod]] = defaultdict(list)
+    for pod in _running(context):
+        on_node[pod.node].append(pod)
     hits = [
-        _failing(context, name, nodes[name].digest if name in nodes else "") for name in context.cni.unhealthy_nodes
+        _failing(context, name, nodes[name].digest if name in nodes else "", tuple(on_node[name]))
+        for name in context.cni.unhealthy_nodes
     ]
     if context.cni.enforcement is Enforcement.PARTIAL and not hits:
         message = f"enforced on some nodes only: {'; '.join(context.cni.reasons)}"
-        hits.append(Hit(THE_CLUSTER, message, agents(context.cni.plugins, context), _on(context, None)))
+        hits.append(Hit(THE_CLUSTER, message, agents(context.cni.plugins, context), _running(context)))
     doubts = () if context.cni.enforcers else ("no enforcing plugin was recognised, so its agents are not known",)
     return Looked(len(nodes), tuple(hits), doubts)
 
 
-def _failing(context: Context, node: str, digest: str) -> Hit:
-    pods = _on(context, node)
+def _failing(context: Context, node: str, digest: str, pods: tuple[Pod, ...]) -> Hit:
     return Hit(
         subject=Subject("Node", "", node),
         message=f"the agent is not ready, so policies may not be in effect for {count(len(pods), 'pod')} on the node",
@@ -80,9 +86,8 @@ def _failing(context: Context, node: str, digest: str) -> Hit:
     )
 
 
-def _on(context: Context, node: str | None) -> tuple[Pod, ...]:
-    """Pods on one node, or all."""
-    return tuple(pod for pod in context.cluster.pods if not pod.finished and node in (None, pod.node))
+def _running(context: Context) -> tuple[Pod, ...]:
+    return tuple(pod for pod in context.cluster.pods if not pod.finished)
 
 
 @rule(
@@ -130,6 +135,7 @@ def feature_not_supported(context: Context) -> Looked:
     "round over the other family.",
     mend="Write the same exceptions for both families: the cluster's own IPv6 ranges, fc00::/7 and fe80::/10 beside the private IPv4 ranges.",
     needs=("NetworkPolicy", "Pod"),
+    reads_rules=True,
 )
 def second_family_open(context: Context) -> Looked:
     """Rules of dual-stack pods with exceptions under one family and the other family open without any."""

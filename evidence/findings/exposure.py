@@ -23,6 +23,7 @@ from evidence.findings.index import (
     union,
 )
 from evidence.findings.registry import Context, Hit, Looked, rule
+from evidence.findings.selection import labels_unread
 from evidence.findings.services import Door, doors, unfollowed
 from evidence.intent.model import Classification
 from evidence.reach.classes import ExternalRange, PodClass
@@ -84,6 +85,16 @@ def behind_doors(context: Context) -> Iterator[tuple[PodClass, WorkloadPods, Doo
             yield found, WorkloadPods(key, tuple(sorted(pods, key=lambda pod: pod.key))), door
 
 
+def _doubts(context: Context) -> tuple[str, ...]:
+    """Why a door that seems shut, or to lead nowhere, may be open."""
+    reasons = set(unfollowed(context.index))
+    nodes = frozenset(found.id for found in _on_nodes(context))
+    pods = frozenset(found.id for found in context.index.classes)
+    for found, _, door in behind_doors(context):
+        reasons.update(context.index.uncertain(pods if door.by_controller else nodes, [found.id]))
+    return tuple(sorted(reasons))
+
+
 def _on_nodes(context: Context) -> list[PodClass]:
     return [found for found in context.index.all_classes if found.host_network]
 
@@ -115,7 +126,7 @@ def data_store_exposed(context: Context) -> Looked:
                     f"{what} of {found.workload.key} is reachable from outside through {found.door.text}",
                 )
             )
-    return Looked(population, tuple(hits), tuple(unfollowed(context.index)))
+    return Looked(population, tuple(hits), _doubts(context))
 
 
 def _exposed(context: Context, found: Exposed, message: str) -> Hit:
@@ -173,7 +184,7 @@ def public_without_approval(context: Context) -> Looked:
         if excess:
             message = f"{excess} of {found.workload.key} is reachable from outside through {found.door.text}, and no approved flow covers it"
             hits.append(_exposed(context, found, message))
-    doubts = list(unfollowed(context.index))
+    doubts = list(_doubts(context))
     if by_ingress and not fronts:
         doubts.append("workloads are published by Ingress, and no pod was recognised that could be its controller")
     return Looked(population, tuple(hits), tuple(doubts))
@@ -226,7 +237,9 @@ def unregistered_endpoint(context: Context) -> Looked:
                     details=every,
                 )
             )
-    return Looked(len(in_scope), tuple(hits))
+    inside = {peer for zone in in_scope for peer in table.members.get(zone.name, ())}
+    doubts = context.index.uncertain(inside, [found.id for found in context.reach.external])
+    return Looked(len(in_scope), tuple(hits), doubts)
 
 
 @rule(
@@ -239,6 +252,7 @@ def unregistered_endpoint(context: Context) -> Looked:
     mend="Use the service's encrypted port, or record what encrypts the connection (a mesh, a tunnel) as the approved flow's justification.",
     needs=("NetworkPolicy", "Pod", "Namespace"),
     needs_intent=True,
+    reads_rules=True,
 )
 def clear_text(context: Context) -> Looked:
     """Rules that name a clear-text port, or leave every TCP port open, between a regulated zone and pods or addresses outside that zone.
@@ -262,7 +276,7 @@ def clear_text(context: Context) -> Looked:
                     details=tuple(crossing),
                 )
             )
-    return Looked(len(rules), tuple(hits), tuple(_without_rules(context)))
+    return Looked(len(rules), tuple(hits), (*_without_rules(context), *labels_unread(context)))
 
 
 def _clear_text_ports(at: RuleAt) -> list[str]:

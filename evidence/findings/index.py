@@ -7,6 +7,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import product
+from operator import attrgetter
 
 from evidence.cluster.model import (
     Cluster,
@@ -22,11 +24,14 @@ from evidence.cluster.model import (
     Service,
 )
 from evidence.cluster.objects import ObjectKey
+from evidence.cluster.policies import DomainNamesPeer
 from evidence.cluster.selectors import LabelSelector
 from evidence.findings.finding import EvidenceRef, Subject
-from evidence.reach.classes import PodClass
+from evidence.reach.classes import PeerId, PodClass
 from evidence.reach.engine import Reachability
 from evidence.reach.ports import PortSet
+
+ORDER = attrgetter("namespace", "name", "kind", "group")
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +86,7 @@ class ClusterIndex:
 
     def __init__(self, cluster: Cluster, reach: Reachability) -> None:
         self.cluster = cluster
+        self._reach = reach
         self.all_classes = tuple(found for found in reach.classes if any(not pod.finished for pod in found.pods))
         self.classes = tuple(found for found in self.all_classes if not found.host_network)
         by_namespace: dict[str, list[PodClass]] = defaultdict(list)
@@ -90,6 +96,7 @@ class ClusterIndex:
         self._selected: dict[ObjectKey, tuple[PodClass, ...]] = {}
         self._matched: dict[tuple[str, PodPeer], tuple[PodClass, ...]] = {}
         self._namespaces: dict[LabelSelector, tuple[str, ...]] = {}
+        self._workloads: dict[PeerId, frozenset[ObjectKey]] = {}
 
     def in_namespace(self, name: str) -> Sequence[PodClass]:
         """Classes of a namespace's own pods; pods on the host network are left out, no policy selects them."""
@@ -123,6 +130,40 @@ class ClusterIndex:
                 if peer.pod_selector is None or peer.pod_selector.matches(labels_of(found))
             )
         return self._matched[home, peer]
+
+    @cached_property
+    def doubtful(self) -> frozenset[PeerId]:
+        """Peers of which the engine may be unsure whether a rule means them: classes without a known address or in a namespace whose labels
+        were not read, and all of the outside where rules name domains."""
+        unsure = {
+            found.id
+            for found in self.all_classes
+            if not found.addressed or not self.cluster.namespaces[found.namespace].declared
+        }
+        rules = (rule for policy in self.cluster.cluster_policies for rule in policy.egress)
+        if any(isinstance(peer, DomainNamesPeer) for rule in rules for peer in rule.peers):
+            unsure |= {found.id for found in self._reach.external}
+        return frozenset(unsure)
+
+    def uncertain(self, sources: Iterable[PeerId], destinations: Iterable[PeerId]) -> tuple[str, ...]:
+        """Why connections that are not computed may pass all the same; only pairs with a doubtful end are asked. Sorted sentences."""
+        starts, ends = frozenset(sources), frozenset(destinations)
+        reasons: set[str] = set()
+        for asked in (product(starts & self.doubtful, ends), product(starts - self.doubtful, ends & self.doubtful)):
+            for source, destination in asked:
+                reasons.update(self._reach.uncertain(source, destination))
+        return tuple(sorted(reasons))
+
+    def workload_keys(self, found: PodClass) -> frozenset[ObjectKey]:
+        """Workloads with pods in a class."""
+        if found.id not in self._workloads:
+            self._workloads[found.id] = frozenset(pod.workload for pod in found.pods)
+        return self._workloads[found.id]
+
+    def names(self, classes: Iterable[PodClass]) -> tuple[str, ...]:
+        """ "namespace/name" of the workloads with pods in some classes, sorted."""
+        keys = {key for found in classes for key in self.workload_keys(found)}
+        return tuple(f"{key.namespace}/{key.name}" for key in sorted(keys, key=ORDER))
 
     @cached_property
     def services(self) -> Mapping[str, Sequence[Service]]:
@@ -175,8 +216,8 @@ def workloads_of_pods(pods: Iterable[Pod]) -> tuple[WorkloadPods, ...]:
     for pod in pods:
         grouped[pod.workload].append(pod)
     return tuple(
-        WorkloadPods(key, tuple(sorted(grouped[key], key=lambda pod: pod.key)))
-        for key in sorted(grouped, key=lambda key: (key.namespace, key.name, key.kind, key.group))
+        WorkloadPods(key, tuple(sorted(grouped[key], key=attrgetter("namespace", "name"))))
+        for key in sorted(grouped, key=ORDER)
     )
 
 

@@ -19,16 +19,15 @@ from dataclasses import dataclass
 
 from evidence.cluster.model import Direction, NetworkPolicy, Pod, PodPeer
 from evidence.cluster.objects import ObjectKey
+from evidence.cluster.policies import ClusterPolicy
 from evidence.cluster.selectors import LabelSelector
-from evidence.findings.finding import Severity, count, shortened
+from evidence.findings.finding import EvidenceRef, Severity, count, shortened
 from evidence.findings.index import (
     RuleAt,
     WorkloadPods,
     pods_of,
     policy_evidence,
     rule_ports,
-    workload_names,
-    workloads_of,
 )
 from evidence.findings.registry import Context, Hit, Looked, rule
 from evidence.findings.suggest import pods_in, policy_yaml, port_bodies, rule_body
@@ -82,8 +81,8 @@ def one_sided(context: Context) -> Looked:
             population += 1
             if is_addressed(context, at, peer):
                 for refusal in refusals(context, at, peer):
-                    for source in {pod.workload for pod in refusal.source.pods}:
-                        for destination in {pod.workload for pod in refusal.destination.pods}:
+                    for source in context.index.workload_keys(refusal.source):
+                        for destination in context.index.workload_keys(refusal.destination):
                             pairs[refusal.side, source, destination].append(refusal)
             elif at.direction is Direction.EGRESS:
                 hits += _refused_destinations(context, at, peer)
@@ -98,9 +97,10 @@ def is_addressed(context: Context, at: RuleAt, peer: PodPeer) -> bool:
     """True when the peer names pods by label and means a handful of workloads."""
     if peer.pod_selector is None or not peer.pod_selector.requirements:
         return False
-    return (
-        len({pod.workload for found in context.index.matched(at.policy, peer) for pod in found.pods}) <= MAX_ADDRESSED
-    )
+    workloads: set[ObjectKey] = set()
+    for found in context.index.matched(at.policy, peer):
+        workloads |= context.index.workload_keys(found)
+    return len(workloads) <= MAX_ADDRESSED
 
 
 def refusals(context: Context, at: RuleAt, peer: PodPeer) -> Iterator[Refusal]:
@@ -135,34 +135,48 @@ def _pair(
     workload = _only(refusing, [refusal.refusing for refusal in found])
     promises = list(dict.fromkeys(str(refusal.at) for refusal in found))
     refusers = isolating(context, [refusal.refusing for refusal in found], side)
+    higher = cluster_wide_on(context, [refusal.refusing for refusal in found], side)
     whose = "the egress of" if side is Direction.EGRESS else "the ingress of"
     return Hit(
         subject=workload.subject,
         message=f"{source} → {destination} {ports} is allowed by {shortened(promises)}, but {whose} {refusing} refuses it "
-        f"({_refusal_words(refusers, side)}){_uncertainty(context, found)}",
+        f"({_refusal_words(refusers, higher, side)}){_uncertainty(context, found)}",
         evidence=(
             *(refusal.at.evidence for refusal in found),
             *(policy_evidence(policy, f"isolates {side.value.lower()}") for policy in refusers),
+            *(EvidenceRef(policy.key, policy.digest, f"spec.{side.value.lower()}", policy.source) for policy in higher),
         ),
         pods=workload.pods,
-        suggestion=_opening(found[0], side, source, destination, ports),
+        # what a cluster-wide policy refuses no NetworkPolicy is sure to open
+        suggestion="" if higher else _opening(found[0], side, source, destination, ports),
         discriminator=f"{side.value} {source} -> {destination}",
     )
 
 
 def _only(key: ObjectKey, classes: Iterable[PodClass]) -> WorkloadPods:
     distinct = {found.id: found for found in classes}
-    return next(workload for workload in workloads_of(distinct.values()) if workload.key == key)
+    pods = [pod for found in distinct.values() for pod in found.pods if pod.workload == key]
+    return WorkloadPods(key, tuple(sorted(pods, key=lambda pod: pod.name)))
 
 
 def isolating(context: Context, classes: Iterable[PodClass], side: Direction) -> list[NetworkPolicy]:
     """Policies that isolate any of the classes in a direction, each once."""
-    found = {policy.key: policy for one in classes for policy in context.reach.isolating_policies(one.id, side)}
-    return [found[key] for key in sorted(found)]
+    distinct = {one.id for one in classes}
+    found = {id(policy): policy for peer in distinct for policy in context.reach.isolating_policies(peer, side)}
+    return sorted(found.values(), key=lambda policy: policy.key)
 
 
-def _refusal_words(refusers: Sequence[NetworkPolicy], side: Direction) -> str:
+def cluster_wide_on(context: Context, classes: Iterable[PodClass], side: Direction) -> list[ClusterPolicy]:
+    """Cluster-wide policies that speak of any of the classes in a direction, each once."""
+    placed = [found for peer in {one.id for one in classes} for found in context.reach.selecting(peer, side)]
+    policies = {id(found.form.policy): found.form.policy for found in placed}
+    return sorted((p for p in policies.values() if isinstance(p, ClusterPolicy)), key=lambda policy: policy.key)
+
+
+def _refusal_words(refusers: Sequence[NetworkPolicy], higher: Sequence[ClusterPolicy], side: Direction) -> str:
     names = shortened([str(policy.key) for policy in refusers])
+    if higher:
+        return f"{shortened([str(policy.key) for policy in higher])} and {names or 'no NetworkPolicy'} decide there"
     if not any(policy.rules(side) for policy in refusers):
         return f"isolated by {names}, and no policy opens it again"
     return f"isolated by {names}, none of which allows it"
@@ -202,7 +216,7 @@ def _refused_destinations(context: Context, at: RuleAt, peer: PodPeer) -> list[H
         return []
     lines = tuple(f"{key.namespace}/{key.name} {refused[key]}" for key in sorted(refused))
     refusers = isolating(context, {found.id: found for found in pods}.values(), Direction.INGRESS)
-    sources = workload_names(workloads_of(context.index.selected(at.policy)))
+    sources = context.index.names(context.index.selected(at.policy))
     return [
         Hit(
             subject=at.subject,
@@ -238,7 +252,7 @@ def _dead_for_all(context: Context, at: RuleAt, peer: PodPeer) -> list[Hit]:
     if not any(rule_ports(at.rule, destination.pods[0]) for destination in targets):
         return []
     refusers = isolating(context, sources, Direction.EGRESS)
-    names = workload_names(workloads_of(sources))
+    names = context.index.names(sources)
     return [
         Hit(
             subject=at.subject,

@@ -11,8 +11,6 @@ from evidence.findings.index import (
     pods_of,
     port_set,
     rule_ports,
-    workload_names,
-    workloads_of,
 )
 from evidence.findings.registry import Context, Hit, Looked, rule
 from evidence.findings.services import behind, service_evidence, target_ports
@@ -87,7 +85,7 @@ def _outside_passes(context: Context, at: RuleAt, found: PodClass) -> bool:
 
 
 def _hit(context: Context, at: RuleAt, shut: list[PodClass], fronted: list[Service]) -> Hit:
-    names = workload_names(workloads_of(shut))
+    names = context.index.names(shut)
     front = f" (behind {shortened([f'Service {s.namespace}/{s.name}' for s in fronted])})" if fronted else ""
     spaces = count(len(context.cluster.namespaces), "namespace")
     if at.direction is Direction.INGRESS:

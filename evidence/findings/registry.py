@@ -83,7 +83,7 @@ Check = Callable[[Context], Looked]
 @dataclass(frozen=True, slots=True)
 class Rule:
     """`needs` are the kinds it looks at; `needs_intent`: only with declared zones; `hangs_on_policies`: policies that are not
-    evaluated could change its answer."""
+    evaluated could change its answer; `reads_rules`: it looks at the rules of NetworkPolicies, so other policies' rules are not seen."""
 
     id: str
     title: str
@@ -95,6 +95,7 @@ class Rule:
     check: Check
     needs_intent: bool = False
     hangs_on_policies: bool = False
+    reads_rules: bool = False
 
 
 RULES: MutableMapping[str, Rule] = {}
@@ -111,6 +112,7 @@ def rule(
     needs: Iterable[str],
     needs_intent: bool = False,
     hangs_on_policies: bool = False,
+    reads_rules: bool = False,
 ) -> Callable[[Check], Check]:
     """Register a check under a rule id that never changes its meaning."""
 
@@ -118,7 +120,17 @@ def rule(
         if rule_id in RULES:
             raise ValueError(f"rule {rule_id} is defined twice: {RULES[rule_id].check.__name__} and {check.__name__}")
         RULES[rule_id] = Rule(
-            rule_id, title, severity, family, why, mend, frozenset(needs), check, needs_intent, hangs_on_policies
+            rule_id,
+            title,
+            severity,
+            family,
+            why,
+            mend,
+            frozenset(needs),
+            check,
+            needs_intent=needs_intent,
+            hangs_on_policies=hangs_on_policies,
+            reads_rules=reads_rules,
         )
         return check
 
@@ -171,7 +183,9 @@ def run_rule(rule: Rule, context: Context) -> tuple[RuleRun, list[Finding]]:
         return RuleRun(rule.id, RunStatus.NOT_RUN, 0, f"could not be read: {', '.join(blind)}"), []
     looked = rule.check(context)
     reasons = [f"read in part only: {', '.join(unread)}"] if unread else []
-    if rule.hangs_on_policies:
+    if rule.reads_rules:
+        reasons += cluster_wide(context)
+    if rule.hangs_on_policies or rule.reads_rules:
         reasons += unevaluated(context) + unlisted(context, besides=rule.needs)
     reasons += looked.doubts
     status = RunStatus.PARTIAL if reasons else RunStatus.RAN
@@ -221,6 +235,17 @@ def unevaluated(context: Context) -> list[str]:
     return [
         f"{count(len(policies), 'policy', 'policies')} of kinds that are not evaluated ({kinds}) could change who may connect"
     ]
+
+
+def cluster_wide(context: Context) -> list[str]:
+    """One sentence when there are cluster-wide policies, whose rules the rules on NetworkPolicy rules do not look at."""
+    found = context.cluster.cluster_policies
+    names = shortened([str(policy.key) for policy in found])
+    return (
+        [f"rules of {count(len(found), 'cluster-wide policy', 'cluster-wide policies')} were not looked at ({names})"]
+        if found
+        else []
+    )
 
 
 def unlisted(context: Context, besides: Iterable[str] = ()) -> list[str]:

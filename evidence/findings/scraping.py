@@ -11,7 +11,6 @@ from evidence.findings.index import (
     policy_evidence,
     union,
     workload_names,
-    workloads_of,
     workloads_of_pods,
 )
 from evidence.findings.onesided import declared, isolating
@@ -86,7 +85,7 @@ def _shut(context: Context, pods: PodClass, collectors: Iterable[PeerId]) -> boo
 
 
 def _hit(context: Context, at: RuleAt, shut: list[PodClass], pulling: list[Pod]) -> Hit:
-    scraped, pullers = workload_names(workloads_of(shut)), workload_names(workloads_of_pods(pulling))
+    scraped, pullers = context.index.names(shut), workload_names(workloads_of_pods(pulling))
     refusers = isolating(context, shut, Direction.INGRESS)
     each = [_metrics_ports(pods) for pods in shut]
     ports = union(each) if all(each) else PortSet.none()

@@ -76,6 +76,7 @@ def _on_host_network(index: ClusterIndex, namespaces: Sequence[str], selector: L
     "restriction matches every pod of every namespace, tenants and test namespaces included.",
     mend="Name the peers by labels that they carry: a namespaceSelector on kubernetes.io/metadata.name together with a podSelector.",
     needs=NEEDS,
+    reads_rules=True,
 )
 def peer_out_of_proportion(context: Context) -> Looked:
     """Peers that match no pod (low), or every pod of the cluster on named ports (medium; without ports it is NET-004 or NET-005)."""
@@ -147,13 +148,17 @@ def no_such_namespace(context: Context) -> Looked:
                 population += 1
                 if not context.index.namespaces(peer.namespace_selector):
                     uses[at.policy.namespace, at.policy.name, at.direction, peer.namespace_selector].append((at, peer))
-    unread = sorted(name for name, namespace in context.cluster.namespaces.items() if not namespace.declared)
-    doubts = (
+    return Looked(population, tuple(_unlabelled(context, found) for found in uses.values()), labels_unread(context))
+
+
+def labels_unread(context: Context) -> tuple[str, ...]:
+    """One sentence when namespaces are known by name only: selectors may match them."""
+    unread = [name for name, namespace in sorted(context.cluster.namespaces.items()) if not namespace.declared]
+    return (
         (f"the labels of {count(len(unread), 'namespace')} are not in the source ({shortened(unread)})",)
         if unread
         else ()
     )
-    return Looked(population, tuple(_unlabelled(context, found) for found in uses.values()), doubts)
 
 
 def _unlabelled(context: Context, found: Sequence[tuple[RuleAt, PodPeer]]) -> Hit:

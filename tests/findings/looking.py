@@ -11,9 +11,10 @@ from typing import Any, TypeVar
 import yaml
 
 import evidence.findings  # noqa: F401  (registers the rules)
-from evidence.cluster.model import Cluster, NetworkPolicy, Pod
+from evidence.cluster.model import Cluster, Direction, NetworkPolicy, Pod
 from evidence.cluster.objects import CollectedObject, Collection, ObjectKey, SourceInfo
 from evidence.cluster.parse import build_cluster
+from evidence.cluster.policies import GROUP, Action, ClusterPolicy, ClusterRule, Tier
 from evidence.cni.model import CniReport, Enforcement
 from evidence.findings.finding import Finding
 from evidence.findings.registry import RULES, Context, RuleRun, RunStatus, run_rule
@@ -119,6 +120,15 @@ def with_policies(cluster: Cluster, *policies: NetworkPolicy) -> Cluster:
 def of(kind: str, name: str, *pods: Pod) -> tuple[Pod, ...]:
     """The pods as those of one workload."""
     return tuple(replace(pod, workload=ObjectKey("apps", kind, pod.namespace, name)) for pod in pods)
+
+
+def baseline_deny(direction: Direction) -> ClusterPolicy:
+    """A BaselineAdminNetworkPolicy that denies everything between pods, in one direction."""
+    everyone = builders.peer(namespaces={})
+    rules = (ClusterRule("deny", Action.DENY, (everyone,)),)
+    ingress, egress = (rules, ()) if direction is Direction.INGRESS else ((), rules)
+    key = ObjectKey(GROUP, "BaselineAdminNetworkPolicy", "", "default")
+    return ClusterPolicy(key, f"{GROUP}/v1alpha1", Tier.BASELINE, 0, everyone, ingress, egress)
 
 
 def zone(

@@ -73,10 +73,14 @@ def test_a_cde_pod_that_may_connect_to_connected_pods_only_reaches_nothing_out_o
 def test_a_source_without_a_known_address_under_an_ip_block_keeps_the_answer_from_looking_clean() -> None:
     nowhere = replace(BATCH, addresses=())
     opening = policy("open", "payments", ingress=[rule([block("10.1.0.0/24", "10.1.0.3/32")], [port(443)])])
-    run, found = look("SEG-001", cluster([CARD, nowhere, WEB], [DENY, opening]), INTENT)
+    state = cluster([CARD, nowhere, WEB], [DENY, opening])
+    run, found = look("SEG-001", state, INTENT)
     assert found == []
     assert run.status is RunStatus.PARTIAL
-    assert "address" in run.reason
+    assert "the address of pod batch/batch-1 is not known" in run.reason
+    run, _ = look("PRT-002", state, INTENT)
+    assert "the address of pod batch/batch-1 is not known" in run.reason
+    assert look("SEG-002", state, INTENT)[0].status is RunStatus.RAN
 
 
 def test_policies_that_are_not_evaluated_keep_the_answer_from_looking_clean() -> None:

@@ -83,8 +83,18 @@ def test_a_web_server_or_a_database_without_a_door_is_no_exposed_data_store() ->
 def test_nodes_that_hide_the_client_open_a_door_as_outside_addresses_do() -> None:
     nodes = policy("db", "shop", {"app": "db"}, ingress=[rule([block("10.0.0.9/32")])])
     agent = pod("agent-1", "kube-system", host_network=True, ip="10.0.0.9")
-    open_to_node = replace(published(DENY, nodes, services=(DB_FRONT,)), pods=(DB, WEB, PROXY, agent))
+    open_to_node = replace(cluster([DB, WEB, PROXY, agent], [DENY, nodes]), services=(DB_FRONT,))
     assert findings("EXP-001", open_to_node)
+
+
+def test_a_node_without_a_known_address_may_hide_the_client_of_a_door_that_seems_shut() -> None:
+    nodes = policy("db", "shop", {"app": "db"}, ingress=[rule([block("10.0.0.9/32")])])
+    agent = pod("agent-1", "kube-system", host_network=True)
+    unsure = replace(cluster([DB, WEB, PROXY, agent], [DENY, nodes]), services=(DB_FRONT,))
+    outside_only = replace(unsure, policies=(DENY, policy("db", "shop", {"app": "db"}, ingress=[])))
+    assert look("EXP-001", outside_only)[0].status is RunStatus.RAN
+    run, _ = look("EXP-001", unsure)
+    assert "the address of pod kube-system/agent-1 is not known" in run.reason
 
 
 def test_ways_in_that_cannot_be_followed_keep_the_rules_from_looking_clean() -> None:

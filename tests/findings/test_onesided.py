@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evidence.cluster.model import Cluster, NetworkPolicy, Protocol
+from evidence.cluster.model import Cluster, Direction, NetworkPolicy, Protocol
 from evidence.findings.finding import Severity
 from tests.builders import cluster, named_port, peer, pod, policy, port, rule
-from tests.findings.looking import clean, context, finding, findings, hit, mended, near_miss, of
+from tests.findings.looking import baseline_deny, clean, context, finding, findings, hit, mended, near_miss, of
 
 APP = pod("app-1", "shop", {"app": "app"}, ip="10.1.0.1")
 DB = pod("db-1", "shop", {"app": "db"}, ip="10.1.0.2", ports=[named_port("pg", 5432)])
@@ -95,6 +95,14 @@ def test_a_broad_ingress_rule_is_found_when_none_of_its_sources_can_use_it() -> 
     broad = policy("db-in", "shop", {"app": "db"}, ingress=[rule([peer({})], [port(5432)])])
     assert "the egress of every one of them refuses it" in finding("NET-013", cluster([APP, DB], [DENY, broad])).message
     assert findings("NET-013", cluster([APP, DB], [DENY, broad, APP_OUT])) == []
+
+
+def test_what_a_cluster_wide_policy_refuses_is_laid_at_its_door_and_no_policy_is_suggested() -> None:
+    state = replace(cluster([APP, DB], [DB_IN]), cluster_policies=(baseline_deny(Direction.EGRESS),))
+    found = finding("NET-013", state)
+    assert "(BaselineAdminNetworkPolicy default and no NetworkPolicy decide there)" in found.message
+    assert "BaselineAdminNetworkPolicy default" in {str(ref.key) for ref in found.evidence}
+    assert found.suggestion == ""
 
 
 def test_an_uncertain_refusal_says_so() -> None:

@@ -6,12 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from evidence.cluster.model import Direction
 from evidence.findings.docs import finds, index_page, rule_page
 from evidence.findings.finding import SENSITIVE, UNMOVED_FAMILIES, Severity, Subject, count, severity_in, shortened
 from evidence.findings.registry import RULES, Context, Hit, Looked, Rule, RunStatus, evaluate, rule, run_rule
 from evidence.intent.model import Classification
 from tests.builders import cluster, pod, policy
-from tests.findings.looking import context, look, shown
+from tests.findings.looking import baseline_deny, context, look, shown
 from tests.findings.test_bypass import CALICO
 
 SHOP = cluster([pod("web-1", "shop", {"app": "web"})], [policy("deny", "shop", ingress=[], egress=[])])
@@ -80,6 +81,14 @@ def test_rules_that_hang_on_policies_are_never_whole_when_a_policy_kind_could_no
     run, _ = run_rule(replace(RULES[rule_id], needs_intent=False), given)
     assert run.status is RunStatus.PARTIAL
     assert "AdminNetworkPolicy could not be listed" in run.reason
+
+
+@pytest.mark.parametrize("rule_id", sorted(rule_id for rule_id, rule in RULES.items() if rule.reads_rules))
+def test_rules_on_policy_rules_are_never_whole_beside_policies_whose_rules_they_do_not_read(rule_id: str) -> None:
+    state = replace(SHOP, cluster_policies=(baseline_deny(Direction.INGRESS),))
+    run, _ = run_rule(replace(RULES[rule_id], needs_intent=False), context(state))
+    assert run.status is RunStatus.PARTIAL
+    assert "rules of 1 cluster-wide policy were not looked at (BaselineAdminNetworkPolicy default)" in run.reason
 
 
 def test_without_zones_a_rule_that_needs_them_does_not_run() -> None:
