@@ -23,7 +23,9 @@ from evidence.cli.options import Time, database_option, now
 @click.option("--as", "impersonate", metavar="USER", help="Impersonate a user.")
 @click.option("--cluster", help="Name of the cluster in the store; default the context's cluster.")
 @click.option("--taken-at", type=Time(), help="When a dump was taken (recorded as claimed); only with --from.")
-@click.option("--intent", type=click.Path(path_type=Path), help="The owner's segmentation.yaml, kept with the snapshot.")
+@click.option(
+    "--intent", type=click.Path(path_type=Path), help="The owner's segmentation.yaml, kept with the snapshot."
+)
 @click.option("--keep-going", is_flag=True, help="Leave out objects that are wrong; the snapshot is marked partial.")
 @click.option("--allow-partial", is_flag=True, help="Exit 0 even when the snapshot is partial.")
 @database_option
@@ -58,7 +60,15 @@ def command(
         else pipeline.LiveSource(context, str(kubeconfig) if kubeconfig else None, in_cluster, impersonate)
     )
     stored = pipeline.collect_snapshot(
-        db, source, cluster=cluster, taken_at=taken_at, received_at=now(), intent_path=intent, keep_going=keep_going
+        db,
+        source,
+        cluster=cluster,
+        taken_at=taken_at,
+        received_at=now(),
+        intent_path=intent,
+        keep_going=keep_going,
+        clock=now,
+        record_failure=not from_paths,
     )
     click.echo(
         f"snapshot {stored.info.id} of {stored.info.cluster}: {stored.info.object_count} objects, "
