@@ -1,5 +1,6 @@
 """Sealing: keys, signatures, the manifest, and the check of a finished pack.
 
+    certificates  X.509, read without trust in its bytes
     keys      who signs: a key made on first use, or one given by path
     manifest  the files of a pack: which names they may have, SHA256SUMS, manifest.json
     cms       detached CMS signature of SHA256SUMS

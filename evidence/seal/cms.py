@@ -19,10 +19,11 @@ from asn1crypto import algos, cms, core, tsp
 from asn1crypto import x509 as asn1_x509
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 
 from evidence.errors import SealError
+from evidence.seal.certificates import der, from_der
 from evidence.seal.keys import Signer
 
 _DIGEST = "sha256"
@@ -71,33 +72,31 @@ def read_padded(data: bytes) -> Signature:
     return _checked(data, padded=True)[0]
 
 
-def certificates_of(pem: bytes) -> tuple[x509.Certificate, ...]:
-    """The certificates of a PEM file in order, at least one. Raises SealError."""
-    try:
-        return tuple(x509.load_pem_x509_certificates(pem))
-    except ValueError as error:
-        raise SealError("it holds no readable PEM certificate") from error
-
-
 # -- writing ----------------------------------------------------------------------------------------------------------
 
 
 def _attributes(message_digest: bytes, certificate: x509.Certificate, at: datetime) -> cms.CMSAttributes:
-    der = certificate.public_bytes(serialization.Encoding.DER)
-    identity = tsp.ESSCertIDv2({"cert_hash": hashlib.sha256(der).digest()})
+    identity = tsp.ESSCertIDv2({"cert_hash": hashlib.sha256(der(certificate)).digest()})
     moment = at.astimezone(UTC).replace(microsecond=0)
     values = {
         "content_type": "data",
-        "signing_time": cms.Time({"utc_time": core.UTCTime(moment)}),
+        "signing_time": _time(moment),
         "message_digest": message_digest,
         "signing_certificate_v2": tsp.SigningCertificateV2({"certs": [identity]}),
     }
     return cms.CMSAttributes([cms.CMSAttribute({"type": name, "values": [value]}) for name, value in values.items()])
 
 
+def _time(moment: datetime) -> cms.Time:
+    """UTCTime as long as its two digits of the year reach, GeneralizedTime from then on (RFC 5652 11.3)."""
+    if moment.year < 2050:
+        return cms.Time({"utc_time": core.UTCTime(moment)})
+    return cms.Time({"generalized_time": core.GeneralizedTime(moment)})
+
+
 def _assemble(certificates: Sequence[x509.Certificate], attributes: bytes, value: bytes) -> bytes:
     """The one form of a signature, from its parts: certificates (the signer's first), DER of the signed attributes, signature value."""
-    parsed = [asn1_x509.Certificate.load(one.public_bytes(serialization.Encoding.DER)) for one in certificates]
+    parsed = [asn1_x509.Certificate.load(der(one)) for one in certificates]
     algorithm = (
         "sha256_ecdsa" if isinstance(certificates[0].public_key(), ec.EllipticCurvePublicKey) else "rsassa_pkcs1v15"
     )
@@ -196,11 +195,11 @@ def _certificates(signed: cms.SignedData, named: dict[str, cms.SetOf]) -> tuple[
         raise SealError("the signer's certificate is not named by its SHA-256")
     wanted = identity["cert_hash"].native
     encoded = [one.chosen.dump() for one in signed["certificates"]]
-    own = [der for der in encoded if hashlib.sha256(der).digest() == wanted]
+    own = [one for one in encoded if hashlib.sha256(one).digest() == wanted]
     if len(own) != 1:
         raise SealError("the certificate that the signature names is not inside")
-    ordered = own + [der for der in encoded if der != own[0]]
-    return tuple(x509.load_der_x509_certificate(der) for der in ordered)
+    ordered = own + [one for one in encoded if one != own[0]]
+    return tuple(from_der(one) for one in ordered)
 
 
 def _check_value(certificate: x509.Certificate, value: bytes, attributes: bytes) -> None:

@@ -8,7 +8,6 @@ Key and certificate stand in one file, which appears in one step: two first runs
 may read it. No key material leaves this module except inside a `Signer`, which never prints it.
 """
 
-import contextlib
 import os
 import stat
 from collections.abc import Sequence
@@ -23,12 +22,18 @@ from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from evidence.errors import SealError
+from evidence.seal.certificates import (
+    DOCUMENT_SIGNING,
+    fingerprint,
+    from_pem,
+    self_issued,
+    subject_name,
+    unfit_for_signing,
+)
 
 KEY_FILE = "signing-key.pem"
 CERTIFICATE_FILE = "certificate.pem"
 VALIDITY = timedelta(days=3652)
-DOCUMENT_SIGNING = x509.ObjectIdentifier("1.3.6.1.5.5.7.3.36")
-_USAGES = {DOCUMENT_SIGNING, ExtendedKeyUsageOID.EMAIL_PROTECTION, ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE}
 _MINIMUM_RSA_BITS = 2048
 _LONGEST_NAME = 64  # bytes of a common name or organisation (X.520, ub-common-name)
 
@@ -56,7 +61,7 @@ class Signer:
 
     @property
     def self_signed(self) -> bool:
-        return self.certificate.subject == self.certificate.issuer
+        return self_issued(self.certificate)
 
     @property
     def certificates_pem(self) -> bytes:
@@ -72,19 +77,6 @@ class Signer:
                 f"the certificate of {self.name!r} {state} ({first:%Y-%m-%d} to {last:%Y-%m-%d}, signing at {at:%Y-%m-%d}); "
                 "sign with a valid one"
             )
-
-
-def fingerprint(certificate: x509.Certificate) -> str:
-    """SHA-256 of the DER, lower-case hex."""
-    return certificate.fingerprint(hashes.SHA256()).hex()
-
-
-def subject_name(certificate: x509.Certificate) -> str:
-    """The common name, else the organisation, else the whole subject."""
-    for oid in (NameOID.COMMON_NAME, NameOID.ORGANIZATION_NAME):
-        for attribute in certificate.subject.get_attributes_for_oid(oid):
-            return str(attribute.value)
-    return certificate.subject.rfc4514_string()
 
 
 # -- given by path ----------------------------------------------------------------------------------------------------
@@ -142,9 +134,9 @@ def _certificates(data: bytes, where: str) -> Sequence[x509.Certificate]:
     if b"-----BEGIN CERTIFICATE-----" not in data:
         raise SealError(f"{where}: holds no PEM certificate")
     try:
-        return x509.load_pem_x509_certificates(data)
-    except ValueError as error:
-        raise SealError(f"{where}: a certificate in it is damaged") from error
+        return from_pem(data)
+    except SealError as error:
+        raise SealError(f"{where}: {error}") from error
 
 
 def _signer(key: SigningKey, certificates: Sequence[x509.Certificate], certificate_name: str, key_name: str) -> Signer:
@@ -162,26 +154,13 @@ def _ordered_chain(certificate: x509.Certificate, others: Sequence[x509.Certific
     """The issuers of a certificate, nearest first; what issues nothing in the chain is left out."""
     chain: list[x509.Certificate] = []
     last = certificate
-    while last.subject != last.issuer:
+    while not self_issued(last):
         issuers = [one for one in others if one.subject == last.issuer and one not in chain]
         if not issuers:
             break
         last = issuers[0]
         chain.append(last)
     return tuple(chain)
-
-
-def unfit_for_signing(certificate: x509.Certificate) -> str:
-    """Why its own extensions forbid that a certificate signs documents (RFC 5280 4.2.1.3, 4.2.1.12, RFC 9336); "" when they do not."""
-    with contextlib.suppress(x509.ExtensionNotFound):
-        usage = certificate.extensions.get_extension_for_class(x509.KeyUsage).value
-        if not (usage.digital_signature or usage.content_commitment):
-            return "the certificate's key usage does not include digital signature"
-    with contextlib.suppress(x509.ExtensionNotFound):
-        extended = certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
-        if not _USAGES & set(extended):
-            return "the certificate is not for signing documents (its extended key usage lacks document signing and e-mail)"
-    return ""
 
 
 # -- made on first use ------------------------------------------------------------------------------------------------

@@ -23,7 +23,8 @@ from cryptography.hazmat.primitives import serialization
 from evidence.errors import SealError
 from evidence.resources import data_folder
 from evidence.seal import cms
-from evidence.seal.keys import Signer, fingerprint
+from evidence.seal.certificates import der, fingerprint
+from evidence.seal.keys import Signer
 
 _FONT = ("fonts", "NotoSans-Regular.ttf")
 _LONGEST_NAME = 48  # characters of the signer's name in the visible stamp
@@ -102,7 +103,7 @@ def _pyhanko_signer(signer: Signer) -> Any:
 
 
 def _asn1(certificate: x509.Certificate) -> asn1_x509.Certificate:
-    return asn1_x509.Certificate.load(certificate.public_bytes(serialization.Encoding.DER))
+    return asn1_x509.Certificate.load(der(certificate))
 
 
 def _stamp(signer: Signer, at: datetime) -> Any:
@@ -194,13 +195,8 @@ def _covered(pdf: bytes, byte_range: list[int], contents: bytes) -> bytes:
     _, first, second, length = byte_range
     if second + length < len(pdf):
         raise SealError("it was edited after signing: bytes follow the signed part")
-    gap = pdf[first:second]
-    if (
-        second + length != len(pdf)
-        or gap[:1] != b"<"
-        or gap[-1:] != b">"
-        or bytes.fromhex(gap[1:-1].decode("ascii")) != contents
-    ):
+    # In exactly the form that signing writes: a reader skips white space and takes either case, so other bytes could stand here.
+    if second + length != len(pdf) or pdf[first:second] != b"<%s>" % contents.hex().upper().encode("ascii"):
         raise SealError("its signature covers an odd range of bytes")
     return pdf[:first] + pdf[second:]
 

@@ -46,6 +46,8 @@ def read_pack(path: Path) -> Contents:
             raise SealError(f"{path}: there is no such pack")
     except OSError as error:
         raise SealError(f"{error.filename or path}: cannot be read: {error.strerror}") from error
+    if not contents.files and contents.problems:
+        raise SealError(f"{path}: nothing in it can be read: {' '.join(contents.problems[0])}")
     if not {MANIFEST, SUMS} & set(contents.files):
         raise SealError(f"{path}: not an evidence pack: it has neither {MANIFEST} nor {SUMS}")
     return contents

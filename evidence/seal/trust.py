@@ -6,7 +6,8 @@ Trust never comes from the pack. It is a set of certificates that the verifier h
 - the certificate of an authority, as a file, or as a fingerprint where the pack carries that authority's certificate, accepts whoever it
   vouches for (RFC 5280 path validation at the time of the check).
 
-Only a certificate that says of itself that it is an authority (basicConstraints) can vouch for another.
+Only a certificate that says of itself that it is an authority (basicConstraints) can vouch for another, and only while it is valid:
+RFC 5280 leaves a trust anchor's own dates to the verifier, and openssl looks at them too.
 """
 
 import asyncio
@@ -18,10 +19,9 @@ from pathlib import Path
 
 from asn1crypto import x509 as asn1_x509
 from cryptography import x509
-from cryptography.hazmat.primitives import serialization
 
 from evidence.errors import SealError, UsageError
-from evidence.seal.keys import fingerprint, subject_name
+from evidence.seal.certificates import der, fingerprint, from_der, from_pem, is_authority, subject_name
 
 _FINGERPRINT = re.compile(r"sha-?256:([0-9a-f]{2}(?::?[0-9a-f]{2}){31})", re.ASCII | re.IGNORECASE)
 _CERTIFICATE_FILES = (".pem", ".crt", ".cer")
@@ -80,12 +80,9 @@ def _from_file(path: Path) -> dict[str, tuple[x509.Certificate, str]]:
     except OSError as error:
         raise SealError(f"--trust {path}: cannot be read: {error.strerror}") from error
     try:
-        if b"-----BEGIN" in data:
-            found: Sequence[x509.Certificate] = x509.load_pem_x509_certificates(data)
-        else:
-            found = [x509.load_der_x509_certificate(data)]
-    except ValueError as error:
-        raise SealError(f"--trust {path}: holds no certificate") from error
+        found = from_pem(data) if b"-----BEGIN" in data else (from_der(data),)
+    except SealError as error:
+        raise SealError(f"--trust {path}: {error}") from error
     return {fingerprint(one): (one, str(path)) for one in found}
 
 
@@ -108,9 +105,9 @@ def judge(trust: Trust, certificates: Sequence[x509.Certificate], at: datetime) 
         return Answer(True, "the signer's certificate has the fingerprint that you gave")
     if own in trust.certificates:
         return Answer(True, f"the signer's certificate is in {trust.certificates[own][1]}")
-    roots = {key: one for key, (one, _) in trust.certificates.items() if _is_authority(one)}
+    roots = {key: one for key, (one, _) in trust.certificates.items() if _may_vouch(one, at)}
     roots |= {
-        key: one for one in certificates[1:] if (key := fingerprint(one)) in trust.fingerprints and _is_authority(one)
+        key: one for one in certificates[1:] if (key := fingerprint(one)) in trust.fingerprints and _may_vouch(one, at)
     }
     unknown = f"the signer is not one that you trust (sha256:{own})"
     if not trust:
@@ -129,11 +126,8 @@ def judge(trust: Trust, certificates: Sequence[x509.Certificate], at: datetime) 
     return Answer(True, f"issued by {subject_name(root)}, trusted by {where}")
 
 
-def _is_authority(certificate: x509.Certificate) -> bool:
-    try:
-        return certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
-    except (x509.ExtensionNotFound, ValueError):
-        return False
+def _may_vouch(certificate: x509.Certificate, at: datetime) -> bool:
+    return is_authority(certificate) and certificate.not_valid_before_utc <= at <= certificate.not_valid_after_utc
 
 
 def _issuing_root(
@@ -159,8 +153,8 @@ def _issuing_root(
     anchor = path.trust_anchor
     if not isinstance(anchor, CertTrustAnchor):
         raise SealError("the path does not end at a certificate")
-    return x509.load_der_x509_certificate(anchor.certificate.dump())
+    return from_der(anchor.certificate.dump())
 
 
 def _asn1(certificate: x509.Certificate) -> asn1_x509.Certificate:
-    return asn1_x509.Certificate.load(certificate.public_bytes(serialization.Encoding.DER))
+    return asn1_x509.Certificate.load(der(certificate))

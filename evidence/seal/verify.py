@@ -16,12 +16,10 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from cryptography import x509
-
 from evidence.canonical import digest
 from evidence.errors import SealError
 from evidence.seal import cms, pades
-from evidence.seal.keys import fingerprint, subject_name, unfit_for_signing
+from evidence.seal.certificates import fingerprint, from_pem, self_issued, subject_name, unfit_for_signing
 from evidence.seal.manifest import (
     EVIDENCE,
     MANIFEST,
@@ -218,7 +216,7 @@ def _signature(files: Mapping[str, bytes]) -> tuple[cms.Signature | None, list[C
         checks.append(_failed("signature", words, SUMS))
     if SIGNER in files:
         try:
-            if cms.certificates_of(files[SIGNER]) != signature.certificates:
+            if from_pem(files[SIGNER]) != signature.certificates:
                 checks.append(_failed("signature", f"{SIGNER} is not the certificate that signed", SIGNER))
         except SealError as error:
             checks.append(_failed("signature", f"{SIGNER}: {error}", SIGNER))
@@ -285,16 +283,12 @@ def _trust(signature: cms.Signature, trust: Trust, at: datetime) -> list[Check]:
 def _not_checked(signature: cms.Signature | None) -> list[Check]:
     """What an offline check of a pack without third parties cannot show."""
     revocation = "needs the issuer's revocation list; ask the issuer"
-    if signature and _self_issued(signature.certificate):
+    if signature and self_issued(signature.certificate):
         revocation = "a self-signed certificate cannot be revoked; ask its owner whether the key is still theirs alone"
     return [
         Check("revocation", Outcome.NOT_CHECKED, revocation),
         Check("timestamp", Outcome.NOT_CHECKED, "the pack holds no timestamp of a third party"),
     ]
-
-
-def _self_issued(certificate: x509.Certificate) -> bool:
-    return certificate.subject == certificate.issuer
 
 
 def _day(moment: datetime) -> str:
