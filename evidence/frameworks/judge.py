@@ -15,7 +15,7 @@ from evidence.errors import UsageError
 from evidence.findings.finding import Finding, count, shortened
 from evidence.findings.registry import RULES, Assessment
 from evidence.frameworks.applies import conditions
-from evidence.frameworks.facts import Evidence, Facts
+from evidence.frameworks.facts import Evidence, Facts, rule_name
 from evidence.frameworks.model import Control, ControlResult, Feed, FeedStrength, Framework, Strength, Verdict
 from evidence.frameworks.period import worst
 from evidence.frameworks.support import contradiction, incomplete, obstacles, reached, support
@@ -130,8 +130,10 @@ def _related(feeds: Iterable[Feed], evidence: Evidence) -> tuple[str, ...]:
 
 
 def _not_fed(control: Control) -> str:
-    sentence = "no check here feeds this control"
-    return f"{sentence}; not shown: {control.tool_cannot_show}" if control.tool_cannot_show else sentence
+    missing = [rule_name(feed.rule_id) for feed in control.feeds if not feed.has_check]
+    wanted = f"; it would take {shortened(missing)}" if missing else ""
+    unseen = f"; not shown: {control.tool_cannot_show}" if control.tool_cannot_show else ""
+    return f"no check here feeds this control{wanted}{unseen}"
 
 
 def _nothing_decides(control: Control) -> str:

@@ -1,9 +1,9 @@
 """Why nothing may be called supported, and what a supported result says for itself.
 
 Supported takes all of these: every direct check exists and hit nothing; no finding that withholds support is open; all of these checks
-ran over their whole population; no finding lies on pods whose zone was not declared; nothing is unread or unevaluated; there are pods to speak of; the declared zones are
-not in doubt; the strength that the control needs was reached. A record on which a control rests (strength declared) is no matter of
-pods: for it the first four count.
+ran over their whole population; no finding lies on pods whose zone was not declared; nothing is unread or unevaluated; there are pods
+to speak of; the declared zones are not in doubt; the strength that the control needs was reached. A record on which a control rests
+(strength declared) is no matter of pods: for it the first four count.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
