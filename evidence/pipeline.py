@@ -7,7 +7,8 @@ these and nothing deeper. Time comes in as an argument. Heavy imports stay insid
 import os
 import platform
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -17,7 +18,7 @@ from evidence import __version__
 from evidence.canonical import digest
 from evidence.cluster.model import Cluster
 from evidence.cluster.objects import CollectedObject, Collection
-from evidence.errors import CollectError, InputError, ReportError, UsageError
+from evidence.errors import CollectError, EvidenceError, InputError, ReportError, UsageError
 
 if TYPE_CHECKING:
     from evidence.cni.model import CniReport
@@ -100,29 +101,63 @@ def collect_snapshot(
     received_at: datetime,
     intent_path: Path | None,
     keep_going: bool,
+    command: str = "collect",
+    clock: Callable[[], datetime] | None = None,
+    record_failure: bool = False,
 ) -> Stored:
-    """Read one source and store it whole, or raise and store nothing. `taken_at` None: taken now, by us."""
+    """Read one source and store it whole, or raise and store nothing of it. `taken_at` None: taken now, by us.
+
+    `clock` tells when the run ended. `record_failure`: a run that fails is recorded under `cluster`, so that the gap has its reason.
+    """
     from evidence.store import NewSnapshot, Store
 
-    intent = read_intent(intent_path)
     with Store.open(db) as store:  # before the collection: a store that cannot be written fails at once
-        collection, own_name = read_source(source, keep_going=keep_going)
-        name = cluster or own_name
-        if not name:
-            raise CollectError("the cluster has no name here; give one with --cluster NAME")
-        before = store.object_count()
-        info = store.add_snapshot(
-            NewSnapshot(
-                cluster=name,
-                taken_at=taken_at or received_at,
-                taken_at_claimed=taken_at is not None,
-                received_at=received_at,
-                collection=collection,
-                intent=intent,
-                run=run_info(collection, "collect"),
+        try:
+            intent = read_intent(intent_path)
+            collection, own_name = read_source(source, keep_going=keep_going)
+            name = cluster or own_name
+            if not name:
+                raise CollectError("the cluster has no name here; give one with --cluster NAME")
+            before = store.object_count()
+            info = store.add_snapshot(
+                NewSnapshot(
+                    cluster=name,
+                    taken_at=taken_at or received_at,
+                    taken_at_claimed=taken_at is not None,
+                    received_at=received_at,
+                    collection=collection,
+                    intent=intent,
+                    run=run_info(command, collection.source.location, collection.source.identity),
+                    finished_at=clock() if clock else None,
+                )
             )
-        )
-        return Stored(info, store.object_count() - before, shortfalls(collection))
+            return Stored(info, store.object_count() - before, shortfalls(collection))
+        except BaseException as error:
+            if record_failure and cluster:
+                with suppress(EvidenceError):  # what went wrong first is what is said
+                    message = str(error) or type(error).__name__
+                    ended = clock() if clock else received_at
+                    run = run_info(command, source_location(source))
+                    store.add_failed_run(cluster, started_at=received_at, finished_at=ended, message=message, run=run)
+            raise
+
+
+def record_failed_run(
+    db: str, *, cluster: str, command: str, started_at: datetime, finished_at: datetime, message: str
+) -> None:
+    """Record an execution that failed after its snapshot was stored, such as a report that could not be made."""
+    from evidence.store import Store
+
+    with Store.open(db) as store:
+        run = run_info(command, store.url)
+        store.add_failed_run(cluster, started_at=started_at, finished_at=finished_at, message=message, run=run)
+
+
+def source_location(source: FileSource | LiveSource) -> str:
+    """What a source was told to read, for the record of a run that never came to know more."""
+    if isinstance(source, FileSource):
+        return " ".join(source.paths)
+    return "in-cluster" if source.in_cluster else source.context or "current context"
 
 
 def read_intent(path: Path | None) -> bytes | None:
@@ -139,16 +174,16 @@ def read_intent(path: Path | None) -> bytes | None:
     return data
 
 
-def run_info(collection: Collection, command: str) -> "RunInfo":
-    """Chain of custody of one execution: software, host, identity, command, source."""
+def run_info(command: str, location: str, identity: str = "") -> "RunInfo":
+    """Chain of custody of one execution: software, host, identity (default this process's user), command, source."""
     from evidence.store import RunInfo
 
     return RunInfo(
         software_version=__version__,
         host=platform.node(),
-        identity=collection.source.identity or os.environ.get("USER", "") or f"uid {os.getuid()}",
+        identity=identity or os.environ.get("USER", "") or f"uid {os.getuid()}",
         command=command,
-        configuration_digest=digest(collection.source.location.encode()),
+        configuration_digest=digest(location.encode(errors="surrogateescape")),
     )
 
 
@@ -204,7 +239,7 @@ def load_state(
 
     if not db:
         raise UsageError("nothing to read: give --from PATH or --db URL")
-    with Store.open(db) as store:
+    with Store.open(db, read_only=True) as store:
         info = store.latest(only_cluster(store, cluster), at=at)
         snapshot = store.read(info.id)
     intent = parsed_intent(given or snapshot.intent, str(intent_path or f"intent of snapshot {info.id}"))
@@ -323,7 +358,7 @@ def make_reports(
 
     chosen = chosen_frameworks(load_frameworks(controls_folders), frameworks)
     archive.mkdir(parents=True, exist_ok=True)
-    with Store.open(db) as store:
+    with Store.open(db, read_only=True) as store:
         name = only_cluster(store, cluster)
         assessed = assess_period(store, name, period)
         runs = store.runs(name, *period)
@@ -501,10 +536,11 @@ def write_pack(archive: Path, name: str, files: Mapping[str, bytes]) -> Path:
             folder = archive / f"{name}_r{revision}"
         partial.rename(folder)
     except OSError as error:
-        shutil.rmtree(partial, ignore_errors=True)
         raise ReportError(
             f"{archive}: the pack cannot be written: {error.strerror}; choose another --archive"
         ) from error
+    finally:  # also when the process is told to stop
+        shutil.rmtree(partial, ignore_errors=True)
     return folder
 
 
