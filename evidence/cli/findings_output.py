@@ -55,7 +55,8 @@ def table(assessed: Assessed) -> None:
     counts = [(severity, sum(f.severity is severity for f in findings)) for severity in Severity]
     summary = ", ".join(f"{number} {severity.value}" for severity, number in counts if number) or "no findings"
     ran = len(assessed.assessment.runs) - len(short)
-    click.echo(f"{summary}; {ran} of {len(assessed.assessment.runs)} rules looked at their whole population")
+    whole = f"{ran} of {len(assessed.assessment.runs)} rules looked at their whole population"
+    click.echo(wrapped(f"{summary}; {whole}", width))
     if findings:
         click.echo("evidence, why each matters and how to mend it: --format json")
 

@@ -35,7 +35,7 @@ def host_network(context: Context) -> Looked:
     hits = tuple(
         _pod_hit(
             workload,
-            f"{count(len(workload.pods), 'pod')} of {workload.key} share the node's network{_nodes(workload)}: no policy isolates them",
+            f"{count(len(workload.pods), 'pod')} of {workload.key} on the node's network{_nodes(workload)}, where no policy isolates",
             Severity.LOW if workload.key.namespace == "kube-system" else None,
         )
         for workload in workloads_of_pods(pod for pod in pods if pod.host_network)
@@ -125,7 +125,9 @@ def can_forge(context: Context) -> Looked:
         severity = Severity.LOW if workload.key.namespace == "kube-system" else None
         hits.append(
             _pod_hit(
-                workload, f"{count(len(workload.pods), 'pod')} of {workload.key} run with {', '.join(powers)}", severity
+                workload,
+                f"{count(len(workload.pods), 'pod')} of {workload.key} running with {', '.join(powers)}",
+                severity,
             )
         )
     return Looked(len(workloads_of_pods(pods)), tuple(hits))

@@ -27,7 +27,7 @@ EVERYTHING = LabelSelector()
 )
 def no_default_deny_inbound(context: Context) -> Looked:
     """Workloads with pods that no policy isolates for ingress."""
-    return _not_isolated(context, Direction.INGRESS, "accept connections from anywhere")
+    return _not_isolated(context, Direction.INGRESS, "may take connections from anywhere")
 
 
 @rule(
@@ -59,14 +59,16 @@ def _not_isolated(context: Context, direction: Direction, consequence: str) -> L
 
 def _bare_workload(context: Context, workload: WorkloadPods, total: int, direction: Direction, consequence: str) -> Hit:
     names = [pod.key for pod in workload.pods]
-    which = "all" if len(names) == total else f"{len(names)} of"
+    which = f"{len(names)} of {total} pods"
+    if len(names) == total:
+        which = "the pod" if total == 1 else f"all {total} pods"
     elsewhere = _other_direction_only(context, workload, direction)
     if context.cluster.cluster_policies:
         elsewhere += "; cluster-wide policies may restrict them"
     return Hit(
         subject=workload.subject,
-        message=f"{which} {count(total, 'pod')} of {workload.key} {consequence}: no NetworkPolicy isolates them for "
-        f"{direction.value.lower()}{elsewhere} ({shortened(names)})",
+        message=f"{which} of {workload.key} {consequence}: isolated for {direction.value.lower()} by no "
+        f"NetworkPolicy{elsewhere} ({shortened(names)})",
         evidence=workload.evidence,
         pods=workload.pods,
         suggestion=_default_deny(workload.key.namespace, direction),
@@ -122,7 +124,7 @@ def _bare_namespace(context: Context, name: str) -> Hit:
     present = f"; its {count(len(idle), 'policy selects', 'policies select')} no pod" if idle else ""
     return Hit(
         subject=Subject("Namespace", "", name),
-        message=f"no NetworkPolicy selects any of its {count(len(pods), 'pod')} in {count(len(workloads), 'workload')} "
+        message=f"no NetworkPolicy selects any of its pods: {count(len(pods), 'pod')} in {count(len(workloads), 'workload')} "
         f"({shortened(workloads)}){present}",
         evidence=(
             EvidenceRef(ObjectKey("", "Namespace", "", name), namespace.digest),

@@ -23,6 +23,7 @@ from evidence.cluster.policies import ClusterPolicy
 from evidence.cluster.selectors import LabelSelector
 from evidence.findings.finding import EvidenceRef, Severity, count, shortened
 from evidence.findings.index import (
+    ORDER,
     RuleAt,
     WorkloadPods,
     pods_of,
@@ -214,7 +215,7 @@ def _refused_destinations(context: Context, at: RuleAt, peer: PodPeer) -> list[H
                 unsure.append(refusal)
     if not refused:
         return []
-    lines = tuple(f"{key.namespace}/{key.name} {refused[key]}" for key in sorted(refused))
+    lines = tuple(f"{key.namespace}/{key.name} {refused[key]}" for key in sorted(refused, key=ORDER))
     refusers = isolating(context, {found.id: found for found in pods}.values(), Direction.INGRESS)
     sources = context.index.names(context.index.selected(at.policy))
     return [

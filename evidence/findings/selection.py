@@ -11,6 +11,7 @@ from evidence.findings.index import (
     ClusterIndex,
     RuleAt,
     is_every_namespace,
+    peer_text,
     pod_evidence,
     pods_of,
     policy_evidence,
@@ -23,6 +24,7 @@ from evidence.findings.suggest import NAMESPACE_NAME, peer_body, policy_port_bod
 from evidence.reach.classes import PodClass
 
 NEEDS = ("NetworkPolicy", "Pod", "Namespace")
+NO_PODS = "the source holds no pod and no workload, so whom a selector means was not looked at"
 
 
 @rule(
@@ -37,6 +39,8 @@ NEEDS = ("NetworkPolicy", "Pod", "Namespace")
 def selects_no_pod(context: Context) -> Looked:
     """Policies whose podSelector matches no pod. A workload that has none at the moment (scaled to zero, waiting for its schedule) stands
     for the pods of its template."""
+    if not context.index.all_classes:
+        return Looked(0, (), (NO_PODS,))
     hits = []
     for policy in context.cluster.policies:
         if context.index.selected(policy):
@@ -81,23 +85,24 @@ def _on_host_network(index: ClusterIndex, namespaces: Sequence[str], selector: L
 def peer_out_of_proportion(context: Context) -> Looked:
     """Peers that match no pod (low), or every pod of the cluster on named ports (medium; without ports it is NET-004 or NET-005)."""
     hits = []
+    populated = bool(context.index.all_classes)
     rules = [at for at in context.index.rules(Direction.INGRESS, Direction.EGRESS) if at.rule.peers]
     for at in rules:
         for peer in at.rule.peers:
             if at.rule.ports and is_every_namespace(peer):
                 hits.append(_far_too_much(context, at))
-            elif nothing := _matches_nothing(context.index, at.policy, peer):
+            elif populated and (nothing := _matches_nothing(context.index, at.policy, peer)):
                 hits.append(
                     Hit(
                         subject=at.subject,
                         message=f"{at.where} has a peer that matches nothing: {nothing}",
                         evidence=(at.evidence,),
                         pods=pods_of(context.index.selected(at.policy)),
-                        discriminator=f"{at.direction.value} nothing {nothing}",
+                        discriminator=f"nothing: {at.direction.value} {peer_text(peer)}",
                         severity=Severity.LOW,
                     )
                 )
-    return Looked(len(rules), tuple(hits))
+    return Looked(len(rules), tuple(hits), () if populated else (NO_PODS,))
 
 
 def _far_too_much(context: Context, at: RuleAt) -> Hit:
@@ -119,7 +124,7 @@ def _matches_nothing(index: ClusterIndex, policy: NetworkPolicy, peer: PodPeer |
     if isinstance(peer, IpBlock):
         return "" if covered([peer]) else f"ipBlock {peer.cidr} excepts all of itself"
     names = [policy.namespace] if peer.namespace_selector is None else list(index.namespaces(peer.namespace_selector))
-    if not names or index.matched(policy, peer):
+    if not names or index.matched(policy, peer) or may_match_unread(index, peer.namespace_selector):
         return ""
     where = (
         f"namespace {policy.namespace}" if peer.namespace_selector is None else f"namespaces {peer.namespace_selector}"
@@ -151,6 +156,15 @@ def no_such_namespace(context: Context) -> Looked:
     return Looked(population, tuple(_unlabelled(context, found) for found in uses.values()), labels_unread(context))
 
 
+def may_match_unread(index: ClusterIndex, selector: LabelSelector | None) -> tuple[str, ...]:
+    """Namespaces known by name only that a selector may match by the labels that were not read."""
+    if selector is None or selector.keys <= {NAMESPACE_NAME}:
+        return ()
+    by_name = LabelSelector(tuple(need for need in selector.requirements if need.key == NAMESPACE_NAME))
+    spaces = index.cluster.namespaces.items()
+    return tuple(name for name, space in sorted(spaces) if not space.declared and by_name.matches(space.labels))
+
+
 def labels_unread(context: Context) -> tuple[str, ...]:
     """One sentence when namespaces are known by name only: selectors may match them."""
     unread = [name for name, namespace in sorted(context.cluster.namespaces.items()) if not namespace.declared]
@@ -167,8 +181,11 @@ def _unlabelled(context: Context, found: Sequence[tuple[RuleAt, PodPeer]]) -> Hi
     assert selector is not None  # noqa: S101  (the caller keeps only such peers)
     meant = as_meant(context.index, selector)
     missing = [str(need) for need in selector.requirements if not _held(context.index, need)] or [str(selector)]
+    unread = may_match_unread(context.index, selector)
+    known = "is known to have" if unread else "has"
+    caution = f" (the labels of {shortened(unread)} are not in the source)" if unread else ""
     hint = (
-        f"; namespace {shortened(context.index.namespaces(meant))} exists but has no such label: "
+        f"; namespace {shortened(context.index.namespaces(meant))} exists{'' if unread else ' but has no such label'}: "
         f"{NAMESPACE_NAME} is the one that every namespace carries"
         if meant
         else ""
@@ -176,12 +193,13 @@ def _unlabelled(context: Context, found: Sequence[tuple[RuleAt, PodPeer]]) -> Hi
     places = ", ".join(dict.fromkeys(place.where for place, _ in found))
     return Hit(
         subject=at.subject,
-        message=f"{places} selects namespaces by {selector}, and no namespace has {' and '.join(missing)}, so the rule admits nobody{hint}",
+        message=f"{places} selects namespaces by {selector}, and no namespace {known} {' and '.join(missing)}{caution}, "
+        f"so the rule admits nobody{hint}",
         evidence=tuple(place.evidence for place, _ in found),
         pods=pods_of(context.index.selected(at.policy)),
         suggestion=_by_name(found, meant) if meant else "",
         discriminator=f"{at.direction.value} {selector}",
-        severity=None if meant else Severity.LOW,
+        severity=None if meant and not unread else Severity.LOW,
     )
 
 

@@ -15,6 +15,7 @@ from evidence.findings.registry import Assessment, Rule, RunStatus
 from evidence.report.text import visible
 
 SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
+STANDARD_INPUT = "standard input"  # as the collector of files calls it
 LEVELS = {
     Severity.CRITICAL: "error",
     Severity.HIGH: "error",
@@ -113,8 +114,8 @@ def _locations(finding: Finding) -> Iterable[dict[str, Any]]:
 
 
 def file_place(ref: EvidenceRef) -> tuple[str, int]:
-    """Path and line (0: unknown) of an object that was read from a file; ("", 0) for one from an API server."""
+    """Path and line (0: unknown) of an object that was read from a file; ("", 0) for one from an API server or standard input."""
     path, _, line = ref.source.rpartition(":")
-    if not path or not line.isdigit() or "://" in path or path.startswith("/api"):
+    if path in ("", STANDARD_INPUT) or not line.isdigit() or "://" in path or path.startswith("/api"):
         return "", 0
     return path, int(line)

@@ -26,7 +26,7 @@ def service(kind: str = "NodePort", **more: object) -> Service:
 def test_a_pod_on_the_host_network_is_outside_policy() -> None:
     agent = of("DaemonSet", "agent", pod("agent-1", "shop", host_network=True, node="node-a", ip="10.0.0.9"))
     found = finding("BYP-001", cluster(agent))
-    assert found.message == "1 pod of DaemonSet shop/agent share the node's network on node-a: no policy isolates them"
+    assert found.message == "1 pod of DaemonSet shop/agent on the node's network on node-a, where no policy isolates"
     assert found.severity is Severity.MEDIUM
 
 
@@ -82,7 +82,7 @@ def test_no_side_door_where_nothing_is_walked_round(quiet: Service) -> None:
 )
 def test_a_pod_that_can_forge_packets_is_found(powers: dict[str, object], words: str) -> None:
     found = finding("BYP-003", cluster([replace(WEB, **powers)]))  # type: ignore[arg-type]
-    assert found.message == f"1 pod of Pod shop/web-1 run with {words}"
+    assert found.message == f"1 pod of Pod shop/web-1 running with {words}"
 
 
 @near_miss("BYP-003")

@@ -18,7 +18,7 @@ DENY_ALL = policy("deny", "shop", ingress=[], egress=[])
 def test_a_pod_that_only_an_egress_policy_selects_accepts_from_anywhere_and_the_finding_says_why() -> None:
     found = finding("NET-001", cluster([WEB], [policy("out", "shop", egress=[])]))
     assert str(found.subject) == "Workload shop/web-1"
-    assert "all 1 pod of Pod shop/web-1 accept connections from anywhere" in found.message
+    assert "the pod of Pod shop/web-1 may take connections from anywhere" in found.message
     assert "NetworkPolicy shop/out covers egress only" in found.message
     assert [str(ref.key) for ref in found.evidence] == ["Pod shop/web-1"]
 

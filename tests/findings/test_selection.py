@@ -2,6 +2,8 @@
 
 from dataclasses import replace
 
+import pytest
+
 from evidence.cluster.model import Direction, NetworkPolicy
 from evidence.findings.finding import Severity
 from evidence.findings.registry import RunStatus
@@ -30,6 +32,14 @@ def test_a_policy_for_pods_on_the_host_network_says_that_no_selector_reaches_the
     agent = pod("agent-1", "shop", {"app": "agent"}, host_network=True, ip="10.0.0.9")
     found = finding("NET-006", cluster([WEB, agent], [policy("agent", "shop", {"app": "agent"}, ingress=[])]))
     assert "shop/agent-1 would match but use the host network" in found.message
+
+
+@pytest.mark.parametrize("rule_id", ["NET-006", "NET-007"])
+def test_policies_alone_without_any_pod_select_nothing_and_nothing_is_said_of_that(rule_id: str) -> None:
+    alone = policy("in", "shop", {"app": "web"}, ingress=[rule([peer({"app": "api"})])])
+    run, found = look(rule_id, cluster([], [alone]))
+    assert found == []
+    assert "the source holds no pod and no workload" in run.reason
 
 
 @hit("NET-007")
@@ -102,6 +112,15 @@ def test_labels_of_a_namespace_that_was_not_in_the_source_are_a_doubt() -> None:
     run, _ = look("NET-018", cluster([WEB, DB], [fine], [unseen]))
     assert run.status is RunStatus.PARTIAL
     assert "the labels of 1 namespace are not in the source (data)" in run.reason
+
+
+def test_a_label_that_a_namespace_known_by_name_only_may_have_is_no_more_than_unlikely() -> None:
+    unseen = replace(namespace("data"), declared=False)
+    by_label = policy("in", "shop", ingress=[rule([peer({"app": "db"}, namespaces={"name": "data"})], [port(80)])])
+    found = finding("NET-018", cluster([WEB, DB], [by_label], [unseen]))
+    assert "no namespace is known to have name=data (the labels of data are not in the source)" in found.message
+    assert found.severity is Severity.LOW
+    assert findings("NET-007", cluster([WEB, DB], [by_label], [unseen])) == []
 
 
 @hit("NET-016")
