@@ -4,7 +4,7 @@ A list that is cut says how many there are and names the file of the pack that h
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +18,7 @@ from evidence.report.templates import colours, shown
 from evidence.report.view import ReportView
 from evidence.report.view.build import last_day
 from evidence.report.view.model import CellState, ControlView, FindingState, FindingView, PolicyObject
-from evidence.report.zonediagram import Arrow, arrows, zone_diagram
+from evidence.report.zonediagram import Arrow, arrows, drawn_arrows, zone_diagram
 
 CHAPTERS = (
     ("summary", "Summary"),
@@ -33,6 +33,7 @@ CHAPTERS = (
     ("sign-off", "Sign-off"),
 )
 ASSESSED = (Verdict.REFUTED, Verdict.NOT_DETERMINED, Verdict.SUPPORTED)
+_BOOKKEEPING = frozenset({"managedFields", "resourceVersion", "generation", "uid", "creationTimestamp"})
 _YAML_FIRST = ("apiVersion", "kind", "metadata", "spec")
 
 
@@ -99,7 +100,9 @@ def values(view: ReportView, files: Sequence[DataFile], limits: Limits, *, paper
         "others": tuple(control for control in view.controls if not detailed(control)),
         "undetermined": tuple(f for f in view.findings if f.state is FindingState.NOT_DETERMINED),
         "closed": tuple(f for f in view.findings if f.state is FindingState.CLOSED),
+        "ranked": ranking(view.findings),
         "arrows": zone_arrows(view),
+        "drawn_arrows": len(drawn_arrows(view.zone_flows)) if view.zone_flows else 0,
         "doubts": tuple(cell for cell in view.namespace_flows.cells if cell.state is CellState.UNCERTAIN),
         "yaml_text": yaml_text,
         **pictures(view),
@@ -119,12 +122,24 @@ def pictures(view: ReportView) -> dict[str, Markup | None]:
         "history": verdict_history(view.controls, view.population.snapshots, paints),
         "timeline": coverage_line(view, paints),
         "zones": zone_diagram(view.zone_flows, paints) if view.zone_flows else None,
+        "zone_heat": heat_map(view.zone_flows, paints) if view.zone_flows else None,
         "heat": heat_map(view.namespace_flows, paints) if view.namespace_flows.groups else None,
     }
 
 
 def zone_arrows(view: ReportView) -> tuple[Arrow, ...]:
     return arrows(view.zone_flows) if view.zone_flows else ()
+
+
+def ranking(findings: Sequence[FindingView]) -> Callable[[Sequence[str]], list[str]]:
+    """Puts fingerprints into the order of reading: open ones first, most severe first. Unknown ones are left out."""
+    states = list(FindingState)
+    places = {one.fingerprint: (states.index(one.state), -one.severity.rank) for one in findings}
+
+    def ranked(fingerprints: Sequence[str]) -> list[str]:
+        return sorted((one for one in fingerprints if one in places), key=places.__getitem__)
+
+    return ranked
 
 
 def rule_groups(findings: Sequence[FindingView]) -> tuple[RuleGroup, ...]:
@@ -144,9 +159,12 @@ def _group(findings: Sequence[FindingView]) -> RuleGroup:
 
 
 def yaml_text(policy: PolicyObject) -> str:
-    """A policy's kept body as YAML for reading; its canonical JSON is in the pack."""
+    """A policy as YAML for reading, without the API server's bookkeeping; its whole canonical JSON is in the pack."""
     body = {key: policy.body[key] for key in _YAML_FIRST if key in policy.body}
     body |= {key: value for key, value in sorted(policy.body.items()) if key not in body}
+    metadata = body.get("metadata")
+    if isinstance(metadata, Mapping):
+        body["metadata"] = {key: value for key, value in metadata.items() if key not in _BOOKKEEPING}
     return str(shown(yaml.dump(body, Dumper=_DUMPER, sort_keys=False, allow_unicode=True, width=110)))
 
 

@@ -12,13 +12,14 @@ from evidence.report.view.flows import NO_ZONE, OUTSIDE
 from evidence.report.view.model import CellState, FlowCell, FlowGroup, FlowMatrix
 
 MAX_ZONES = 14
-MAX_ARROWS = 60
+MAX_ARROWS = 20
 _COLUMN = {
     "internet": 0, "out-of-scope": 1, "other": 1, "": 1, "connected-to": 2, "security-impacting": 2,
     "cde": 3, "ephi": 3, "fedramp-boundary": 3,
 }  # fmt: skip
+_REGULATED = 3
 _BOX = (132.0, 46.0)
-_ROW = 92.0
+_ROW = 74.0
 _NUMBER_RADIUS = 7.5
 
 
@@ -42,21 +43,34 @@ def arrows(matrix: FlowMatrix) -> tuple[Arrow, ...]:
     return tuple(Arrow(index, cell) for index, cell in enumerate(open_cells, start=1))
 
 
+def drawn_arrows(matrix: FlowMatrix) -> tuple[Arrow, ...]:
+    """All arrows when the picture can bear them, else those from and to zones with regulated data."""
+    every = arrows(matrix)
+    regulated = {group.name for group in matrix.groups if _sensitive(group)}
+    if len(every) <= MAX_ARROWS:
+        return every
+    return tuple(arrow for arrow in every if {arrow.cell.source, arrow.cell.destination} & regulated)
+
+
+def _sensitive(group: FlowGroup) -> bool:
+    return _COLUMN.get(group.classification, 1) == _REGULATED
+
+
 def zone_diagram(matrix: FlowMatrix, colours: Palette) -> Markup | None:
     """The picture, or None when there are too many zones or flows for one (the heat map shows them)."""
-    drawn = arrows(matrix)
+    drawn = drawn_arrows(matrix)
     if len(matrix.groups) > MAX_ZONES or len(drawn) > MAX_ARROWS:
         return None
     places, height = _placed(matrix.groups)
     parts: list[Markup] = []
-    numbers: list[tuple[float, float]] = []
     ends = _ends(drawn, places)
+    numbers: list[tuple[float, float]] = []
     for arrow in drawn:
-        parts += _arrow(arrow, ends[arrow.number], numbers, colours)
+        parts += _arrow(arrow, ends[arrow.number], numbers, tuple(places.values()), colours)
     parts += [part for group in matrix.groups for part in _box(group, *places[group.name], colours)]
     return picture(
         "Zones and the computed flows between them",
-        f"{len(matrix.groups)} zones and {len(drawn)} flows; the table of flows lists each by its number",
+        f"{len(matrix.groups)} zones and {len(drawn)} of {len(arrows(matrix))} flows; the table of flows lists each by its number",
         WIDTH,
         height,
         *parts,
@@ -82,7 +96,7 @@ def _placed(groups: Sequence[FlowGroup]) -> tuple[Mapping[str, tuple[float, floa
 
 
 def _box(group: FlowGroup, x: float, y: float, colours: Palette) -> list[Markup]:
-    sensitive = _COLUMN.get(group.classification, 1) == 3
+    sensitive = _sensitive(group)
     declared = group.name not in (OUTSIDE, NO_ZONE)
     pods = f"{group.pods} pods" if group.pods != 1 else "1 pod"
     under = " · ".join(filter(None, (group.classification, pods if group.pods else "addresses")))
@@ -131,7 +145,13 @@ def _ends(drawn: Sequence[Arrow], places: Mapping[str, tuple[float, float]]) -> 
     return found
 
 
-def _arrow(arrow: Arrow, ends: Ends, numbers: list[tuple[float, float]], colours: Palette) -> list[Markup]:
+def _arrow(
+    arrow: Arrow,
+    ends: Ends,
+    numbers: list[tuple[float, float]],
+    boxes: Sequence[tuple[float, float]],
+    colours: Palette,
+) -> list[Markup]:
     (x1, y1), (x2, y2), bend = ends
     broken = bool(arrow.cell.uncovered)
     colour = colours["refuted"] if broken else colours["supported"]
@@ -141,7 +161,7 @@ def _arrow(arrow: Arrow, ends: Ends, numbers: list[tuple[float, float]], colours
     tip = x2 + 5 * back
     path = f"M{number(x1)} {number(y1)} C{_pair(handle1)} {_pair(handle2)} {number(tip)} {number(y2)}"
     head = f"{number(x2)},{number(y2)} {number(x2 + 7 * back)},{number(y2 - 3.5)} {number(x2 + 7 * back)},{number(y2 + 3.5)}"
-    x, y = _free_place(((x1, y1), handle1, handle2, (x2, y2)), numbers)
+    x, y = _free_place(((x1, y1), handle1, handle2, (x2, y2)), numbers, boxes)
     numbers.append((x, y))
     return [
         element(
@@ -158,8 +178,10 @@ def _pair(point: tuple[float, float]) -> str:
     return f"{number(point[0])} {number(point[1])}"
 
 
-def _free_place(curve: tuple[tuple[float, float], ...], taken: Sequence[tuple[float, float]]) -> tuple[float, float]:
-    """A point of the cubic curve, near its middle, as far as possible from the numbers already there."""
+def _free_place(
+    curve: tuple[tuple[float, float], ...], taken: Sequence[tuple[float, float]], boxes: Sequence[tuple[float, float]]
+) -> tuple[float, float]:
+    """A point of the cubic curve, near its middle, outside all boxes and as far as possible from the numbers already there."""
 
     def at(t: float) -> tuple[float, float]:
         weights = ((1 - t) ** 3, 3 * t * (1 - t) ** 2, 3 * t * t * (1 - t), t**3)
@@ -168,8 +190,14 @@ def _free_place(curve: tuple[tuple[float, float], ...], taken: Sequence[tuple[fl
             sum(weight * point[1] for weight, point in zip(weights, curve, strict=True)),
         )
 
+    def behind(point: tuple[float, float], box: tuple[float, float]) -> bool:
+        x, y = point[0] - box[0] + _NUMBER_RADIUS, point[1] - box[1] + _NUMBER_RADIUS
+        return 0 < x < _BOX[0] + 2 * _NUMBER_RADIUS and 0 < y < _BOX[1] + 2 * _NUMBER_RADIUS
+
     def room(point: tuple[float, float]) -> float:
+        if any(behind(point, box) for box in boxes):
+            return -1.0
         nearest = min((abs(point[0] - x) + abs(point[1] - y) for x, y in taken), default=99.0)
         return min(nearest, 3 * _NUMBER_RADIUS)  # beyond this it does not matter
 
-    return max((at(t) for t in (0.5, 0.4, 0.6, 0.32, 0.68, 0.24, 0.76)), key=room)
+    return max((at(t) for t in (0.5, 0.4, 0.6, 0.32, 0.68, 0.24, 0.76, 0.16, 0.84)), key=room)
