@@ -1,4 +1,4 @@
-"""Writes the generated pages: every command's help (docs/commands.md) and a page for each finding rule (docs/findings/).
+"""Writes the generated pages: every command's help (docs/commands.md), a page for each finding rule (docs/findings/), the network plugins.
 
 `make docs` runs it; a test compares what it would write with what is committed.
 """
@@ -11,10 +11,11 @@ import click
 ROOT = Path(__file__).resolve().parent
 sys.path.insert(0, str(ROOT.parent))
 
+from evidence.cli.main import COMMANDS, cli  # noqa: E402
+from evidence.cni.capabilities import plugin_specs  # noqa: E402
+from evidence.cni.docs import page as cni_page  # noqa: E402
 from evidence.findings.docs import index_page, rule_page  # noqa: E402
 from evidence.findings.registry import RULES  # noqa: E402
-
-from evidence.cli.main import COMMANDS, cli  # noqa: E402
 
 
 def command_sections(path: str, command: click.Command, parent: click.Context | None) -> list[str]:
@@ -37,6 +38,7 @@ def pages() -> dict[Path, str]:
     findings = {Path("findings") / f"{rule.id}.md": rule_page(rule) for rule in RULES.values()}
     return {
         Path("commands.md"): commands,
+        Path("cni.md"): cni_page(plugin_specs()),
         Path("findings/README.md"): index_page(tuple(RULES.values())),
         **findings,
     }

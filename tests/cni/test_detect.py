@@ -71,7 +71,7 @@ def the_plugin(found: CniReport) -> DetectedPlugin:
         (vpc_cni(policy_agent="false"), "Amazon VPC CNI", "v1.1.6-eksbuild.2", NOT_ENFORCED),
         (vpc_cni(policy_agent="true"), "Amazon VPC CNI", "v1.1.6-eksbuild.2", ENFORCED),
         (list(agent("kube-system", "azure-npm", "mcr.microsoft.com/containernetworking/azure-npm:v1.5.45")),
-            "Azure network policy manager", "v1.5.45", ENFORCED),
+            "Azure network policy manager", "v1.5.45", NOT_SHOWN),
         (list(agent("kube-system", "azure-cns", "mcr.microsoft.com/containernetworking/azure-cns:v1.6.21")),
             "Azure CNI", "v1.6.21", NOT_ENFORCED),
         (list(agent("kube-system", "anetd", "gke.gcr.io/cilium/cilium:v1.15.6-gke.13")), "GKE Dataplane V2", "", NOT_SHOWN),
