@@ -1,7 +1,8 @@
 """Why a connection that the policies seem to deny may pass all the same.
 
 1. An ipBlock covers a pod or not by its address; where that is not known, a rule with an ipBlock may admit the pod.
-2. A namespace of which no object was read has labels that are not known; a namespaceSelector may match it. Its name is known.
+2. A namespace of which no object was read has labels that are not known; a namespaceSelector may match it, in a peer or in the subject
+   of a cluster-wide policy. Its name is known.
 3. Domain names are not resolved here; a rule that accepts them may admit any outside address.
 
 A reason is given only where the rule would let more pass than passes already, the other side included. Rules that deny make nothing
@@ -14,10 +15,10 @@ from typing import TYPE_CHECKING
 
 from evidence.cluster.model import Direction, IpBlock, Namespace
 from evidence.cluster.selectors import LabelSelector
-from evidence.reach.classes import PeerId
+from evidence.reach.classes import PeerId, PodClass
 from evidence.reach.ports import PortSet
 from evidence.reach.rules import Action, Domains, Matcher, Nodes, Pods, PortMatch
-from evidence.reach.sides import PlacedRule
+from evidence.reach.sides import PlacedPolicy, PlacedRule
 
 if TYPE_CHECKING:
     from evidence.reach.engine import Reachability
@@ -35,6 +36,9 @@ class Doubts:
         self._undeclared = frozenset(
             int(found.id) for found in reach.classes if not reach.cluster.namespaces[found.namespace].declared
         )
+        self._subjects: dict[Direction, Mapping[int, Sequence[PlacedPolicy]]] = {
+            direction: self._may_select(side.policies) for direction, side in reach.sides.items()
+        }
         self._rules: dict[Direction, Mapping[int, Sequence[PlacedRule]]] = {}
         for direction, side in reach.sides.items():
             by_subject: dict[int, list[PlacedRule]] = defaultdict(list)
@@ -44,6 +48,17 @@ class Doubts:
                         for end in rule.subjects[rule.subjects < pods].tolist():
                             by_subject[reach.peers.class_of[end]].append(rule)
             self._rules[direction] = by_subject
+
+    def _may_select(self, policies: Sequence[PlacedPolicy]) -> Mapping[int, Sequence[PlacedPolicy]]:
+        """For each class whose namespace's labels are not known, the policies that may be about it and do more than deny."""
+        found: dict[int, list[PlacedPolicy]] = defaultdict(list)
+        for policy in policies if self._undeclared else ():
+            subject = policy.form.subject
+            giving = any(rule.action is not Action.DENY for rules in policy.form.rules.values() for rule in rules)
+            for number in sorted(self._undeclared) if giving and subject.namespaces is not None else ():
+                if self._may_mean(subject, number):
+                    found[number].append(policy)
+        return found
 
     def _doubtful(self, peer: Matcher) -> bool:
         match peer:
@@ -75,6 +90,9 @@ class Doubts:
         return tuple(sorted(reasons))
 
     def _reasons(self, direction: Direction, subject: PeerId, other: PeerId) -> Iterator[tuple[PortSet, str]]:
+        for policy in self._subjects[direction].get(subject, ()):
+            space = self._reach.classes[subject].namespace
+            yield PortSet.all(), f"the labels of namespace {space} are not known, so {policy.form.policy.key} may be about its pods"
         for placed in self._rules[direction].get(subject, ()):
             for peer in placed.rule.peers:
                 reason = self._reason(peer, other)
@@ -90,14 +108,23 @@ class Doubts:
             case IpBlock() | Nodes() if other in self._unaddressed:
                 what = f"ipBlock {peer.cidr}" if isinstance(peer, IpBlock) else "the node selector"
                 return f"the address of {self._named(other)} is not known, so {what} may cover it"
-            case Pods(namespaces=LabelSelector() as selector) if other in self._undeclared:
-                found = self._reach.classes[other]
-                space = self._reach.cluster.namespaces[found.namespace]
-                if not found.host_network and _may_match(selector, space) and _pods_match(peer, found.pods[0].labels):
-                    return f"the labels of namespace {space.name} are not known, so namespaceSelector {selector} may match it"
+            case Pods() if other in self._undeclared and self._may_mean(peer, other):
+                space = self._reach.classes[other].namespace
+                return f"the labels of namespace {space} are not known, so namespaceSelector {peer.namespaces} may match it"
             case Domains() if outside:
                 return f"the addresses of {', '.join(peer.names)} are not known"
         return ""
+
+    def _may_mean(self, peer: Pods, number: int) -> bool:
+        """True when the pods of a class in a namespace without an object may be meant, though they do not seem to be."""
+        found = self._reach.classes[number]
+        space = self._reach.cluster.namespaces[found.namespace]
+        return (
+            not found.host_network
+            and peer.namespaces is not None
+            and _may_match(peer.namespaces, space)
+            and _pods_match(peer, found)
+        )
 
     def _named(self, peer_id: int) -> str:
         pods = self._reach.classes[peer_id].pods
@@ -135,5 +162,6 @@ def _may_match(selector: LabelSelector, space: Namespace) -> bool:
     return all(need.matches(space.labels) for need in selector.requirements if need.key == NAME_LABEL)
 
 
-def _pods_match(peer: Pods, labels: Mapping[str, str]) -> bool:
-    return peer.pods is None or peer.pods.matches(labels)
+def _pods_match(peer: Pods, found: PodClass) -> bool:
+    """A class may mix labels that only a selector of unknown reach looks at, so every pod is asked."""
+    return peer.pods is None or any(peer.pods.matches(pod.labels) for pod in found.pods)

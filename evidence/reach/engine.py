@@ -153,7 +153,7 @@ class Reachability:
             nothing = np.empty(0, dtype=np.int32)
             return FlowTable(nothing, nothing, nothing)
         sources, destinations, ports = (np.concatenate(columns) for columns in zip(*pieces, strict=True))
-        if self.peers.pods > len(self.classes):
+        if self.peers.pods > len(self.classes) and len(sources):
             sources, destinations, ports = self._merged(sources, destinations, ports)
         return FlowTable(sources, destinations, ports)
 
