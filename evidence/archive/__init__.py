@@ -1,0 +1,1 @@
+"""The auditor's index over a folder of packs: static, offline, derived from the packs' manifests alone."""
