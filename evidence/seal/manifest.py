@@ -26,8 +26,9 @@ SIGNER = "signer.pem"
 HOW_TO = "HOW-TO-VERIFY.txt"
 REPORT = "report.pdf"
 EVIDENCE = "evidence.json"
+PAGE = "index.html"
 UNLISTED = frozenset({SUMS, SIGNATURE})
-REQUIRED = frozenset({MANIFEST, SUMS, SIGNATURE, SIGNER, HOW_TO, REPORT, EVIDENCE})
+REQUIRED = frozenset({MANIFEST, SUMS, SIGNATURE, SIGNER, HOW_TO, REPORT, PAGE, EVIDENCE})
 
 _PART = re.compile(r"[A-Za-z0-9_+@=,()\[\]][A-Za-z0-9._+@=,()\[\] -]*", re.ASCII)
 _DEVICES = re.compile(r"(?:con|prn|aux|nul|com[0-9]|lpt[0-9])(?:\..*)?", re.ASCII | re.IGNORECASE)

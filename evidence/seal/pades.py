@@ -130,7 +130,7 @@ def _stamp(signer: Signer, at: datetime) -> Any:
         stamp_text=text.replace("%", "%%"),
         background=None,
         border_width=1,
-        text_box_style=TextBoxStyle(font=GlyphAccumulatorFactory(str(font)), font_size=9),
+        text_box_style=TextBoxStyle(font=GlyphAccumulatorFactory(str(font)), font_size=9, leading=13),
         inner_content_layout=layout.SimpleBoxLayoutRule(
             x_align=layout.AxisAlignment.ALIGN_MIN,
             y_align=layout.AxisAlignment.ALIGN_MID,

@@ -23,6 +23,7 @@ from evidence.seal.certificates import fingerprint, from_pem, self_issued, subje
 from evidence.seal.manifest import (
     EVIDENCE,
     MANIFEST,
+    PAGE,
     REPORT,
     REQUIRED,
     SIGNATURE,
@@ -99,6 +100,7 @@ def verify(
         *manifest_checks,
         *signature_checks,
         *_report(files, signature),
+        *_page(files),
         *(_certificate(signature, at) if signature else ()),
         *(_trust(signature, trust, at) if signature else ()),
         *_not_checked(signature),
@@ -243,6 +245,15 @@ def _report(files: Mapping[str, bytes], signature: cms.Signature | None) -> list
         checks.append(_failed("report", f"the {EVIDENCE} inside {REPORT} is not the one beside it", EVIDENCE))
     words = f"{REPORT} is signed as a whole by the same certificate and carries the same {EVIDENCE}"
     return checks or [_ok("report", words, REPORT)]
+
+
+def _page(files: Mapping[str, bytes]) -> list[Check]:
+    """The evidence that the page carries, byte for byte, against the evidence beside it."""
+    if PAGE not in files or EVIDENCE not in files:
+        return []
+    if files[EVIDENCE] not in files[PAGE]:
+        return [_failed("page", f"{PAGE} does not carry the {EVIDENCE} beside it", PAGE)]
+    return [_ok("page", f"{PAGE} carries the same {EVIDENCE}", PAGE)]
 
 
 def _certificate(signature: cms.Signature, at: datetime) -> list[Check]:

@@ -67,7 +67,9 @@ def report_pdf(text: str = "Nothing here is isolated.", attached: bytes = EVIDEN
 def report_files(**changed: bytes) -> dict[str, bytes]:
     """The files of a report, before sealing."""
     files = {
-        "index.html": b"<!doctype html><title>Evidence</title><p>Nothing here is isolated.",
+        "index.html": b"<!doctype html><title>Evidence</title><script type='application/json'>"
+        + EVIDENCE_JSON
+        + b"</script>",
         "report.pdf": report_pdf(),
         "evidence.json": EVIDENCE_JSON,
         "data/findings.csv": b"rule,severity\nNET-001,high\n",

@@ -15,6 +15,7 @@ from evidence.seal.manifest import EVIDENCE, MANIFEST, REPORT, REQUIRED, SIGNATU
 from evidence.seal.trust import Trust
 from evidence.seal.verify import Check, Outcome, Verification
 from tests.seal.builders import (
+    EVIDENCE_JSON,
     LATER,
     SIGNED_AT,
     certificate,
@@ -214,7 +215,7 @@ def test_signature_by_somebody_else_over_the_same_list_is_refused(pack: Pack, si
 def test_pack_changed_and_signed_again_by_somebody_of_the_same_name_never_looks_like_the_original(
     pack: Pack, signer: Signer, stranger: Signer
 ) -> None:
-    forged = sealed(stranger, report_files(**{"index.html": b"Everything is isolated."}))
+    forged = sealed(stranger, report_files(**{"index.html": b"Everything is isolated." + EVIDENCE_JSON}))
     answer = checked(forged, signer)
     assert answer.signer == signer.name
     assert answer.intact
@@ -328,6 +329,11 @@ def test_report_without_evidence_inside_is_named(signer: Signer) -> None:
     pdf.save(out)
     pack = sealed(signer, report_files(**{REPORT: out.getvalue()}))
     assert words(checked(pack, signer)) == f"{REPORT} carries no {EVIDENCE}"
+
+
+def test_page_that_carries_other_evidence_is_named(signer: Signer) -> None:
+    pack = sealed(signer, report_files(**{"index.html": b"<script>{}</script>"}))
+    assert words(checked(pack, signer)) == f"index.html does not carry the {EVIDENCE} beside it"
 
 
 def test_pack_of_a_company_authority_is_good_for_who_trusts_its_root() -> None:
