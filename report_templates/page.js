@@ -109,7 +109,9 @@
 
   // -- filters ---------------------------------------------------------------------------------------------------------
 
-  function filter(form, rows, what) {
+  // A control stands in a table and in a paragraph of its own: `key` tells what is one and the same.
+  function filter(form, key, what) {
+    const rows = [...document.querySelectorAll(`[data-${key}]`)], all = new Set(rows.map((row) => row.dataset[key])).size;
     const search = form.querySelector("input[type=search]"), status = form.querySelector("[role=status]");
     const texts = new Map(rows.map((row) => [row, row.textContent.toLowerCase()]));
     const apply = () => {
@@ -118,17 +120,17 @@
       for (const box of form.querySelectorAll("input[type=checkbox]")) {
         (wanted[box.name] ??= new Set()).add(box.checked ? box.value : null);
       }
-      let count = 0;
+      const left = new Set();
       for (const row of rows) {
         const stays = Object.entries(wanted).every(([name, values]) => values.has(row.dataset[name]))
           && words.every((word) => texts.get(row).includes(word));
         row.classList.toggle("away", !stays);
-        count += stays;
+        if (stays) left.add(row.dataset[key]);
       }
       for (const group of document.querySelectorAll(".rule")) {
         group.classList.toggle("away", !group.querySelector("[data-finding]:not(.away)"));
       }
-      status.textContent = count === rows.length ? "" : `${count} of ${rows.length} ${what} shown`;
+      status.textContent = left.size === all ? "" : `${left.size} of ${all} ${what} shown`;
     };
     form.addEventListener("input", apply);
     form.addEventListener("submit", (event) => event.preventDefault());
@@ -152,8 +154,8 @@
     links.forEach((_, id) => find(id) && watch.observe(find(id)));
   }
 
-  filter(find("filter-controls"), [...document.querySelectorAll("#controls [data-verdict]")], "rows");
-  filter(find("filter-findings"), [...document.querySelectorAll("[data-finding]")], "findings");
+  filter(find("filter-controls"), "control", "controls");
+  filter(find("filter-findings"), "finding", "findings");
   follow();
   if (globalThis.crypto && crypto.subtle) find("check-folder").hidden = false;
   find("check-files").addEventListener("change", (event) => checkFolder([...event.target.files]));
