@@ -15,7 +15,8 @@ from evidence.errors import StoreError
 from evidence.store.content import content_hash, object_leaf, parse_details, unpack
 from evidence.store.read import checked_body
 from evidence.store.rows import SNAPSHOTS, root_of, snapshot_info
-from evidence.store.tables import ClusterRow, IntentRow, IntervalRow, ObjectRow, SnapshotRow
+from evidence.store.tables import ClusterRow, IntentRow, IntervalRow, ObjectRow, SnapshotRow, SourcesRow
+from evidence.store.write import BodyTable
 
 _ROWS_AT_ONCE = 1000
 
@@ -35,6 +36,7 @@ def check_store(connection: Connection) -> CheckResult:
         *_damaged_pages(connection),
         *_bodies(connection, ObjectRow, "object"),
         *_bodies(connection, IntentRow, "intent"),
+        *_bodies(connection, SourcesRow, "list of sources"),
     ]
     problems += _unused(connection)
     for cluster_id, name in connection.execute(select(ClusterRow.id, ClusterRow.name).order_by(ClusterRow.name)).all():
@@ -55,7 +57,7 @@ def _damaged_pages(connection: Connection) -> list[str]:
     ]
 
 
-def _bodies(connection: Connection, table: type[ObjectRow] | type[IntentRow], what: str) -> Iterator[str]:
+def _bodies(connection: Connection, table: BodyTable, what: str) -> Iterator[str]:
     query = select(table.digest, table.body).where(table.body.is_not(None)).order_by(table.digest)
     for digest, body in connection.execute(query, execution_options={"yield_per": _ROWS_AT_ONCE}):
         try:
@@ -74,6 +76,9 @@ def _unused(connection: Connection) -> Iterator[str]:
     used = select(SnapshotRow.intent_digest).where(SnapshotRow.intent_digest == IntentRow.digest).exists()
     for digest in connection.scalars(select(IntentRow.digest).where(~used).order_by(IntentRow.digest)):
         yield f"intent {digest} belongs to no snapshot"
+    used = select(SnapshotRow.sources_digest).where(SnapshotRow.sources_digest == SourcesRow.digest).exists()
+    for digest in connection.scalars(select(SourcesRow.digest).where(~used).order_by(SourcesRow.digest)):
+        yield f"list of sources {digest} belongs to no snapshot"
 
 
 def _cluster(connection: Connection, cluster_id: int, name: str) -> Iterator[str]:
@@ -81,7 +86,7 @@ def _cluster(connection: Connection, cluster_id: int, name: str) -> Iterator[str
     begins, ends = defaultdict(list), defaultdict(list)
     for row in connection.execute(select(*IntervalRow.__table__.columns).where(IntervalRow.cluster_id == cluster_id)):
         key = ObjectKey(row.group, row.kind, row.namespace, row.name)
-        leaf = object_leaf(key, row.digest, row.source)
+        leaf = object_leaf(key, row.digest)
         begins[row.first_id].append((key, leaf))
         if row.end_id is not None:
             ends[row.end_id].append((key, leaf))
@@ -113,5 +118,5 @@ def _snapshot(row: Row[Any], objects: int, content: bytes) -> Iterator[str]:
         return
     if Collection(source, (), kinds, problems).partial != info.partial:
         yield "its mark as whole or partial does not follow from its kinds and problems"
-    if root_of(info, details, bytes.fromhex(row.content)) != info.root_digest:
+    if root_of(info, details, row.sources_digest, bytes.fromhex(row.content)) != info.root_digest:
         yield "its root digest does not match its header"

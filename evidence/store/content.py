@@ -3,12 +3,13 @@
 An object's digest is the SHA-256 of its canonical JSON (RFC 8785) and nothing else, so that anybody can check it with `sha256sum`.
 The intent file's digest is the SHA-256 of its bytes. A snapshot's root digest is taken in two steps:
 
-    leaf     canonical JSON of [group, kind, namespace, name, digest, source] of one object, objects in the order of their keys
+    leaf     canonical JSON of [group, kind, namespace, name, digest] of one object, objects in the order of their keys
     content  RFC 9162 tree hash over the leaves (`evidence/store/merkle.py`)
     root     SHA-256 of "evidence/snapshot/v1", a newline, and the canonical JSON of the header below
 
 The header names the cluster, the times and whether the first was claimed, the run, the source, the result of each kind, the
-problems, the intent's digest, the number of objects and the content hash. So the root covers all that the store says about
+problems, the intent's digest, the number of objects, the content hash, and the digest of the list that says where each object was
+read: canonical JSON of [source, how many in a row], objects in the order of their keys. So the root covers all that the store says about
 a snapshot except its number, which belongs to one database. The first line keeps roots of other things and of later versions apart from these.
 
 Bodies are kept deflated where that is smaller: a first byte of 0 means as they are, 1 means zlib.
@@ -20,6 +21,7 @@ import re
 import zlib
 from collections.abc import Iterable, Mapping
 from datetime import datetime
+from itertools import groupby
 from typing import Any
 
 import orjson
@@ -66,9 +68,9 @@ def parse_body(body: bytes) -> Any:
     return orjson.loads(body)
 
 
-def object_leaf(key: ObjectKey, digest: str, source: str) -> bytes:
+def object_leaf(key: ObjectKey, digest: str) -> bytes:
     """Hash of one object's leaf."""
-    return leaf_hash(canonical_json([key.group, key.kind, key.namespace, key.name, digest, source]))
+    return leaf_hash(canonical_json([key.group, key.kind, key.namespace, key.name, digest]))
 
 
 def content_hash(leaves: Iterable[bytes]) -> bytes:
@@ -76,8 +78,21 @@ def content_hash(leaves: Iterable[bytes]) -> bytes:
     return tree_hash(list(leaves))
 
 
+def sources_json(sources: Iterable[str]) -> bytes:
+    """Where each object was read, in the order of their keys. Neighbours mostly share a source (a list call), so it is short."""
+    return canonical_json([[source, len(list(run))] for source, run in groupby(sources)])
+
+
+def parse_sources(data: bytes) -> list[str]:
+    """One source an object, as given to `sources_json`. Raises StoreError for anything else."""
+    try:
+        return [source for source, count in orjson.loads(data) for _ in range(count)]
+    except (ValueError, TypeError) as error:
+        raise StoreError("where its objects were read cannot be read") from error
+
+
 def details_json(collection: Collection) -> bytes:
-    """Everything of a collection but its objects, as canonical JSON."""
+    """Everything of a collection but its objects and where they were read, as canonical JSON."""
     source = collection.source
     return canonical_json(
         {
@@ -128,6 +143,7 @@ def root_digest(
     run: RunInfo,
     details: bytes,
     intent_digest: str,
+    sources_digest: str,
     object_count: int,
     content: bytes,
 ) -> str:
@@ -148,6 +164,7 @@ def root_digest(
         },
         "details": hashlib.sha256(details).hexdigest(),
         "intent": intent_digest,
+        "sources": sources_digest,
         "object_count": object_count,
         "content": content.hex(),
     }

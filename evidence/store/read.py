@@ -7,9 +7,9 @@ from sqlalchemy import Connection, Row, or_, select
 
 from evidence.cluster.objects import CollectedObject, Collection, ObjectKey
 from evidence.errors import StoreError
-from evidence.store.content import content_hash, object_leaf, parse_body, parse_details, unpack
+from evidence.store.content import content_hash, object_leaf, parse_body, parse_details, parse_sources, unpack
 from evidence.store.rows import SNAPSHOTS, root_of, snapshot_info
-from evidence.store.tables import IntentRow, IntervalRow, ObjectRow, SnapshotRow
+from evidence.store.tables import IntentRow, IntervalRow, ObjectRow, SnapshotRow, SourcesRow
 from evidence.store.values import StoredSnapshot
 
 
@@ -19,10 +19,10 @@ def read_snapshot(connection: Connection, snapshot_id: int) -> StoredSnapshot:
     if row is None:
         raise StoreError(f"there is no snapshot {snapshot_id}")
     info = snapshot_info(row)
-    objects, leaves = _objects(connection, row)
+    objects, leaves = _objects(connection, row, parse_sources(_sources(connection, row.sources_digest)))
     intent = _intent(connection, info.intent_digest)
     details, content = unpack(row.details), content_hash(leaves)
-    if root_of(info, details, content) != info.root_digest or len(objects) != info.object_count:
+    if root_of(info, details, row.sources_digest, content) != info.root_digest or len(objects) != info.object_count:
         raise StoreError("its root digest does not match its content")
     source, kinds, problems = parse_details(details)
     collection = Collection(source, objects, kinds, problems)
@@ -31,7 +31,9 @@ def read_snapshot(connection: Connection, snapshot_id: int) -> StoredSnapshot:
     return StoredSnapshot(info, collection, intent)
 
 
-def _objects(connection: Connection, row: Row[Any]) -> tuple[tuple[CollectedObject, ...], list[bytes]]:
+def _objects(
+    connection: Connection, row: Row[Any], sources: list[str]
+) -> tuple[tuple[CollectedObject, ...], list[bytes]]:
     """Objects in the order of their keys, and their leaves."""
     rows = connection.execute(
         select(
@@ -40,7 +42,6 @@ def _objects(connection: Connection, row: Row[Any]) -> tuple[tuple[CollectedObje
             IntervalRow.namespace,
             IntervalRow.name,
             IntervalRow.digest,
-            IntervalRow.source,
             ObjectRow.body,
         )
         .join(ObjectRow, IntervalRow.digest == ObjectRow.digest)
@@ -51,11 +52,14 @@ def _objects(connection: Connection, row: Row[Any]) -> tuple[tuple[CollectedObje
         )
     ).all()
     objects, leaves = [], []
-    for group, kind, namespace, name, digest, source, packed in sorted(rows, key=lambda found: found[:4]):
+    if len(rows) != len(sources):
+        raise StoreError(f"it has {len(rows)} objects and {len(sources)} sources of objects")
+    in_order = sorted(rows, key=lambda found: found[:4])
+    for (group, kind, namespace, name, digest, packed), source in zip(in_order, sources, strict=True):
         key = ObjectKey(group, kind, namespace, name)
         body = checked_body(packed, digest, str(key))
         objects.append(CollectedObject(key, parse_body(body), source, _digest=digest))
-        leaves.append(object_leaf(key, digest, source))
+        leaves.append(object_leaf(key, digest))
     return tuple(objects), leaves
 
 
@@ -79,3 +83,10 @@ def _intent(connection: Connection, digest: str) -> bytes | None:
     if row is None:
         raise StoreError("its intent file is missing")
     return checked_body(row.body, digest, "its intent file")
+
+
+def _sources(connection: Connection, digest: str) -> bytes:
+    row = connection.execute(select(SourcesRow.body).where(SourcesRow.digest == digest)).first()
+    if row is None:
+        raise StoreError("the list of where its objects were read is missing")
+    return checked_body(row.body, digest, "the list of where its objects were read")

@@ -59,8 +59,8 @@ def snapshot_info(row: Row[Any]) -> SnapshotInfo:
     )
 
 
-def root_of(info: SnapshotInfo, details: bytes, content: bytes) -> str:
-    """The root digest that a snapshot with this header, these details and this content hash must have."""
+def root_of(info: SnapshotInfo, details: bytes, sources_digest: str, content: bytes) -> str:
+    """The root digest that a snapshot with this header, these details, this list of sources and this content hash must have."""
     return root_digest(
         cluster=info.cluster,
         taken_at=info.taken_at,
@@ -71,6 +71,7 @@ def root_of(info: SnapshotInfo, details: bytes, content: bytes) -> str:
         run=info.run,
         details=details,
         intent_digest=info.intent_digest,
+        sources_digest=sources_digest,
         object_count=info.object_count,
         content=content,
     )

@@ -3,6 +3,7 @@
     clusters      one row a cluster
     objects       canonical JSON of each object version, once, by SHA-256
     intents       each version of the owner's intent file, by SHA-256
+    sources       each list of where a snapshot's objects were read, by SHA-256
     snapshots     one row a snapshot: header, root digest, result of each kind, chain of custody
     intervals     which version of which object was there, from one snapshot to before another
     failed_runs   executions that left no snapshot
@@ -93,6 +94,13 @@ class IntentRow(Base):
     body: Mapped[bytes | None] = mapped_column(LargeBinary)
 
 
+class SourcesRow(Base):
+    __tablename__ = "sources"
+
+    digest: Mapped[str] = mapped_column(Digest, primary_key=True)
+    body: Mapped[bytes | None] = mapped_column(LargeBinary)
+
+
 class SnapshotRow(Base):
     """`details`: source, kinds and problems, packed (see content.py); `content`: hash over the objects."""
 
@@ -114,6 +122,7 @@ class SnapshotRow(Base):
     object_count: Mapped[int] = mapped_column(Integer)
     partial: Mapped[bool]
     intent_digest: Mapped[str | None] = mapped_column(Digest, ForeignKey("intents.digest"))
+    sources_digest: Mapped[str] = mapped_column(Digest, ForeignKey("sources.digest"))
     details: Mapped[bytes] = mapped_column(LargeBinary)
     software_version: Mapped[str] = mapped_column(String)
     host: Mapped[str] = mapped_column(String)
@@ -146,7 +155,6 @@ class IntervalRow(Base):
     first_id: Mapped[int] = mapped_column(Id, ForeignKey("snapshots.id"), primary_key=True)
     end_id: Mapped[int | None] = mapped_column(Id, ForeignKey("snapshots.id"))
     digest: Mapped[str] = mapped_column(Digest, ForeignKey("objects.digest"))
-    source: Mapped[str] = mapped_column(String)
 
 
 class FailedRunRow(Base):

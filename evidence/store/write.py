@@ -12,37 +12,39 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from evidence.canonical import canonical_json, digest
 from evidence.errors import InputError
-from evidence.store.content import content_hash, details_json, object_leaf, pack
+from evidence.store.content import content_hash, details_json, object_leaf, pack, sources_json
 from evidence.store.rows import SNAPSHOTS, root_of, snapshot_info, storable_run, utc
-from evidence.store.tables import ClusterRow, IntentRow, IntervalRow, ObjectRow, SnapshotRow
+from evidence.store.tables import ClusterRow, IntentRow, IntervalRow, ObjectRow, SnapshotRow, SourcesRow
 from evidence.store.values import NewSnapshot, SnapshotInfo
 
 _DIGESTS_A_QUERY = 500
 
+BodyTable = type[ObjectRow] | type[IntentRow] | type[SourcesRow]
 Key = tuple[str, str, str, str]  # group, kind, namespace, name
 
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A snapshot ready to be written. `info` has everything but its number. `objects`: digest and source by key, in order."""
+    """A snapshot ready to be written. `info` has everything but its number. `objects`: digest by key."""
 
     info: SnapshotInfo
     details: bytes
     content: bytes
-    objects: dict[Key, tuple[str, str]]
+    sources: bytes
+    objects: dict[Key, str]
     bodies: dict[str, bytes]  # canonical JSON by digest
     intent: bytes | None
 
 
 def prepare(new: NewSnapshot) -> Prepared:
     """Raises InputError for an object that cannot be stored (canonical JSON has no bytes for it, a zero byte in its name)."""
-    objects: dict[Key, tuple[str, str]] = {}
+    objects: dict[Key, str] = {}
     bodies: dict[str, bytes] = {}
     leaves = []
     for obj in new.collection.objects:
         if not obj.kept:
             raise ValueError(f"{obj.key} is not cut down to its kept fields; it may not be stored")
-        if "\x00" in f"{obj.key}{obj.source}":
+        if "\x00" in str(obj.key):
             raise InputError(
                 f"{obj.source}: {obj.key!s}: a zero byte in a name cannot be stored".replace("\x00", "\\x00")
             )
@@ -50,8 +52,8 @@ def prepare(new: NewSnapshot) -> Prepared:
         body_digest = digest(body)
         bodies[body_digest] = body
         key = obj.key
-        objects[key.group, key.kind, key.namespace, key.name] = (body_digest, obj.source)
-        leaves.append(object_leaf(key, body_digest, obj.source))
+        objects[key.group, key.kind, key.namespace, key.name] = body_digest
+        leaves.append(object_leaf(key, body_digest))
     received_at = utc(new.received_at)
     info = SnapshotInfo(
         id=0,
@@ -68,9 +70,9 @@ def prepare(new: NewSnapshot) -> Prepared:
         run=storable_run(new.run),
     )
     details, content = details_json(new.collection), content_hash(leaves)
-    return Prepared(
-        replace(info, root_digest=root_of(info, details, content)), details, content, objects, bodies, new.intent
-    )
+    sources = sources_json(obj.source for obj in new.collection.objects)
+    root = root_of(info, details, digest(sources), content)
+    return Prepared(replace(info, root_digest=root), details, content, sources, objects, bodies, new.intent)
 
 
 def _cluster_name(name: str) -> str:
@@ -87,9 +89,10 @@ def write(connection: Connection, prepared: Prepared) -> SnapshotInfo:
     if again:
         return again
     before = _open_intervals(connection, cluster_id)
-    came = {key: value for key, value in prepared.objects.items() if before.get(key, (0, "", ""))[1:] != value}
-    went = [(key, first) for key, (first, *value) in before.items() if prepared.objects.get(key) != tuple(value)]
-    _insert_bodies(connection, {found: prepared.bodies[found] for found, _ in came.values()})
+    came = {key: found for key, found in prepared.objects.items() if before.get(key, (0, ""))[1] != found}
+    went = [(key, first) for key, (first, found) in before.items() if prepared.objects.get(key) != found]
+    _insert_bodies(connection, {found: prepared.bodies[found] for found in came.values()})
+    _insert_once(connection, SourcesRow, {digest(prepared.sources): prepared.sources})
     if prepared.intent is not None:
         _insert_once(connection, IntentRow, {info.intent_digest: prepared.intent})
     snapshot_id = _insert_snapshot(connection, cluster_id, prepared)
@@ -115,14 +118,15 @@ def _same_snapshot(connection: Connection, cluster_id: int, prepared: Prepared) 
             SnapshotRow.taken_at == info.taken_at,
             SnapshotRow.taken_at_claimed == info.taken_at_claimed,
             SnapshotRow.content == prepared.content.hex(),
+            SnapshotRow.sources_digest == digest(prepared.sources),
             SnapshotRow.details == pack(prepared.details),
         ).order_by(SnapshotRow.id)
     )
     return next((found for found in map(snapshot_info, rows) if found.intent_digest == info.intent_digest), None)
 
 
-def _open_intervals(connection: Connection, cluster_id: int) -> dict[Key, tuple[int, str, str]]:
-    """First snapshot, digest and source by key, of what the last snapshot entered held."""
+def _open_intervals(connection: Connection, cluster_id: int) -> dict[Key, tuple[int, str]]:
+    """First snapshot and digest by key, of what the last snapshot entered held."""
     rows = connection.execute(
         select(
             IntervalRow.group,
@@ -131,13 +135,9 @@ def _open_intervals(connection: Connection, cluster_id: int) -> dict[Key, tuple[
             IntervalRow.name,
             IntervalRow.first_id,
             IntervalRow.digest,
-            IntervalRow.source,
         ).where(IntervalRow.cluster_id == cluster_id, IntervalRow.end_id.is_(None))
     )
-    return {
-        (group, kind, namespace, name): (first, found, source)
-        for group, kind, namespace, name, first, found, source in rows
-    }
+    return {(group, kind, namespace, name): (first, found) for group, kind, namespace, name, first, found in rows}
 
 
 def _insert_bodies(connection: Connection, bodies: dict[str, bytes]) -> None:
@@ -151,7 +151,7 @@ def _insert_bodies(connection: Connection, bodies: dict[str, bytes]) -> None:
         _insert_once(connection, ObjectRow, {found: bodies[found] for found in some if found not in there})
 
 
-def _insert_once(connection: Connection, table: type[ObjectRow] | type[IntentRow], bodies: dict[str, bytes]) -> None:
+def _insert_once(connection: Connection, table: BodyTable, bodies: dict[str, bytes]) -> None:
     """In the order of digests, so that writers of two clusters cannot wait for each other in a circle.
 
     A body that was dropped and comes again is put back.
@@ -182,6 +182,7 @@ def _insert_snapshot(connection: Connection, cluster_id: int, prepared: Prepared
             object_count=info.object_count,
             partial=info.partial,
             intent_digest=info.intent_digest or None,
+            sources_digest=digest(prepared.sources),
             details=pack(prepared.details),
             software_version=info.run.software_version,
             host=info.run.host,
@@ -218,7 +219,7 @@ def _close(connection: Connection, cluster_id: int, went: list[tuple[Key, int]],
     )
 
 
-def _open(connection: Connection, cluster_id: int, came: dict[Key, tuple[str, str]], snapshot_id: int) -> None:
+def _open(connection: Connection, cluster_id: int, came: dict[Key, str], snapshot_id: int) -> None:
     if not came:
         return
     connection.execute(
@@ -232,8 +233,7 @@ def _open(connection: Connection, cluster_id: int, came: dict[Key, tuple[str, st
                 "name": key[3],
                 "first_id": snapshot_id,
                 "digest": found,
-                "source": source,
             }
-            for key, (found, source) in came.items()
+            for key, found in came.items()
         ],
     )

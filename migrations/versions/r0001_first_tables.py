@@ -1,4 +1,4 @@
-"""Clusters, objects, intents, snapshots, intervals, failed runs."""
+"""Clusters, objects, intents, sources, snapshots, intervals, failed runs."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -24,7 +24,7 @@ def upgrade() -> None:
         sa.Column("id", ID, primary_key=True),
         sa.Column("name", sa.String(), nullable=False, unique=True),
     )
-    for table in ("objects", "intents"):
+    for table in ("objects", "intents", "sources"):
         op.create_table(
             table,
             sa.Column("digest", DIGEST, primary_key=True),
@@ -44,6 +44,7 @@ def upgrade() -> None:
         sa.Column("object_count", sa.Integer(), nullable=False),
         sa.Column("partial", sa.Boolean(), nullable=False),
         sa.Column("intent_digest", DIGEST, sa.ForeignKey("intents.digest"), nullable=True),
+        sa.Column("sources_digest", DIGEST, sa.ForeignKey("sources.digest"), nullable=False),
         sa.Column("details", sa.LargeBinary(), nullable=False),
         *custody(),
         sqlite_autoincrement=True,
@@ -59,7 +60,6 @@ def upgrade() -> None:
         sa.Column("first_id", ID, sa.ForeignKey("snapshots.id"), primary_key=True),
         sa.Column("end_id", ID, sa.ForeignKey("snapshots.id"), nullable=True),
         sa.Column("digest", DIGEST, sa.ForeignKey("objects.digest"), nullable=False),
-        sa.Column("source", sa.String(), nullable=False),
         sa.CheckConstraint("end_id > first_id", name="ends_after_it_begins"),
         sqlite_with_rowid=False,
     )
@@ -82,5 +82,5 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    for table in ("failed_runs", "intervals", "snapshots", "intents", "objects", "clusters"):
+    for table in ("failed_runs", "intervals", "snapshots", "sources", "intents", "objects", "clusters"):
         op.drop_table(table)

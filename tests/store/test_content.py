@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from evidence.cluster.objects import Problem
 from evidence.errors import StoreError
 from evidence.store import NewSnapshot, RunInfo, Store
-from evidence.store.content import pack, unpack
+from evidence.store.content import pack, parse_sources, sources_json, unpack
 from evidence.store.write import prepare
 from tests.store.build import FORBIDDEN, LISTED, RUN, SOURCE, collection, hours, item, of
 
@@ -27,6 +27,17 @@ def test_bytes_that_packing_cannot_have_made_are_an_error(stored: bytes) -> None
         unpack(stored)
 
 
+@given(st.lists(st.sampled_from(["a.yaml:1", "a.yaml:2", ""])))
+def test_a_list_of_sources_is_read_back(sources: list[str]) -> None:
+    assert parse_sources(sources_json(sources)) == sources
+
+
+@pytest.mark.parametrize("data", [b"", b"{}x", b"[1]", b'[["a", "b"]]'])
+def test_a_list_of_sources_that_is_none_is_an_error(data: bytes) -> None:
+    with pytest.raises(StoreError):
+        parse_sources(data)
+
+
 BASE = of(
     collection(item("web"), item("db"), kinds=[LISTED], problems=[Problem("a.yaml:1", "not YAML")]), intent=b"zones: []"
 )
@@ -35,9 +46,7 @@ BASE = of(
 def test_the_root_can_be_computed_from_the_documented_rules_alone() -> None:
     web, db = (hashlib.sha256(rfc8785.dumps({"metadata": {"name": name}})).hexdigest() for name in ("web", "db"))
     leaves = [
-        hashlib.sha256(
-            b"\x00" + json.dumps(["", "Pod", "shop", name, digest, "/api/v1/pods"], separators=(",", ":")).encode()
-        )
+        hashlib.sha256(b"\x00" + json.dumps(["", "Pod", "shop", name, digest], separators=(",", ":")).encode())
         for name, digest in (("db", db), ("web", web))
     ]
     details = {
@@ -58,6 +67,7 @@ def test_the_root_can_be_computed_from_the_documented_rules_alone() -> None:
         "details": hashlib.sha256(rfc8785.dumps(details)).hexdigest(),  # type: ignore[arg-type]
         "finished_at": noon,
         "intent": hashlib.sha256(b"zones: []").hexdigest(),
+        "sources": hashlib.sha256(rfc8785.dumps([["/api/v1/pods", 2]])).hexdigest(),
         "object_count": 2,
         "received_at": noon,
         "run": {

@@ -60,11 +60,17 @@ def test_an_object_that_went_and_came_back_is_kept_once(store: Store) -> None:
     assert store.object_count() == 2
 
 
-def test_the_same_body_under_another_source_is_another_version_of_the_evidence(store: Store) -> None:
-    first = store.add_snapshot(snapshot(item("web", source="a.yaml:1")))
-    second = store.add_snapshot(snapshot(item("web", source="a.yaml:9"), at=hours(1)))
-    assert [store.read(info.id).collection.objects[0].source for info in (first, second)] == ["a.yaml:1", "a.yaml:9"]
-    assert store.object_count() == 1
+def test_the_same_objects_from_another_file_cost_no_interval(store: Store, db: str) -> None:
+    first = store.add_snapshot(snapshot(item("db", source="july.yaml:1"), item("web", source="july.yaml:9")))
+    before = counts(db)
+    second = store.add_snapshot(
+        snapshot(item("db", source="august.yaml:1"), item("web", source="august.yaml:9"), at=hours(1))
+    )
+    assert [[obj.source for obj in store.read(info.id).collection.objects] for info in (first, second)] == [
+        ["july.yaml:1", "july.yaml:9"],
+        ["august.yaml:1", "august.yaml:9"],
+    ]
+    assert counts(db) == before | {"snapshots": 2, "sources": 2}
 
 
 def test_a_dump_taken_earlier_may_be_entered_later(store: Store) -> None:
