@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from evidence.sample import sample_dumps
 from tests.cli.run import evidence
 
-COMMANDS = (("assess",), ("collect", "--cluster", "shop", "--db"), ("cni",))
+COMMANDS = (("assess",), ("collect", "--cluster", "shop", "--db"), ("cni",), ("reach", "matrix", "--format", "json"))
 ITEMS: list[dict[str, Any]] = json.loads(sample_dumps()[2].path.read_bytes())["items"]
 ONE_OF_EACH = list({item["kind"]: item for item in ITEMS}.values())
 POLICIES = [item for item in ITEMS if item["kind"] == "NetworkPolicy"]

@@ -134,7 +134,7 @@ def test_a_locked_database_is_named() -> None:
 
 
 def test_an_empty_store_says_what_to_do() -> None:
-    assert_one_sentence(evidence("assess"), 2, "evidence collect")
+    assert_one_sentence(evidence("assess"), 3, "evidence collect")
 
 
 def test_an_unknown_cluster_is_named_beside_those_that_there_are() -> None:
@@ -223,6 +223,8 @@ def test_what_is_no_pack_is_named(pack: str) -> None:
         (("collect", "--cluster", "c", "--taken-at", "2026-07-01"), "--from"),
         (("collect", "--from", "x", "--cluster", "c", "--taken-at", "yesterday"), "yesterday"),
         (("assess", "--fail-on", "dreadful"), "dreadful"),
+        (("reach", "nonsense"), "nonsense"),
+        (("reach", "explain", "a/b"), "DESTINATION"),
         (("cni", "--from", "x", "--format", "xml"), "xml"),
     ],
 )

@@ -86,3 +86,14 @@ def test_a_wrong_value_in_the_file_names_the_option(own_folder: Path) -> None:
     ran = evidence("cni", "--from", DUMP)
     assert ran.code == 2
     assert "--format" in ran.err
+
+
+def test_a_command_below_another_has_its_own_table_and_variables(
+    own_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (own_folder / "evidence.toml").write_text('[reach.matrix]\nformat = "json"\n')
+    assert written(evidence("reach", "matrix", "--from", DUMP)) == "json"
+    monkeypatch.setenv("EVIDENCE_REACH_MATRIX_FORMAT", "table")
+    assert written(evidence("reach", "matrix", "--from", DUMP)) == "table"
+    (own_folder / "evidence.toml").write_text("[reach]\nmatrix = 3\n")
+    assert "[reach.matrix]" in evidence("reach", "matrix", "--from", DUMP).err

@@ -42,7 +42,7 @@ def hostile_dump(text: str) -> Path:
 
 
 @pytest.mark.parametrize("text", [ESCAPE, OVERRIDE, BELL, "line\nforged: 0 findings", "tab\there", "\u2028", "\x9b2J"])
-@pytest.mark.parametrize("command", [("cni",), ("assess",), ("collect", "--cluster", "shop")])
+@pytest.mark.parametrize("command", [("cni",), ("assess",), ("collect", "--cluster", "shop"), ("reach", "matrix")])
 @pytest.mark.parametrize("more", [(), ("--keep-going",)])
 def test_hostile_text_in_a_dump_is_inert(command: tuple[str, ...], more: tuple[str, ...], text: str) -> None:
     ran = evidence(*command, "--from", hostile_dump(text), *more)
@@ -61,7 +61,7 @@ def test_a_hostile_name_is_inert(kind: str) -> None:
         "spec": {"podSelector": {}},
     }
     Path("named.json").write_text(json.dumps(body))
-    for command in (("cni",), ("assess",), ("collect", "--cluster", "shop")):
+    for command in (("cni",), ("assess",), ("collect", "--cluster", "shop"), ("reach", "matrix")):
         assert forged(evidence(*command, "--from", "named.json").said) == []
 
 
