@@ -20,7 +20,7 @@ def parse_network(text: str) -> IPNetwork:
     """A CIDR with its host bits masked off. Raises ValueError whose message says what is wrong with it."""
     address, slash, prefix = text.strip().partition("/")
     if not slash:
-        raise ValueError(f"has no prefix length; did you mean {text.strip()}/{128 if ':' in text else 32}?")
+        raise ValueError(f"it has no prefix length; did you mean {text.strip()}/{128 if ':' in text else 32}?")
     parsed = parse_address(address)
     if not (prefix.isascii() and prefix.isdigit()) or int(prefix) > parsed.max_prefixlen:
         raise ValueError(f"the prefix length must be 0 to {parsed.max_prefixlen}")

@@ -188,7 +188,6 @@ class NetworkPolicy:
     policy_types: frozenset[Direction]
     ingress: tuple[Rule, ...] = ()
     egress: tuple[Rule, ...] = ()
-    annotations: Labels = field(default_factory=dict)
     origin: CollectedObject | None = field(default=None, compare=False, repr=False)
 
     @property

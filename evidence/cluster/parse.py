@@ -190,8 +190,8 @@ def _namespace(parsed: Parsed, obj: CollectedObject, metadata: Raw) -> None:
     parsed.namespaces[obj.key.name] = namespace(obj, metadata)
 
 
-def _network_policy(parsed: Parsed, obj: CollectedObject, metadata: Raw) -> None:
-    parsed.policies.append(network_policy(obj, obj.key.namespace, obj.key.name, _annotations(metadata)))
+def _network_policy(parsed: Parsed, obj: CollectedObject, _: Raw) -> None:
+    parsed.policies.append(network_policy(obj, obj.key.namespace, obj.key.name))
 
 
 def _cluster_policy(parsed: Parsed, obj: CollectedObject, _: Raw) -> None:

@@ -37,7 +37,7 @@ _OPERATORS = tuple(operator.value for operator in Operator)
 _DIRECTIONS = (Direction.INGRESS.value, Direction.EGRESS.value)
 
 
-def network_policy(obj: CollectedObject, namespace: str, name: str, annotations: Raw) -> NetworkPolicy:
+def network_policy(obj: CollectedObject, namespace: str, name: str) -> NetworkPolicy:
     """The policy of one object."""
     spec = mapping(obj.body, "spec")
     try:
@@ -48,7 +48,7 @@ def network_policy(obj: CollectedObject, namespace: str, name: str, annotations:
         types = _policy_types(spec, bool(egress))
     except FieldError as error:
         raise error.under("spec") from None
-    return NetworkPolicy(namespace, name, pod_selector, types, ingress, egress, annotations, obj)
+    return NetworkPolicy(namespace, name, pod_selector, types, ingress, egress, obj)
 
 
 def label_selector(raw: Raw) -> LabelSelector:

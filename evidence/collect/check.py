@@ -53,8 +53,10 @@ def flaws_of(objects: Iterable[CollectedObject]) -> list[tuple[CollectedObject, 
 
 
 def settle(flaws: Iterable[Flaw], *, keep_going: bool) -> tuple[Problem, ...]:
-    """The flaws as problems when they may be left out; else they are raised, as InputError or ManyInputsError."""
+    """The flaws as problems when they may be left out; else they are raised, as InputError or ManyInputsError, with what to do at the end."""
     found = list(flaws)
-    if not keep_going:
-        refuse(flaw.error for flaw in found)
+    if found and not keep_going:
+        *first, last = (flaw.error for flaw in found)
+        what_to_do = "mend them, or leave them out" if first else "mend it, or leave it out"
+        refuse([*first, InputError(f"{last}; {what_to_do} with --keep-going")])
     return tuple(flaw.problem() for flaw in found)
