@@ -1,5 +1,6 @@
 """`evidence reach`: who may connect to whom (`matrix`), answers in bulk (`query`), and which rule decides (`explain`)."""
 
+import gc
 import sys
 from collections.abc import Sequence
 from datetime import datetime
@@ -192,4 +193,5 @@ def _analysed(
     from evidence import pipeline
     from evidence.reach.engine import analyse
 
+    gc.disable()  # what is read here lives until the process ends; looking for garbage in it took half of the time
     return analyse(pipeline.load_cluster(from_paths, db=db, cluster=cluster, at=at, keep_going=keep_going))

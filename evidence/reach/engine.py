@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from evidence.reach.doubts import Doubts
 
 ALL = PortSet.all()
-_CELLS_AT_ONCE = 4_000_000
+_CELLS_AT_ONCE = 16_000_000
 _ROWS_KEPT = 64 * 1024 * 1024  # bytes of single rows that are remembered
 
 Unevaluated = OtherPolicy | ClusterPolicy
