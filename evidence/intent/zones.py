@@ -88,11 +88,15 @@ class ZoneMap:
                 yield ZoneProblem((zone.name,), "matches no pod")
 
     def _overlapping(self) -> Iterable[ZoneProblem]:
+        shared: dict[tuple[str, str], list[str]] = defaultdict(list)
+        for key, zones in self._of_pod.items():
+            for first, second in combinations(zones, 2):
+                shared[first.name, second.name].append(key)
+        for names, keys in shared.items():
+            yield ZoneProblem(
+                names, f"both hold {f'pod {keys[0]}' if len(keys) == 1 else f'{len(keys)} pods, such as {keys[0]}'}"
+            )
         for first, second in combinations(self._zones, 2):
-            same = [pod.key for pod in self.pods(first.name) if second in self._of_pod[pod.key]]
-            if same:
-                pods = f"pod {same[0]}" if len(same) == 1 else f"{len(same)} pods, such as {same[0]}"
-                yield ZoneProblem((first.name, second.name), f"both hold {pods}")
             for network in sorted({*first.cidrs} & {*second.cidrs}, key=str):
                 yield ZoneProblem((first.name, second.name), f"both hold network {network}")
 
