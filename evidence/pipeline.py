@@ -153,6 +153,23 @@ def record_failed_run(
         store.add_failed_run(cluster, started_at=started_at, finished_at=finished_at, message=message, run=run)
 
 
+def snapshot_counts(db: str, cluster: str, spans: Sequence[tuple[datetime, datetime]]) -> tuple[int, ...]:
+    """How many snapshots the store holds of each span of time, its end exclusive."""
+    from evidence.store import Store
+
+    with Store.open(db, read_only=True) as store:
+        return tuple(len(store.snapshots(cluster, start, end)) for start, end in spans)
+
+
+def check_plan(db: str, frameworks: Sequence[str], controls_folders: Sequence[Path]) -> None:
+    """Raise now what every run of a schedule would raise: an unknown framework, a store that cannot be written."""
+    from evidence.frameworks.load import load_frameworks
+    from evidence.store import Store
+
+    chosen_frameworks(load_frameworks(controls_folders), frameworks)
+    Store.open(db).close()
+
+
 def source_location(source: FileSource | LiveSource) -> str:
     """What a source was told to read, for the record of a run that never came to know more."""
     if isinstance(source, FileSource):
@@ -463,9 +480,7 @@ def make_pack(
         "sample": inputs.sample,
     }
     files = seal(pack_files(view), key, generated_at, summary=summary)
-    last_day = (period[1] - timedelta(seconds=1)).date()
-    name = f"{framework.short}_{cluster}_{period[0]:%Y-%m-%d}_{last_day}"
-    return Pack(write_pack(archive, name, files), verdicts, key.fingerprint)
+    return Pack(write_pack(archive, view.cover.pack_id, files), verdicts, key.fingerprint)
 
 
 def judged_snapshot(framework: "Framework", assessed: Assessed, baseline: str | None) -> "SnapshotEvidence":
@@ -507,7 +522,7 @@ def judged_snapshot(framework: "Framework", assessed: Assessed, baseline: str | 
         results=judge(framework, assessed.assessment, facts),
         cni=assessed.cni,
         policies=policy_objects(state),
-        policy_count=len(state.cluster.policies),
+        unevaluated=frozenset(policy.key for policy in assessed.reach.unevaluated),
         pod_count=len(state.cluster.pods),
         namespace_count=len(state.cluster.namespaces),
         intent_digest=state.intent.digest if state.intent else "",

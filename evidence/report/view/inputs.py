@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from evidence.cluster.objects import CollectedObject, KindResult, Problem, SourceInfo
+from evidence.cluster.objects import CollectedObject, KindResult, ObjectKey, Problem, SourceInfo
 from evidence.cni.detect import CniReport
 from evidence.findings.registry import Assessment
 from evidence.frameworks.judge import ControlResult
@@ -48,7 +48,7 @@ class ScheduledRun:
 class SnapshotEvidence:
     """One snapshot of the period and what analysis said of it.
 
-    `policies` are all objects of policy kinds as collected, evaluated or not; `policy_count` counts those that were evaluated.
+    `policies` are all objects of policy kinds as collected; `unevaluated` are the keys of those that the analysis could not evaluate.
     `intent_digest` is "" without an intent file.
     """
 
@@ -67,7 +67,7 @@ class SnapshotEvidence:
     results: tuple[ControlResult, ...]
     cni: CniReport
     policies: tuple[CollectedObject, ...]
-    policy_count: int
+    unevaluated: frozenset[ObjectKey]
     pod_count: int
     namespace_count: int
     intent_digest: str = ""

@@ -26,16 +26,14 @@ NO_ZONES = (
 
 def computed_on(snapshot: SnapshotEvidence) -> str:
     """ "Computed on 41 of 44 policies; 3 of kinds not evaluated." """
-    total = len(snapshot.policies)
-    left_out = total - snapshot.policy_count
-    sentence = f"Computed on {snapshot.policy_count} of {total} policies"
+    total, left_out = len(snapshot.policies), len(snapshot.unevaluated)
+    sentence = f"Computed on {total - left_out} of {total} policies"
     return f"{sentence}; {left_out} of kinds not evaluated." if left_out else f"{sentence}."
 
 
 def method(snapshot: SnapshotEvidence, newest: CurrentState, period_end: date) -> Method:
     """Of the newest snapshot. `period_end` is the day after the period's last."""
     intent = newest.intent
-    evaluated = {policy.key for policy in newest.reach.cluster.policies}
     return Method(
         zones=tuple(_zone(zone, newest) for zone in intent.zones) if intent else (),
         approved_flows=tuple(_approved(flow, period_end) for flow in intent.flows) if intent else (),
@@ -45,9 +43,9 @@ def method(snapshot: SnapshotEvidence, newest: CurrentState, period_end: date) -
         enforcement_reasons=snapshot.cni.reasons,
         plugins=tuple(_plugin(plugin) for plugin in snapshot.cni.plugins),
         unhealthy_nodes=snapshot.cni.unhealthy_nodes,
-        policies_evaluated=snapshot.policy_count,
+        policies_evaluated=len(snapshot.policies) - len(snapshot.unevaluated),
         policies_total=len(snapshot.policies),
-        not_evaluated=tuple(str(policy.key) for policy in snapshot.policies if policy.key not in evaluated),
+        not_evaluated=tuple(str(policy.key) for policy in snapshot.policies if policy.key in snapshot.unevaluated),
         qualifications=_qualifications(snapshot, intent),
     )
 

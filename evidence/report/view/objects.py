@@ -12,29 +12,35 @@ from evidence.cluster.objects import CollectedObject, ObjectKey
 from evidence.report.view.inputs import SnapshotEvidence
 from evidence.report.view.model import PolicyObject
 
-EVALUATED = ("networking.k8s.io", "NetworkPolicy")
 FOLDER = "data/objects"
+_DEVICE = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """One version of one policy and the snapshots' times between which it was seen."""
+    """One version of one policy and the snapshots' times between which it was seen; `evaluated` as of the last of them."""
 
     object: CollectedObject
     first_seen: datetime
     last_seen: datetime
     current: bool
+    evaluated: bool
 
 
 def versions(snapshots: Sequence[SnapshotEvidence]) -> tuple[Version, ...]:
     """Every version of every policy of the period, sorted by key, the current one first, then newest first."""
-    seen: dict[tuple[ObjectKey, str], tuple[CollectedObject, datetime, datetime]] = {}
+    seen: dict[tuple[ObjectKey, str], Version] = {}
     for snapshot in snapshots:
         for policy in snapshot.policies:
             known = seen.get((policy.key, policy.digest))
-            seen[policy.key, policy.digest] = (policy, known[1] if known else snapshot.taken_at, snapshot.taken_at)
-    current = {(policy.key, policy.digest) for policy in snapshots[-1].policies}
-    found = [Version(policy, first, last, identity in current) for identity, (policy, first, last) in seen.items()]
+            seen[policy.key, policy.digest] = Version(
+                object=policy,
+                first_seen=known.first_seen if known else snapshot.taken_at,
+                last_seen=snapshot.taken_at,
+                current=snapshot is snapshots[-1],
+                evaluated=policy.key not in snapshot.unevaluated,
+            )
+    found = list(seen.values())
     found.sort(key=lambda version: (version.object.digest,))
     found.sort(key=lambda version: version.last_seen, reverse=True)
     return tuple(sorted(found, key=lambda version: (version.object.key, not version.current)))
@@ -54,7 +60,7 @@ def policy_objects(snapshots: Sequence[SnapshotEvidence]) -> tuple[PolicyObject,
             digest=version.object.digest,
             file=files[version.object.key, version.object.digest],
             current=version.current,
-            evaluated=(version.object.key.group, version.object.key.kind) == EVALUATED,
+            evaluated=version.evaluated,
             first_seen=version.first_seen,
             last_seen=version.last_seen,
             body=version.object.body,
@@ -84,6 +90,8 @@ def file_names(identities: Iterable[tuple[ObjectKey, str, bool]]) -> Mapping[tup
 
 
 def _clean(name: str) -> tuple[str, bool]:
-    """A file name of harmless characters, at most 120 long, and whether it is still the whole name."""
-    clean = re.sub(r"[^A-Za-z0-9._-]", "-", name)[:120].lstrip(".-") or "unnamed"
+    """A file name of harmless characters, at most 80 long, that is no device on Windows, and whether it is still the whole name."""
+    clean = re.sub(r"[^A-Za-z0-9._-]", "-", name)[:80].strip(".-") or "unnamed"
+    if _DEVICE.fullmatch(clean):
+        clean = f"_{clean}"
     return clean, clean == name
