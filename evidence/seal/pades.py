@@ -129,7 +129,7 @@ def _stamp(signer: Signer, at: datetime) -> Any:
     return TextStampStyle(
         stamp_text=text.replace("%", "%%"),
         background=None,
-        border_width=1,
+        border_width=0,  # the report draws the frame
         text_box_style=TextBoxStyle(font=GlyphAccumulatorFactory(str(font)), font_size=9, leading=13),
         inner_content_layout=layout.SimpleBoxLayoutRule(
             x_align=layout.AxisAlignment.ALIGN_MIN,
