@@ -92,7 +92,10 @@ class Doubts:
     def _reasons(self, direction: Direction, subject: PeerId, other: PeerId) -> Iterator[tuple[PortSet, str]]:
         for policy in self._subjects[direction].get(subject, ()):
             space = self._reach.classes[subject].namespace
-            yield PortSet.all(), f"the labels of namespace {space} are not known, so {policy.form.policy.key} may be about its pods"
+            yield (
+                PortSet.all(),
+                f"the labels of namespace {space} are not known, so {policy.form.policy.key} may be about its pods",
+            )
         for placed in self._rules[direction].get(subject, ()):
             for peer in placed.rule.peers:
                 reason = self._reason(peer, other)

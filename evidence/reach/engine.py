@@ -280,6 +280,11 @@ class Reachability:
         unknown = [policy for policy in self.cluster.cluster_policies if any(policy.unknown())]
         return (*self.cluster.other_policies, *unknown)
 
+    @cached_property
+    def equal_priorities(self) -> tuple[str, ...]:
+        """One sentence for each pair of policies between which the order is undefined and could matter. Such pairs are judged permissively."""
+        return tuple(sorted({text for side in self.sides.values() for text in side.equal_priorities()}))
+
     def uncertain(self, source: PeerId, destination: PeerId, ports: PortSet = ALL) -> tuple[str, ...]:
         """Why connections on some of these ports that are not among the flows may pass all the same. Sorted sentences; none: it is certain."""
         return self._doubts.between(source, destination, ports)

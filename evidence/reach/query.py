@@ -50,9 +50,9 @@ def _query(raw: Any, where: str) -> Query:
         raise InputError(f"{where}: unknown field {unknown[0]!r}; known are {', '.join(sorted(_FIELDS))}")
     source, destination = _end(raw.get("from"), f"{where}: from"), _end(raw.get("to"), f"{where}: to")
     protocol, family = raw.get("protocol", "TCP"), raw.get("family")
-    if protocol not in set(Protocol):
+    if not isinstance(protocol, str) or protocol not in set(Protocol):
         raise InputError(f"{where}: protocol must be TCP, UDP or SCTP, not {protocol!r}")
-    if family not in (None, 4, 6) or isinstance(family, bool):
+    if family is not None and (not isinstance(family, int) or family not in (4, 6)):
         raise InputError(f"{where}: family must be 4 or 6, not {family!r}")
     return Query(source, destination, Protocol(protocol), checked_port(raw.get("port"), where), family, where)
 

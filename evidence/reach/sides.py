@@ -11,7 +11,7 @@ of it at a time:
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import combinations, groupby
 
 import numpy as np
 import numpy.typing as npt
@@ -174,6 +174,19 @@ class Side:
             ports.pairwise(ports.union, before.accepted, ports.pairwise(ports.meet, before.left, finally_open)),
         )
 
+    def equal_priorities(self) -> Iterator[str]:
+        """Pairs of policies of one tier and priority that select the same pod and do not do the same with everything they match."""
+        ordered = [policy for policy in self.policies if policy.form.tier is not Tier.NETWORK_POLICY and policy.rules]
+        for (tier, priority), members in groupby(sorted(ordered, key=_place), key=_place):
+            for one, other in combinations(members, 2):
+                actions = {rule.rule.action for policy in (one, other) for rule in policy.rules if rule.parts}
+                if len(actions) > 1 and np.intersect1d(one.subjects, other.subjects).size:
+                    first, second = sorted((one.form.policy.key, other.form.policy.key))
+                    yield (
+                        f"{first} and {second} have priority {priority} in the {Tier(tier).name.capitalize()} tier, select the same pods "
+                        "and decide differently: which of them is asked first is undefined"
+                    )
+
     # -- windows of the table -----------------------------------------------------------------------------------------
 
     def for_subjects(self, first: int, last: int) -> Ids:
@@ -291,7 +304,7 @@ class _Ordered:
             self.left = self._of(self._ports.union, self.left, passed)
 
     def _side_by_side(self, policies: Sequence[PlacedPolicy]) -> tuple[Ids, Ids, Ids]:
-        """What policies of one priority accept, pass, and decide at all: accepted if any accepts, else passed if any passes."""
+        """What policies of one priority accept, pass, and decide at all. What one accepts is accepted, whatever others do with it."""
         ports = self._ports
         accepts, passes, decided = (np.full(self.left.shape, NO_PORTS, dtype=np.int32) for _ in range(3))
         for policy in policies:
@@ -306,7 +319,7 @@ class _Ordered:
                     elif rule.rule.action is Action.PASS:
                         passes[where] = ports.pairwise(ports.union, passes[where], matched)
                     decided[where] = ports.pairwise(ports.union, decided[where], matched)
-        return accepts, self._of(ports.minus, passes, accepts), decided
+        return accepts, passes, decided
 
     def _of(self, operation: object, a: Ids, b: Ids) -> Ids:
         return self._ports.pairwise(operation, a, b)  # type: ignore[arg-type]

@@ -1,0 +1,76 @@
+"""A denial that hangs on something unknown is uncertain, and says on what."""
+
+from dataclasses import replace
+
+from evidence.cluster.model import Namespace, Protocol
+from evidence.cluster.policies import Action
+from evidence.reach.engine import Reachability, analyse
+from evidence.reach.ports import PortSet
+from tests.builders import NAME_LABEL, block, cluster, peer, pod, policy, port, rule
+from tests.reach.build import cluster_policy, does, pods_of
+
+
+def doubts(reach: Reachability, source: str, destination: str) -> tuple[str, ...]:
+    return reach.uncertain(reach.peer_of(source), reach.peer_of(destination))
+
+
+BY_ADDRESS = policy("p", pods={"app": "b"}, ingress=[rule([block("10.0.0.0/8")], [port(80)])])
+
+
+def test_an_ip_block_may_cover_a_pod_without_a_known_address() -> None:
+    reach = analyse(cluster([pod("a"), pod("b", labels={"app": "b"})], [BY_ADDRESS]))
+    assert doubts(reach, "default/a", "default/b") == (
+        "NetworkPolicy default/p spec.ingress[0]: the address of pod default/a is not known, so ipBlock 10.0.0.0/8 may cover it",
+    )
+    assert doubts(reach, "default/b", "default/a") == ()
+
+
+def test_a_known_address_leaves_no_doubt() -> None:
+    reach = analyse(cluster([pod("a", ip="192.168.0.1"), pod("b", labels={"app": "b"})], [BY_ADDRESS]))
+    assert doubts(reach, "default/a", "default/b") == ()
+
+
+def test_what_the_other_side_refuses_for_certain_is_certain() -> None:
+    shut = policy("shut", egress=[])
+    reach = analyse(cluster([pod("a"), pod("b", labels={"app": "b"})], [BY_ADDRESS, shut]))
+    assert doubts(reach, "default/a", "default/b") == ()
+
+
+def test_what_passes_anyway_is_certain() -> None:
+    opened = policy("open", pods={"app": "b"}, ingress=[rule([peer({})])])
+    reach = analyse(cluster([pod("a"), pod("b", labels={"app": "b"})], [BY_ADDRESS, opened]))
+    assert doubts(reach, "default/a", "default/b") == ()
+
+
+def test_doubts_can_be_asked_for_some_ports() -> None:
+    reach = analyse(cluster([pod("a"), pod("b", labels={"app": "b"})], [BY_ADDRESS]))
+    a, b = reach.peer_of("default/a"), reach.peer_of("default/b")
+    assert reach.uncertain(a, b, PortSet.of(Protocol.TCP, 80))
+    assert reach.uncertain(a, b, PortSet.of(Protocol.TCP, 81)) == ()
+
+
+def test_labels_of_a_namespace_that_was_not_read_may_match() -> None:
+    by_label = policy("p", ingress=[rule([peer(namespaces={"team": "x"})])])
+    pods = [pod("a", "east"), pod("b")]
+    unread = [Namespace("east", {NAME_LABEL: "east"}, declared=False)]
+    assert doubts(analyse(cluster(pods, [by_label], unread)), "east/a", "default/b") == (
+        "NetworkPolicy default/p spec.ingress[0]: the labels of namespace east are not known, so namespaceSelector team=x may match it",
+    )
+    assert doubts(analyse(cluster(pods, [by_label])), "east/a", "default/b") == ()
+
+
+def test_the_name_of_a_namespace_is_known_even_if_it_was_not_read() -> None:
+    by_name = policy("p", ingress=[rule([peer(namespaces={NAME_LABEL: "west", "team": "x"})])])
+    unread = [Namespace("east", {NAME_LABEL: "east"}, declared=False)]
+    assert doubts(analyse(cluster([pod("a", "east"), pod("b")], [by_name], unread)), "east/a", "default/b") == ()
+
+
+def test_a_cluster_wide_policy_may_be_about_pods_of_a_namespace_that_was_not_read() -> None:
+    unread = [Namespace("default", {NAME_LABEL: "default"}, declared=False)]
+    state = cluster([pod("a"), pod("b")], [policy("deny", ingress=[])], unread)
+    accepting = cluster_policy("c", does(Action.ACCEPT), subject=pods_of({"team": "x"}))
+    assert doubts(analyse(replace(state, cluster_policies=(accepting,))), "default/a", "default/b") == (
+        "the labels of namespace default are not known, so ClusterNetworkPolicy c may be about its pods",
+    )
+    denying = cluster_policy("c", does(Action.DENY), subject=pods_of({"team": "x"}))
+    assert doubts(analyse(replace(state, cluster_policies=(denying,))), "default/a", "default/b") == ()

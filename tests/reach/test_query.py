@@ -1,0 +1,107 @@
+"""Questions in bulk: who is meant, what is wrong with a question, which rule is named."""
+
+from dataclasses import replace
+
+import pytest
+
+from evidence.cluster.model import Cluster, Protocol
+from evidence.cluster.objects import ObjectKey
+from evidence.errors import InputError
+from evidence.reach.engine import analyse
+from evidence.reach.query import Answering, Query, as_json, parse_queries
+from tests.builders import block, cluster, peer, pod, policy, port, rule
+
+ADMITS = policy(
+    "admit", pods={"app": "b"}, ingress=[rule([peer({"app": "x"})]), rule([peer({"app": "a"})], [port(80)])]
+)
+
+
+def state() -> Cluster:
+    workload = ObjectKey("apps", "Deployment", "default", "web")
+    replicas = [replace(pod(f"web-{n}", labels={"app": "a" if n else "z"}), workload=workload) for n in range(3)]
+    return cluster([pod("b", labels={"app": "b"}), pod("old", phase="Failed"), *replicas], [ADMITS])
+
+
+def answer(source: str, destination: str, number: int = 80) -> dict[str, object]:
+    return as_json(Answering(analyse(state())).answer(Query(source, destination, Protocol.TCP, number)))
+
+
+def test_an_answer_names_the_rule_that_decides_on_each_side() -> None:
+    assert answer("default/web-1", "default/b") == {
+        "verdict": "allow",
+        "egress": {"verdict": "allow", "policy": None, "rule": None, "action": None, "reason": "not isolated"},
+        "ingress": {
+            "verdict": "allow",
+            "policy": {"group": "networking.k8s.io", "kind": "NetworkPolicy", "namespace": "default", "name": "admit"},
+            "rule": "spec.ingress[1]",
+            "action": "Accept",
+            "reason": "allowed by NetworkPolicy default/admit spec.ingress[1]",
+        },
+    }
+
+
+def test_a_denial_names_what_isolates() -> None:
+    side = answer("default/web-1", "default/b", 81)["ingress"]
+    assert isinstance(side, dict)
+    assert side["reason"] == "isolated by NetworkPolicy default/admit, which does not allow it"
+    assert side["policy"]["name"] == "admit"
+    assert side["rule"] is None
+
+
+def test_a_workload_stands_for_its_pods_and_says_when_they_differ() -> None:
+    mixed = answer("default/web", "default/b")
+    assert mixed["verdict"] == "allow"
+    assert mixed["note"] == "not all pods of default/web and default/b alike: some of these connections are denied"
+    assert "note" not in answer("default/web", "default/b", 81)
+
+
+def test_a_workload_towards_itself_is_what_its_pods_may_do_to_one_another() -> None:
+    given = replace(state(), policies=(policy("deny", ingress=[]),))
+    found = Answering(analyse(given)).answer(Query("default/web", "default/web", Protocol.TCP, 80))
+    assert not found.allowed
+
+
+def test_a_finished_pod_is_no_endpoint() -> None:
+    found = answer("default/old", "default/b")
+    assert found["verdict"] == "deny"
+    assert "finished" in str(found["egress"])
+
+
+def test_a_denial_that_hangs_on_an_unknown_address_says_so() -> None:
+    given = cluster([pod("a"), pod("b")], [policy("p", ingress=[rule([block("10.0.0.0/8")])])])
+    found = as_json(Answering(analyse(given)).answer(Query("default/a", "default/b", Protocol.TCP, 80)))
+    assert found["verdict"] == "deny"
+    assert "is not known" in found["uncertain"][0]
+
+
+@pytest.mark.parametrize(
+    ("raw", "message"),
+    [
+        ({}, "queries: must be a JSON list"),
+        ([3], "query 1: must be an object"),
+        ([{"from": "a/b", "to": "a/b", "port": 1}, {"from": "a/b", "port": 1}], "query 2: to must be"),
+        ([{"from": "a/b", "to": "a/b", "port": 0}], "query 1: port must be a number from 1 to 65535, not 0"),
+        ([{"from": "a/b", "to": "a/b", "port": True}], "query 1: port"),
+        ([{"from": "a/b", "to": "a/b", "port": 1, "protocol": "ICMP"}], "query 1: protocol must be TCP, UDP or SCTP"),
+        ([{"from": "a/b", "to": "a/b", "port": 1, "protocol": ["TCP"]}], "query 1: protocol"),
+        ([{"from": "a/b", "to": "a/b", "port": 1, "family": 5}], "query 1: family must be 4 or 6"),
+        ([{"from": "a/b", "to": "a/b", "port": 1, "expect": "deny"}], "query 1: unknown field 'expect'"),
+    ],
+)
+def test_a_wrong_question_is_named(raw: object, message: str) -> None:
+    with pytest.raises(InputError) as caught:
+        parse_queries(raw)
+    assert str(caught.value).startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("default/nobody", "query 7: from: there is no pod or workload default/nobody in the cluster"),
+        ("10.0.0", "query 7: from: '10.0.0' is neither"),
+    ],
+)
+def test_an_end_that_is_not_there_names_the_question(source: str, message: str) -> None:
+    with pytest.raises(InputError) as caught:
+        Answering(analyse(state())).answer(Query(source, "default/b", Protocol.TCP, 80, where="query 7"))
+    assert str(caught.value).startswith(message)
