@@ -1,8 +1,11 @@
 """`evidence demo`: the real commands, one after another, on the sample cluster."""
 
+import contextlib
+import os
 import shlex
 import shutil
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
@@ -23,10 +26,16 @@ MARKER = ".made-by-evidence-demo"
 @click.pass_context
 def command(ctx: click.Context, folder: Path) -> int:
     """Run the whole pipeline on the sample cluster shipped in the package: collect, report, verify."""
+    prepare(folder)
+    with without_settings():
+        return walk(ctx, folder)
+
+
+def walk(ctx: click.Context, folder: Path) -> int:
+    """Collect each dump, report for every framework, verify every pack, and say what to open."""
     from evidence.sample import CLUSTER_NAME, intent_path, sample_dumps
     from evidence.seal.keys import own_fingerprint
 
-    prepare(folder)
     started = time.perf_counter()
     database, keys, archive = folder / "evidence.db", folder / "keys", folder / "archive"
     for dump in sample_dumps():
@@ -58,6 +67,16 @@ def prepare(folder: Path) -> None:
         (folder / MARKER).touch()
     except OSError as error:
         raise ReportError(f"{folder}: cannot be written: {error.strerror}; choose another with --folder") from error
+
+
+@contextlib.contextmanager
+def without_settings() -> Iterator[None]:
+    """The caller's EVIDENCE_* variables are for their own clusters: a context set there would send the demo to a real one."""
+    own = {name: os.environ.pop(name) for name in list(os.environ) if name.startswith("EVIDENCE_")}
+    try:
+        yield
+    finally:
+        os.environ.update(own)
 
 
 def run(ctx: click.Context, name: str, *arguments: str | Path) -> None:

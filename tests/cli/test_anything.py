@@ -166,3 +166,4 @@ def test_with_keep_going_wrong_objects_are_named_and_the_rest_is_read(bodies: li
         ran = evidence("collect", "--cluster", "shop", "--db", f"{folder}/evidence.db", "--from", path, "--keep-going")
         assert ran.code in (0, 3), ran.said
         assert (ran.code == 3) == bool(ran.err), ran.said
+        assert evidence("assess", "--from", path, "--keep-going").code in (0, 3)
