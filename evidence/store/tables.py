@@ -8,7 +8,7 @@
     intervals     which version of which object was there, from one snapshot to before another
     failed_runs   executions that left no snapshot
 
-Content is an interval over snapshots in the order of their entry, not of their times (docs/decisions/0004). Nothing is ever
+Content is an interval over snapshots in the order of their entry, not of their times (docs/decisions/0005). Nothing is ever
 updated but `intervals.end_id`, which is set once. Digests are 32 bytes, times are UTC.
 """
 
