@@ -435,7 +435,7 @@ def make_pack(
     baseline: str | None,
 ) -> Pack:
     """Judge, render, sign and write one pack. The folder appears whole or not at all; an earlier one is never overwritten."""
-    from evidence.frameworks.judge import worst
+    from evidence.frameworks.judge import baseline_of, worst
     from evidence.report.pack import pack_files
     from evidence.report.view.build import build_view
     from evidence.report.view.inputs import CurrentState, ReportInputs, ScheduledRun, SignerIdentity
@@ -457,7 +457,7 @@ def make_pack(
         software_version=__version__,
         sample=cluster == CLUSTER_NAME,
         signer=SignerIdentity(key.name, key.fingerprint, key.self_signed),
-        baseline=baseline,
+        baseline=baseline_of(framework, newest.state.intent, baseline) or None,
         snapshots=tuple(judged),
         runs=tuple(
             ScheduledRun(run.started_at, run.finished_at, run.outcome, run.message, run.snapshot_id) for run in runs

@@ -1,0 +1,1 @@
+"""Long-running ways to use the pipeline."""
