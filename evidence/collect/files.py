@@ -9,6 +9,7 @@
 """
 
 import os
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -35,6 +36,7 @@ from evidence.errors import CollectError, InputError
 STANDARD_INPUT = "standard input"
 _ENDINGS = (".yaml", ".yml", ".json")
 _MAX_NESTED_LISTS = 4
+_LOOKS_LIKE_JSON = re.compile(rb'(?:\xef\xbb\xbf)?\s*(?:\{\s*["}]|\[\s*[\[{\]])')
 
 
 def collect_files(paths: Sequence[str], *, stdin: BinaryIO | None, keep_going: bool) -> Collection:
@@ -163,7 +165,7 @@ def _read_data(data: bytes, name: str, found: _Found) -> None:
 
 def _documents(data: bytes, name: str) -> Iterator[tuple[Any, int, Sequence[int]]]:
     """Each document with its line and, for a list, the lines of its items (empty where unknown)."""
-    if data.lstrip()[:1] in (b"{", b"[") and not (_is_yaml(name) and not json.is_json(data)):
+    if _is_json(data, name):
         for value, line in json.load_all(data, name):
             items = value.get("items") if isinstance(value, dict) else value
             count = len(items) if isinstance(items, list) else 0
@@ -175,8 +177,11 @@ def _documents(data: bytes, name: str) -> Iterator[tuple[Any, int, Sequence[int]
         yield document.value, document.line, document.item_lines
 
 
-def _is_yaml(name: str) -> bool:
-    return name.lower().endswith((".yaml", ".yml"))
+def _is_json(data: bytes, name: str) -> bool:
+    """JSON by its look; a YAML file may begin like it (a flow mapping, a template), and a broken JSON file is still one."""
+    if not _LOOKS_LIKE_JSON.match(data):
+        return name.lower().endswith(".json") and data.strip() != b""
+    return json.is_json(data) or not name.lower().endswith((".yaml", ".yml"))
 
 
 def _read_value(value: Any, where: str, lines: Sequence[int], name: str, found: _Found) -> None:
@@ -250,7 +255,7 @@ def _take(body: dict[str, Any], api_version: str, kind: str, where: str, found: 
     known = kind_of(group, kind)
     if known is None:
         _refuse_misspelt(group, kind, f"{where}: {kind} {name}")
-        key = ObjectKey(group, kind, namespace or "", name)
+        key = ObjectKey(group, kind, namespace or "default", name)
         if key in found.others:
             raise InputError(f"{where}: {key} stands twice; first in {found.others[key]}")
         found.others[key] = where

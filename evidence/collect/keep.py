@@ -399,8 +399,11 @@ def plugin_arguments(words: Iterable[str]) -> list[str]:
 
 
 def _add_arguments(found: dict[str, Any], body: Mapping[str, Any]) -> None:
-    containers = body.get("spec", {}).get("template", {}).get("spec", {}).get("containers") or []
-    for small, container in zip(found["spec"]["template"]["spec"].get("containers", []), containers, strict=True):
-        arguments = plugin_arguments([*(container.get("command") or []), *(container.get("args") or [])])
+    """Put the plugin's flags back into the containers of the pod template, in which nothing else of the command line was kept."""
+    small, whole = found, body
+    for name in ("spec", "template", "spec"):
+        small, whole = small.get(name) or {}, whole.get(name) or {}
+    for container, source in zip(small.get("containers") or (), whole.get("containers") or (), strict=True):
+        arguments = plugin_arguments([*(source.get("command") or ()), *(source.get("args") or ())])
         if arguments:
-            small["args"] = arguments
+            container["args"] = arguments

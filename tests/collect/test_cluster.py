@@ -1,0 +1,282 @@
+"""The collector against a small HTTP server that misbehaves as API servers do: busy, slow, broken, and with lists that expire."""
+
+import json
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+import yaml
+
+from evidence import __version__
+from evidence.cluster.objects import Collection, KindResult, KindStatus
+from evidence.collect.cluster import Connection, collect_cluster, connect
+from evidence.errors import CollectError, InputError
+from tests.manifests import body, pod_body
+
+Answer = tuple[int, dict[str, str], Any]
+
+
+@dataclass
+class Api:
+    """What the server holds and how it misbehaves. `trouble` maps a path to answers that come before the good ones."""
+
+    lists: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    trouble: dict[str, list[Answer | str]] = field(default_factory=dict)
+    seen: Counter[str] = field(default_factory=Counter)
+    headers: list[dict[str, str]] = field(default_factory=list)
+    served: dict[str, list[str]] = field(
+        default_factory=lambda: {"/api/v1": ["namespaces", "pods"], "/apis/networking.k8s.io/v1": ["networkpolicies"]}
+    )
+
+    def answer(self, path: str, query: dict[str, list[str]]) -> Answer:
+        if path == "/version":
+            return 200, {}, {"gitVersion": "v1.99.0"}
+        if path == "/apis":
+            groups = {tuple(root.split("/")[2:]) for root in self.served if root.startswith("/apis/")}
+            return (
+                200,
+                {},
+                {"groups": [{"name": name, "versions": [{"version": version}]} for name, version in sorted(groups)]},
+            )
+        if path in self.served:
+            return 200, {}, {"resources": [{"name": name, "verbs": ["get", "list"]} for name in self.served[path]]}
+        if path.endswith("/selfsubjectreviews"):
+            return 201, {}, {"status": {"userInfo": {"username": "system:serviceaccount:evidence:collector"}}}
+        items = self.lists.get(path, [])
+        start, limit = int(query.get("continue", ["0"])[0]), int(query["limit"][0])
+        more = {"continue": str(start + limit)} if start + limit < len(items) else {}
+        return 200, {}, {"metadata": {"resourceVersion": "77", **more}, "items": items[start : start + limit]}
+
+
+class Handler(BaseHTTPRequestHandler):
+    api: Api
+
+    def do_GET(self) -> None:
+        url = urlsplit(self.path)
+        self.api.seen[url.path] += 1
+        self.api.headers.append(dict(self.headers))
+        trouble = self.api.trouble.get(url.path)
+        answer = trouble.pop(0) if trouble else self.api.answer(url.path, parse_qs(url.query))
+        if answer == "hang up":
+            self.close_connection = True
+            return
+        assert not isinstance(answer, str)
+        status, headers, content = answer
+        data = content if isinstance(content, bytes) else json.dumps(content).encode()
+        self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", headers.get("Content-Length", str(len(data))))
+        self.end_headers()
+        self.wfile.write(data)
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers.get("Content-Length", "0")))
+        self.do_GET()
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  (the base class's name)
+        """Silent."""
+
+
+@pytest.fixture
+def api() -> Api:
+    return Api()
+
+
+@pytest.fixture
+def url(api: Api) -> Iterator[str]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), type("ApiHandler", (Handler,), {"api": api}))
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def kubeconfig(path: Path, url: str) -> str:
+    content = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "current-context": "here",
+        "contexts": [{"name": "here", "context": {"cluster": "test-cluster", "user": "me"}}],
+        "clusters": [{"name": "test-cluster", "cluster": {"server": url}}],
+        "users": [{"name": "me", "user": {"token": "t0ken"}}],
+    }
+    file = path / "kubeconfig"
+    file.write_text(yaml.safe_dump(content))
+    return str(file)
+
+
+@pytest.fixture
+def connection(url: str, tmp_path: Path) -> Connection:
+    found = connect(context=None, kubeconfig=kubeconfig(tmp_path, url), in_cluster=False, impersonate=None)
+    return replace(found, retry_budget_seconds=3.0)
+
+
+PODS = "/api/v1/pods"
+BUSY: Answer = (503, {}, {"kind": "Status", "message": "etcd is away"})
+
+
+def pods(count: int) -> list[dict[str, Any]]:
+    return [{"metadata": {"name": f"pod-{number:03d}", "namespace": "shop"}} for number in range(count)]
+
+
+def result(collection: Collection, kind: str) -> KindResult:
+    return next(one for one in collection.kinds if one.kind == kind and one.group in ("", "networking.k8s.io"))
+
+
+def test_every_page_is_read_and_every_kind_has_a_result(api: Api, connection: Connection) -> None:
+    api.lists[PODS] = pods(25)
+    collection = collect_cluster(connection, keep_going=False, page_size=10)
+    assert [obj.key.name for obj in collection.objects] == [f"pod-{number:03d}" for number in range(25)]
+    assert collection.objects[0].source == "/api/v1/namespaces/shop/pods/pod-000"
+    assert collection.objects[0].body["apiVersion"] == "v1"
+    assert (result(collection, "Pod").count, result(collection, "Pod").resource_version) == (25, "77")
+    assert result(collection, "Node").status is KindStatus.NOT_SERVED
+    assert (connection.cluster_name, connection.identity) == (
+        "test-cluster",
+        "system:serviceaccount:evidence:collector",
+    )
+    assert {headers["User-Agent"] for headers in api.headers} == {f"evidence/{__version__}"}
+
+
+@pytest.mark.parametrize(
+    "trouble",
+    [
+        [BUSY, BUSY],
+        [(429, {"Retry-After": "1"}, {"message": "slow down"})],
+        [(500, {}, b"not json")],
+        [(200, {}, b'{"items": [')],
+        [(200, {"Content-Length": "500"}, b'{"items": [')],
+        ["hang up", "hang up"],
+    ],
+    ids=["busy", "too many requests", "internal error", "no JSON", "cut off", "hangs up"],
+)
+def test_trouble_that_passes_is_not_noticed(trouble: list[Answer | str], api: Api, connection: Connection) -> None:
+    api.lists[PODS] = pods(3)
+    api.trouble[PODS] = trouble
+    collection = collect_cluster(connection, keep_going=False)
+    assert len(collection.objects) == 3
+    assert not collection.partial
+
+
+def test_an_expired_page_token_starts_the_list_again(api: Api, connection: Connection) -> None:
+    api.lists[PODS] = pods(25)
+    good = [api.answer(PODS, {"limit": ["10"], "continue": [str(start)]}) for start in (0, 10)]
+    api.trouble[PODS] = [*good, (410, {}, {"message": "the token is too old"})]
+    collection = collect_cluster(connection, keep_going=False, page_size=10)
+    assert len(collection.objects) == 25
+    assert api.seen[PODS] == 6
+
+
+def test_a_list_that_always_expires_fails_alone(api: Api, connection: Connection) -> None:
+    api.lists["/api/v1/namespaces"] = [body("v1", "Namespace", "kube-system", metadata={"uid": "u-1"})]
+    api.trouble[PODS] = [(410, {}, {})] * 5
+    collection = collect_cluster(connection, keep_going=False)
+    assert result(collection, "Pod").status is KindStatus.FAILED
+    assert "expired 3 times" in result(collection, "Pod").message
+    assert collection.source.cluster_uid == "u-1"
+
+
+@pytest.mark.slow
+def test_a_kind_whose_list_keeps_failing_is_failed_and_the_rest_is_there(api: Api, connection: Connection) -> None:
+    api.lists["/api/v1/namespaces"] = [body("v1", "Namespace", "shop")]
+    api.trouble[PODS] = [BUSY] * 20
+    collection = collect_cluster(connection, keep_going=False)
+    assert [str(obj.key) for obj in collection.objects] == ["Namespace shop"]
+    assert result(collection, "Pod").status is KindStatus.FAILED
+    assert result(collection, "Pod").message == "the list of pods failed (503): etcd is away"
+    assert collection.partial
+
+
+def test_forbidden_says_which_verb_is_missing(api: Api, connection: Connection) -> None:
+    api.trouble["/apis/networking.k8s.io/v1/networkpolicies"] = [(403, {}, {"message": "no"})]
+    found = result(collect_cluster(connection, keep_going=False), "NetworkPolicy")
+    assert found.status is KindStatus.FORBIDDEN
+    assert (
+        found.message
+        == "system:serviceaccount:evidence:collector lacks the verb list on networkpolicies.networking.k8s.io"
+    )
+
+
+def test_credentials_that_end_midway_end_the_collection(api: Api, connection: Connection) -> None:
+    api.trouble[PODS] = [(401, {}, {"message": "Unauthorized"})]
+    with pytest.raises(CollectError, match="no longer takes the credentials"):
+        collect_cluster(connection, keep_going=False)
+
+
+@pytest.mark.slow
+def test_discovery_of_a_group_that_fails_fails_its_kinds_only(api: Api, connection: Connection) -> None:
+    api.lists[PODS] = pods(1)
+    api.trouble["/apis/networking.k8s.io/v1"] = [BUSY] * 20
+    collection = collect_cluster(connection, keep_going=False)
+    assert result(collection, "NetworkPolicy").status is KindStatus.FAILED
+    assert "discovery of /apis/networking.k8s.io/v1 failed (503)" in result(collection, "NetworkPolicy").message
+    assert len(collection.objects) == 1
+
+
+def test_an_aggregated_view_of_the_same_objects_is_not_read_twice(api: Api, connection: Connection) -> None:
+    for root in ("/apis/crd.projectcalico.org/v1", "/apis/projectcalico.org/v3"):
+        api.served[root] = ["globalnetworkpolicies"]
+        api.lists[f"{root}/globalnetworkpolicies"] = [{"metadata": {"name": "one"}}]
+    collection = collect_cluster(connection, keep_going=False)
+    assert [obj.key.group for obj in collection.objects] == ["crd.projectcalico.org"]
+
+
+def test_a_malformed_object_is_refused_or_left_out(api: Api, connection: Connection) -> None:
+    api.lists[PODS] = [*pods(1), pod_body("bad", "shop", status={"podIP": "x"}), {"metadata": {}}]
+    with pytest.raises(
+        InputError, match=r"/api/v1/namespaces/shop/pods/bad: Pod shop/bad: status\.podIP 'x' is not an IP address"
+    ):
+        collect_cluster(connection, keep_going=False)
+    collection = collect_cluster(connection, keep_going=True)
+    assert [obj.key.name for obj in collection.objects] == ["pod-000"]
+    assert {problem.kind for problem in collection.problems} == {"Pod"}
+    assert len(collection.problems) == 2
+
+
+def test_only_kept_fields_leave_the_collector(api: Api, connection: Connection) -> None:
+    secret = pod_body("a", spec={"containers": [{"name": "c", "env": [{"name": "A", "value": "hunter2"}]}]})
+    api.lists[PODS] = [secret]
+    (obj,) = collect_cluster(connection, keep_going=False).objects
+    assert obj.body["spec"] == {"containers": [{"name": "c"}]}
+
+
+def test_impersonation_is_asked_for(api: Api, url: str, tmp_path: Path) -> None:
+    connect(context="here", kubeconfig=kubeconfig(tmp_path, url), in_cluster=False, impersonate="auditor")
+    assert {headers["Impersonate-User"] for headers in api.headers} == {"auditor"}
+
+
+def test_refused_credentials_are_one_sentence(api: Api, url: str, tmp_path: Path) -> None:
+    api.trouble["/version"] = [(401, {}, {"message": "Unauthorized"})]
+    with pytest.raises(CollectError, match=r"the server refuses the credentials \(401\): Unauthorized"):
+        connect(context=None, kubeconfig=kubeconfig(tmp_path, url), in_cluster=False, impersonate=None)
+
+
+@pytest.mark.slow
+def test_a_server_that_is_not_there_is_one_sentence(tmp_path: Path) -> None:
+    with pytest.raises(CollectError, match=r"^http://127\.0\.0\.1:1: cannot be reached: "):
+        connect(context=None, kubeconfig=kubeconfig(tmp_path, "http://127.0.0.1:1"), in_cluster=False, impersonate=None)
+
+
+@pytest.mark.parametrize("content", ["", "[", "a: b", "- a", '{"apiVersion": "v1"}', "contexts: 5\nclusters: 6"])
+def test_a_broken_kubeconfig_is_one_sentence(content: str, tmp_path: Path) -> None:
+    file = tmp_path / "config"
+    file.write_text(content)
+    with pytest.raises(CollectError) as caught:
+        connect(context=None, kubeconfig=str(file), in_cluster=False, impersonate=None)
+    assert str(caught.value).startswith(f"{file}: gives no connection: ")
+    assert "\n" not in str(caught.value)
+
+
+def test_outside_a_pod_there_is_no_service_account(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
+    with pytest.raises(CollectError, match="leave out --in-cluster"):
+        connect(context=None, kubeconfig=None, in_cluster=True, impersonate=None)
