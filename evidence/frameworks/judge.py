@@ -19,21 +19,24 @@ from evidence.frameworks.facts import Evidence, Facts, rule_name
 from evidence.frameworks.model import Control, ControlResult, Feed, FeedStrength, Framework, Strength, Verdict
 from evidence.frameworks.period import worst
 from evidence.frameworks.support import contradiction, incomplete, obstacles, reached, support
+from evidence.intent.model import Intent
 
 __all__ = ["ControlResult", "Facts", "Strength", "Verdict", "baseline_of", "judge", "worst"]
 
 
 def judge(framework: Framework, assessment: Assessment, facts: Facts) -> tuple[ControlResult, ...]:
     """A result for every control, in the framework's order. Raises UsageError for a baseline that the framework does not have."""
-    baseline = baseline_of(framework, facts)
+    baseline = baseline_of(framework, facts.intent, facts.baseline)
     evidence = Evidence(framework, assessment, facts)
     return tuple(_result(control, baseline, evidence) for control in framework.controls)
 
 
-def baseline_of(framework: Framework, facts: Facts) -> str:
-    """The framework's baseline that applies: the one asked for, else the intent's; "" for none, which means every control."""
-    own = facts.intent.system.baseline if facts.intent else ""
-    asked = facts.baseline or own
+def baseline_of(framework: Framework, intent: Intent | None, asked: str | None) -> str:
+    """The framework's baseline that applies: the one asked for, else the intent's; "" for none, which means every control.
+
+    Raises UsageError for one that the framework does not have.
+    """
+    asked = asked or (intent.system.baseline if intent else "")
     if not framework.baselines or not asked:
         return ""
     for name in framework.baselines:

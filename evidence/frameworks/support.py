@@ -2,8 +2,8 @@
 
 Supported takes all of these: every direct check exists and hit nothing; no finding that withholds support is open; all of these checks
 ran over their whole population; no finding lies on pods whose zone was not declared; nothing is unread or unevaluated; there are pods
-to speak of; the declared zones are not in doubt; the strength that the control needs was reached. A record on which a control rests
-(strength declared) is no matter of pods: for it the first four count.
+to speak of; the declared zones are not in doubt and, where approved flows count, hold every address outside; the strength that the
+control needs was reached. A record on which a control rests (strength declared) is no matter of pods: for it the first four count.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -12,8 +12,10 @@ from evidence.cni.model import Enforcement
 from evidence.findings.finding import Finding, count, shortened
 from evidence.findings.registry import RunStatus
 from evidence.frameworks.facts import Evidence, Facts, any_of, rule_name
-from evidence.frameworks.model import Control, Feed, Strength
+from evidence.frameworks.model import Control, Feed, FeedStrength, Strength
 from evidence.intent.model import Classification
+
+COMPARES_FLOWS = "PRT-002"  # looks at pairs of declared zones only: addresses of no zone escape it
 
 
 def obstacles(control: Control, direct: Sequence[Feed], evidence: Evidence) -> Iterator[str]:
@@ -67,9 +69,20 @@ def _population(control: Control, facts: Facts, evidence: Evidence) -> Iterator[
         yield f"no pod lies in a zone that is declared as {any_of(sorted(scope))}: there is nothing to speak of"
     elif not scope and not facts.zones.population:
         yield "the snapshot holds no pod that runs: there is nothing to speak of"
+    if facts.zones.outside_undeclared and any(_decides_approval(feed) for feed in control.feeds):
+        outside = " and ".join(facts.zones.outside_undeclared)
+        yield (
+            f"addresses outside lie in no zone, so what may come in from there was not compared with the approved flows; "
+            f"declare a zone with {outside} as internet"
+        )
     doubts = [str(problem) for problem in facts.zones.problems if not scope or _concerns(problem.zones, scope, facts)]
     if doubts:
         yield f"the declared zones are in doubt: {shortened(doubts)}"
+
+
+def _decides_approval(feed: Feed) -> bool:
+    """True for the check that compares flows between zones with the approved ones, where it matters for support."""
+    return feed.rule_id == COMPARES_FLOWS and (feed.withholds or feed.strength is FeedStrength.DIRECT)
 
 
 def _concerns(names: Sequence[str], scope: frozenset[Classification], facts: Facts) -> bool:

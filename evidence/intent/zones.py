@@ -10,10 +10,14 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from ipaddress import IPv4Network, IPv6Network, collapse_addresses, ip_network
 from itertools import combinations
 
 from evidence.cluster.model import Cluster, IPAddress, IPNetwork, Pod
 from evidence.intent.model import Intent, Zone, ZoneMember
+
+_ALL_IPV4, _ALL_IPV6 = ip_network("0.0.0.0/0"), ip_network("::/0")
+_IPV6 = 6
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -60,6 +64,18 @@ class ZoneMap:
     def population(self) -> int:
         """How many pods run or may run, in a zone or not."""
         return sum(not pod.finished for pod in self._cluster.pods)
+
+    @cached_property
+    def outside_undeclared(self) -> tuple[str, ...]:
+        """The widest networks of which some address lies in no zone: 0.0.0.0/0, and ::/0 when pods have IPv6 addresses."""
+        wanted = [_ALL_IPV4]
+        if any(address.version == _IPV6 for pod in self._cluster.pods for address in pod.addresses):
+            wanted.append(_ALL_IPV6)
+        declared = {network for network, _ in self._networks}
+        v4 = collapse_addresses(network for network in declared if isinstance(network, IPv4Network))
+        v6 = collapse_addresses(network for network in declared if isinstance(network, IPv6Network))
+        covered = {*v4, *v6}
+        return tuple(str(network) for network in wanted if network not in covered)
 
     @cached_property
     def unassigned(self) -> tuple[str, ...]:

@@ -7,10 +7,12 @@ import pytest
 import yaml
 
 from evidence.findings.registry import RULES
+from evidence.frameworks.listing import framework_rows
 from evidence.frameworks.load import load_frameworks, planned_checks, schema
 from evidence.frameworks.model import Condition, Control, FeedStrength, Framework, Strength
 from evidence.intent.model import Classification
 from evidence.resources import data_folder
+from tests.conftest import ROOT
 
 FRAMEWORKS = tuple(load_frameworks().values())
 CONTROLS = [(framework, control) for framework in FRAMEWORKS for control in framework.controls]
@@ -114,3 +116,9 @@ def test_the_schemas_list_what_the_model_knows(kind: str) -> None:
     none = ["none"] if kind == "overrides" else []
     strengths = [one.value for one in FeedStrength]
     assert definitions["finding"]["properties"]["strength"]["enum"] == strengths + none
+
+
+def test_the_page_about_controls_counts_right() -> None:
+    page = (ROOT / "docs" / "controls.md").read_text(encoding="utf-8")
+    for row in framework_rows(FRAMEWORKS):
+        assert f"| `{row['name']}` | {row['controls']} | {row['fed']} | {row['decided']} |" in page

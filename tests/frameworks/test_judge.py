@@ -2,6 +2,7 @@
 
 import dataclasses
 from datetime import date
+from ipaddress import ip_network
 from typing import Any
 
 import pytest
@@ -163,6 +164,18 @@ def test_anything_less_is_not_determined_and_says_why(one: Control, seen: Assess
     assert judged.verdict is Verdict.NOT_DETERMINED
     assert judged.strength is None
     assert said in text(judged.reasons)
+
+
+INTERNET = Zone("internet", Classification.INTERNET, cidrs=(ip_network("0.0.0.0/0"),))
+
+
+def test_where_approved_flows_count_every_address_outside_must_lie_in_a_zone() -> None:
+    one = control(feed("NET-001"), feed("PRT-002", SUPPORTING, withholds=True))
+    seen = assessment(rules=["NET-001", "PRT-002"])
+    judged = result(one, seen)
+    assert judged.verdict is Verdict.NOT_DETERMINED
+    assert "declare a zone with 0.0.0.0/0 as internet" in text(judged.reasons)
+    assert result(one, seen, facts([*ZONES, INTERNET])).verdict is Verdict.SUPPORTED
 
 
 def test_computed_is_enough_where_no_more_is_asked_for() -> None:

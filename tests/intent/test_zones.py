@@ -98,6 +98,22 @@ def test_the_whole_internet_holds_pod_addresses_without_a_word() -> None:
     assert assign(Intent(zones=(zone("internet", cidrs=["0.0.0.0/0"]),)), SHOP).problems == ()
 
 
+@pytest.mark.parametrize(
+    ("cidrs", "ip", "left"),
+    [
+        ([], "10.0.0.1", ("0.0.0.0/0",)),
+        (["0.0.0.0/0"], "10.0.0.1", ()),
+        (["0.0.0.0/1", "128.0.0.0/1"], "10.0.0.1", ()),
+        (["0.0.0.0/1"], "10.0.0.1", ("0.0.0.0/0",)),
+        (["0.0.0.0/0"], "2001:db8::1", ("::/0",)),
+        (["0.0.0.0/0", "::/0"], "2001:db8::1", ()),
+    ],
+)
+def test_it_is_known_which_addresses_outside_lie_in_no_zone(cidrs: list[str], ip: str, left: tuple[str, ...]) -> None:
+    zones = assign(Intent(zones=(zone("z", cidrs=cidrs),)), cluster([pod("a", ip=ip)]))
+    assert zones.outside_undeclared == left
+
+
 def test_zones_that_match_nothing_or_overlap_are_in_doubt() -> None:
     zones = (
         zone("a", ZoneMember(namespaces=("payments",))),
