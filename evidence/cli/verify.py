@@ -53,6 +53,7 @@ def as_json(answer: "Verification") -> dict[str, object]:
         "intact": answer.intact,
         "trusted": answer.trusted,
         "pack_id": answer.manifest.get("pack_id"),
+        "about": answer.about,
         "signer": answer.signer,
         "fingerprint": answer.fingerprint,
         "signed_at": answer.signed_at.isoformat() if answer.signed_at else None,
@@ -68,9 +69,10 @@ def show(answer: "Verification") -> None:
     for one in answer.checks:
         outcome = click.style(f"{one.outcome.value:<11}", fg=_COLOURS[one.outcome.value])
         click.echo(f"{outcome}  {one.name:<11}  {printable(one.words)}")
-    signer = printable(answer.signer or "")
+    signer, subject = printable(answer.signer or ""), printable(answer.about)
     if answer.good:
         click.secho(f"\nIntact, and signed by {signer}, whom you trust.", fg="green", bold=True)
+        click.echo(f"The pack is about: {subject}")
     elif answer.intact and answer.fingerprint:
         click.secho(
             f"\nIntact, but not shown to be from whom you think: it was signed by a key that calls itself {signer!r}.",
@@ -80,7 +82,8 @@ def show(answer: "Verification") -> None:
         click.echo(
             "Ask the signer for the fingerprint of their certificate by another way (not from this pack). Only if it is\n"
             f"  sha256:{answer.fingerprint}\n"
-            "give it with --trust."
+            "give it with --trust. "
+            f"The pack says that it is about: {subject}"
         )
     else:
         failed = sum(one.outcome.value == "failed" for one in answer.checks)

@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.utils import CryptographyDeprecationWarning
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
@@ -14,6 +15,7 @@ from evidence.errors import SealError
 
 DOCUMENT_SIGNING = x509.ObjectIdentifier("1.3.6.1.5.5.7.3.36")
 _USAGES = {DOCUMENT_SIGNING, ExtendedKeyUsageOID.EMAIL_PROTECTION, ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE}
+MINIMUM_RSA_BITS = 2048
 _BROKEN = (
     ValueError,
     TypeError,
@@ -89,7 +91,10 @@ def is_authority(certificate: x509.Certificate) -> bool:
 
 
 def unfit_for_signing(certificate: x509.Certificate) -> str:
-    """Why its own extensions forbid that a certificate signs documents (RFC 5280 4.2.1.3, 4.2.1.12, RFC 9336); "" when they do not."""
+    """Why a certificate may not sign documents, by its key or its own extensions (RFC 5280 4.2.1.3, 4.2.1.12, RFC 9336); "" if it may."""
+    key = certificate.public_key()
+    if isinstance(key, rsa.RSAPublicKey) and key.key_size < MINIMUM_RSA_BITS:
+        return f"the certificate's RSA key of {key.key_size} bits is too short"
     with contextlib.suppress(x509.ExtensionNotFound):
         usage = certificate.extensions.get_extension_for_class(x509.KeyUsage).value
         if not (usage.digital_signature or usage.content_commitment):

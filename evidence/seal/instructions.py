@@ -6,10 +6,11 @@ the first certificate of a file while `-CAfile` trusts all of them: the first is
 """
 
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from evidence.seal.keys import Signer
+from evidence.seal.manifest import about
 
 _TEXT = r"""HOW TO VERIFY THIS EVIDENCE PACK
 
@@ -105,7 +106,7 @@ def how_to_verify(signer: Signer, at: datetime, identifier: str, summary: Mappin
     issuer = _line(signer.certificate.issuer.rfc4514_string())
     text = _TEXT.format(
         identifier=identifier,
-        about=_about(summary),
+        about=_line(about(summary)),
         name=_line(signer.name),
         kind=" (self-signed certificate)" if signer.self_signed else "",
         at=f"{at:%Y-%m-%d %H:%M:%S} UTC",
@@ -116,24 +117,6 @@ def how_to_verify(signer: Signer, at: datetime, identifier: str, summary: Mappin
         issued="" if signer.self_signed else _ISSUED.format(issuer=issuer),
     )
     return text.encode()
-
-
-def _about(summary: Mapping[str, Any]) -> str:
-    parts = (
-        summary.get("framework_title") or summary.get("framework"),
-        f"cluster {summary['cluster']}" if summary.get("cluster") else "",
-        _period(summary),
-        "SAMPLE DATA, not a real cluster" if summary.get("sample") else "",
-    )
-    return _line(", ".join(str(part) for part in parts if part))
-
-
-def _period(summary: Mapping[str, Any]) -> str:
-    """First and last day; `period_end` in the summary is the first moment that is no longer in the period."""
-    if not summary.get("period_start") or not summary.get("period_end"):
-        return ""
-    last = datetime.fromisoformat(summary["period_end"]) - timedelta(seconds=1)
-    return f"{summary['period_start'][:10]} to {last:%Y-%m-%d}"
 
 
 def _line(text: str) -> str:

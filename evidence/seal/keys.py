@@ -24,6 +24,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from evidence.errors import SealError
 from evidence.seal.certificates import (
     DOCUMENT_SIGNING,
+    MINIMUM_RSA_BITS,
     fingerprint,
     from_pem,
     self_issued,
@@ -34,7 +35,6 @@ from evidence.seal.certificates import (
 KEY_FILE = "signing-key.pem"
 CERTIFICATE_FILE = "certificate.pem"
 VALIDITY = timedelta(days=3652)
-_MINIMUM_RSA_BITS = 2048
 _LONGEST_NAME = 64  # bytes of a common name or organisation (X.520, ub-common-name)
 
 SigningKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
@@ -113,10 +113,8 @@ def _private_key(data: bytes, where: str, password: bytes | None) -> SigningKey:
         reason = "the password is wrong or the key is damaged" if password else "the key is damaged"
         raise SealError(f"{where}: {reason}") from error
     match key:
-        case rsa.RSAPrivateKey() if key.key_size < _MINIMUM_RSA_BITS:
-            raise SealError(
-                f"{where}: an RSA key of {key.key_size} bits is too short; {_MINIMUM_RSA_BITS} is the least"
-            )
+        case rsa.RSAPrivateKey() if key.key_size < MINIMUM_RSA_BITS:
+            raise SealError(f"{where}: an RSA key of {key.key_size} bits is too short; {MINIMUM_RSA_BITS} is the least")
         case rsa.RSAPrivateKey():
             return key
         case ec.EllipticCurvePrivateKey() if isinstance(key.curve, ec.SECP256R1 | ec.SECP384R1 | ec.SECP521R1):
@@ -219,7 +217,10 @@ def create(folder: Path, organisation: str, now: datetime) -> bool:
 
 
 def _write_once(path: Path, content: bytes, mode: int) -> bool:
-    """Create a file whole or not at all; False when it is already there (a link, unlike a rename, does not replace)."""
+    """Create a file whole or not at all; False when it is already there (a link, unlike a rename, does not replace).
+
+    Some network file systems have no links: there the file is made in place, by one process still, but a crash can leave it cut.
+    """
     partial = path.with_name(f".{path.name}.{os.getpid()}.{os.urandom(4).hex()}")
     descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
     try:
@@ -231,9 +232,21 @@ def _write_once(path: Path, content: bytes, mode: int) -> bool:
             os.link(partial, path)
         except FileExistsError:
             return False
+        except OSError:
+            return _write_in_place(path, content, mode)
         return True
     finally:
         partial.unlink()
+
+
+def _write_in_place(path: Path, content: bytes, mode: int) -> bool:
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+    except FileExistsError:
+        return False
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content)
+    return True
 
 
 def _printable(text: str) -> str:

@@ -11,7 +11,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from evidence.canonical import canonical_json, digest
@@ -157,3 +157,30 @@ def read_manifest(data: bytes) -> dict[str, Any]:
         if not isinstance(value.get(key), kind):
             raise SealError(f"{MANIFEST}: {key} is missing or of the wrong type")
     return value
+
+
+def about(summary: Mapping[str, Any]) -> str:
+    """What a pack is about, in one line: framework, cluster, first and last day. What the summary lacks, or has of another type, is left out."""
+    title = _text(summary, "framework_title") or _text(summary, "framework")
+    cluster = _text(summary, "cluster")
+    parts = (
+        title,
+        f"cluster {cluster}" if cluster else "",
+        _period(_text(summary, "period_start"), _text(summary, "period_end")),
+        "SAMPLE DATA, not a real cluster" if summary.get("sample") is not False else "",
+    )
+    return ", ".join(part for part in parts if part)
+
+
+def _text(summary: Mapping[str, Any], key: str) -> str:
+    value = summary.get(key)
+    return value if isinstance(value, str) else ""
+
+
+def _period(start: str, end: str) -> str:
+    """First and last day; `end` is the first moment that is no longer in the period."""
+    try:
+        last = datetime.fromisoformat(end) - timedelta(seconds=1)
+        return f"{datetime.fromisoformat(start):%Y-%m-%d} to {last:%Y-%m-%d}"
+    except (ValueError, OverflowError):
+        return ""

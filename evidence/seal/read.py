@@ -20,6 +20,7 @@ MOST_BYTES = 2 * 1024**3
 _CHUNK = 1024 * 1024
 _ENCRYPTED = 0x1
 _LOCAL_HEADER = 30
+_UNICODE_PATH = 0x7075  # Info-ZIP's extra field with another name for the file
 _END_RECORD = 22
 _SIZES_FOLLOW = 0x8  # the file was written to a stream: its CRC and two sizes follow it, with or without a signature, in 32 or 64 bits
 _DESCRIPTORS = (12, 16, 20, 24)
@@ -144,7 +145,20 @@ def _odd_entry(entry: zipfile.ZipInfo, files: dict[str, bytes]) -> str:
         return "is in the zip twice"
     if entry.orig_filename != entry.filename:  # zipfile cuts a name at a zero byte
         return "has a name that is read differently elsewhere"
+    if _UNICODE_PATH in _extra_fields(entry.extra):
+        return "has a second name, which some programs take instead"
+    if entry.is_dir() and (problem := bad_path(entry.filename[:-1])):
+        return f"is a folder whose name {problem}"
     return ""
+
+
+def _extra_fields(data: bytes) -> set[int]:
+    """Ids of the fields in the extra part of a zip header."""
+    found = set()
+    while len(data) >= 4:
+        found.add(int.from_bytes(data[:2], "little"))
+        data = data[4 + int.from_bytes(data[2:4], "little") :]
+    return found
 
 
 def _read_entry(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, bound: _Bound) -> bytes:
@@ -168,8 +182,10 @@ def _hidden_parts(path: Path, archive: zipfile.ZipFile) -> list[tuple[str, str]]
         for entry, following in zip(entries, starts[1:], strict=True):
             file.seek(entry.header_offset)
             header = file.read(_LOCAL_HEADER)
-            names = int.from_bytes(header[26:28], "little") + int.from_bytes(header[28:30], "little")
-            gap = following - (entry.header_offset + _LOCAL_HEADER + names + entry.compress_size)
+            name, extra = int.from_bytes(header[26:28], "little"), int.from_bytes(header[28:30], "little")
+            if _UNICODE_PATH in _extra_fields(file.read(name + extra)[name:]):
+                problems.append((entry.filename, "has a second name, which some programs take instead"))
+            gap = following - (entry.header_offset + _LOCAL_HEADER + name + extra + entry.compress_size)
             if gap not in (_DESCRIPTORS if entry.flag_bits & _SIZES_FOLLOW else (0,)):
                 problems.append(
                     (

@@ -16,6 +16,8 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
+from cryptography import x509
+
 from evidence.canonical import digest
 from evidence.errors import SealError
 from evidence.seal import cms, pades
@@ -30,6 +32,7 @@ from evidence.seal.manifest import (
     SIGNER,
     SUMS,
     UNLISTED,
+    about,
     bad_path,
     clashes,
     read_manifest,
@@ -73,6 +76,11 @@ class Verification:
     fingerprint: str | None
     signed_at: datetime | None
     manifest: Mapping[str, Any]
+
+    @property
+    def about(self) -> str:
+        """What the pack says that it is about, in one line: to be compared with the pack that was expected."""
+        return about(self.manifest.get("summary", {}))
 
     @property
     def intact(self) -> bool:
@@ -218,13 +226,18 @@ def _signature(files: Mapping[str, bytes]) -> tuple[cms.Signature | None, list[C
         checks.append(_failed("signature", words, SUMS))
     if SIGNER in files:
         try:
-            if from_pem(files[SIGNER]) != signature.certificates:
+            if not _same_certificates(from_pem(files[SIGNER]), signature.certificates):
                 checks.append(_failed("signature", f"{SIGNER} is not the certificate that signed", SIGNER))
         except SealError as error:
             checks.append(_failed("signature", f"{SIGNER}: {error}", SIGNER))
     return signature, checks or [
         _ok("signature", f"{SIGNATURE} signs {SUMS}, by the certificate in {SIGNER}", SIGNATURE)
     ]
+
+
+def _same_certificates(one: Sequence[x509.Certificate], other: Sequence[x509.Certificate]) -> bool:
+    """The same signer first, and the same others in any order (CMS sorts them its own way)."""
+    return one[0] == other[0] and len(one) == len(other) and set(one) == set(other)
 
 
 def _report(files: Mapping[str, bytes], signature: cms.Signature | None) -> list[Check]:

@@ -54,6 +54,18 @@ def test_many_first_uses_at_once_end_with_one_key(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == [keys.CERTIFICATE_FILE, keys.KEY_FILE]
 
 
+def test_file_systems_without_links_hold_a_key_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_links(*_: object) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr("os.link", no_links)
+    first = keys.load_or_create(tmp_path, "Example Ltd", SIGNED_AT)
+    assert not keys.create(tmp_path, "Somebody else", SIGNED_AT)
+    assert keys.own_fingerprint(tmp_path) == first.fingerprint
+    assert stat.S_IMODE((tmp_path / keys.KEY_FILE).stat().st_mode) == 0o600
+    assert sorted(path.name for path in tmp_path.iterdir()) == [keys.CERTIFICATE_FILE, keys.KEY_FILE]
+
+
 def test_certificate_is_for_signing_documents_and_valid_for_as_long_as_packs_are_kept(tmp_path: Path) -> None:
     made = keys.load_or_create(tmp_path, "Example Ltd", SIGNED_AT).certificate
     usage = made.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value

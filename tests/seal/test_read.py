@@ -163,6 +163,23 @@ def test_zip_names_that_differ_in_case_alone_are_named(tmp_path: Path, pack: Pac
     assert any("are one on some systems" in words for _, words in found)
 
 
+def test_zip_folder_that_leads_elsewhere_is_named(tmp_path: Path, pack: Pack, signer: Signer) -> None:
+    path = zipped(tmp_path / "p.zip", pack)
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("../../outside/", b"")
+        archive.writestr("data/more/", b"")
+    assert [name for name, _ in failed(path, signer)] == ["../../outside/"]
+
+
+def test_zip_entry_with_a_second_name_is_named(tmp_path: Path, pack: Pack, signer: Signer) -> None:
+    path = zipped(tmp_path / "p.zip", {name: content for name, content in pack.items() if name != "index.html"})
+    entry = zipfile.ZipInfo("index.html")
+    entry.extra = b"\x75\x70\x09\x00\x01\0\0\0\0evil"
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr(entry, pack["index.html"])
+    assert any("has a second name" in words for _, words in failed(path, signer))
+
+
 def before(data: bytes) -> bytes:
     return b"#!/bin/sh\n" + data
 

@@ -54,6 +54,12 @@ def test_pack_as_sealed_by_a_trusted_signer_is_good(pack: Pack, signer: Signer) 
     assert answer.signed_at == SIGNED_AT
 
 
+def test_answer_says_what_the_pack_is_about(pack: Pack, signer: Signer) -> None:
+    """A good pack of another quarter in a folder of the expected name would otherwise pass unnoticed."""
+    assert checked(pack, signer).about == "PCI DSS v4.0.1, cluster shop, 2026-07-01 to 2026-09-30"
+    assert checked(sealed(signer, sample=True), signer).about.endswith("SAMPLE DATA, not a real cluster")
+
+
 def test_what_was_not_checked_is_said(pack: Pack, signer: Signer) -> None:
     unchecked = {check.name for check in checked(pack, signer).checks if check.outcome is Outcome.NOT_CHECKED}
     assert unchecked == {"revocation", "timestamp"}
@@ -341,3 +347,18 @@ def test_pack_of_a_company_authority_is_good_for_who_trusts_its_root() -> None:
     pack = sealed(issued)
     trust = Trust(certificates={fingerprint(root): (root, "root.pem")})
     assert verify.verify(pack, trust, LATER).good
+
+
+def test_pack_that_carries_its_whole_chain_is_good() -> None:
+    issued, root = issued_signer()
+    whole = Signer(issued.certificate, (*issued.chain, root), issued.private_key)
+    assert checked(sealed(whole), whole).good
+
+
+def test_short_rsa_key_is_refused_whoever_vouches_for_it(pack: Pack) -> None:
+    from cryptography.hazmat.primitives.asymmetric import rsa
+
+    key = rsa.generate_private_key(65537, 1024)
+    weak = Signer(certificate("Weak", key), (), key)
+    answer = checked(listed_again({**pack, SIGNER: weak.certificates_pem}, weak), weak)
+    assert "RSA key of 1024 bits is too short" in words(answer)
