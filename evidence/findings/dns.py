@@ -19,7 +19,7 @@ from evidence.findings.index import (
     workloads_of_pods,
 )
 from evidence.findings.registry import Context, Hit, Looked, rule
-from evidence.findings.services import behind, target_ports
+from evidence.findings.services import target_ports
 from evidence.findings.suggest import pods_in, policy_yaml, rule_body
 from evidence.reach.classes import PodClass
 from evidence.reach.ports import PortSet
@@ -71,10 +71,9 @@ def marks(pod: Pod) -> tuple[Requirement, ...]:
 def _answering(index: ClusterIndex, pod: Pod, protocol: Protocol) -> PortSet:
     """The container port behind port 53 of a Service that selects the pod; 53 without such a Service."""
     ports = PortSet.none()
-    for service in index.cluster.services:
-        if behind(service, pod):
-            asked = [port for port in service.ports if port.port == DNS_PORT and port.protocol is protocol]
-            ports = ports | target_ports(asked, pod)
+    for service in index.services(pod):
+        asked = [port for port in service.ports if port.port == DNS_PORT and port.protocol is protocol]
+        ports = ports | target_ports(asked, pod)
     return ports or PortSet.of(protocol, DNS_PORT)
 
 

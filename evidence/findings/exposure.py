@@ -6,10 +6,9 @@ when policy lets any peer but the pod's own class through.
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-from evidence.cluster.model import Direction, IpBlock, Pod, Protocol
-from evidence.cluster.objects import ObjectKey
+from evidence.cluster.model import Direction, IpBlock, Protocol
 from evidence.findings.crossing import IN_SCOPE, approved, zone_label
 from evidence.findings.crossings import NO_ZONE, evidence, lines, outside_name
 from evidence.findings.finding import SENSITIVE, Severity, Subject, count, shortened
@@ -24,7 +23,7 @@ from evidence.findings.index import (
 )
 from evidence.findings.registry import Context, Hit, Looked, rule
 from evidence.findings.selection import labels_unread
-from evidence.findings.services import Door, doors, unfollowed
+from evidence.findings.services import Door, unfollowed
 from evidence.intent.model import Classification
 from evidence.reach.classes import ExternalRange, PodClass
 from evidence.reach.ports import PortSet
@@ -61,28 +60,14 @@ class Exposed:
 
 def open_doors(context: Context) -> Iterator[Exposed]:
     """Every workload behind every door that policy leaves open."""
-    for found, workload, door in behind_doors(context):
-        sources = tuple(o for o in context.reach.external if context.reach.ingress_ports(o.id, found.id) & door.ports)
-        hidden = context.index.classes if door.by_controller else _on_nodes(context)
-        ports = union(
-            context.reach.ingress_ports(peer.id, found.id) & door.ports
-            for peer in (*sources, *hidden)
-            if peer.id != found.id
-        )
+    reach = context.reach
+    for way in context.doors:
+        door = way.door
+        sources = tuple(o for o in reach.external if reach.ingress_ports(o.id, way.pods.id) & door.ports)
+        direct = union(reach.ingress_ports(peer.id, way.pods.id) for peer in sources)
+        ports = (direct | context.index.admitted(way.pods, by_nodes=not door.by_controller)) & door.ports
         if ports:
-            yield Exposed(workload, found, door, ports, sources)
-
-
-def behind_doors(context: Context) -> Iterator[tuple[PodClass, WorkloadPods, Door]]:
-    """Every class and workload with its doors, open or not; pods of one workload may differ in labels that only a Service looks at."""
-    for found in context.index.classes:
-        by_door: dict[tuple[ObjectKey, str], tuple[Door, list[Pod]]] = {}
-        for pod in pods_of([found]):
-            for door in doors(context.index, pod):
-                first, pods = by_door.setdefault((pod.workload, door.text), (door, []))
-                by_door[pod.workload, door.text] = replace(first, ports=first.ports | door.ports), [*pods, pod]
-        for (key, _), (door, pods) in by_door.items():
-            yield found, WorkloadPods(key, tuple(sorted(pods, key=lambda pod: pod.key))), door
+            yield Exposed(way.workload, way.pods, door, ports, sources)
 
 
 def _doubts(context: Context) -> tuple[str, ...]:
@@ -90,8 +75,8 @@ def _doubts(context: Context) -> tuple[str, ...]:
     reasons = set(unfollowed(context.index))
     nodes = frozenset(found.id for found in _on_nodes(context))
     pods = frozenset(found.id for found in context.index.classes)
-    for found, _, door in behind_doors(context):
-        reasons.update(context.index.uncertain(pods if door.by_controller else nodes, [found.id]))
+    for way in context.doors:
+        reasons.update(context.index.uncertain(pods if way.door.by_controller else nodes, [way.pods.id]))
     return tuple(sorted(reasons))
 
 
@@ -166,7 +151,7 @@ def public_without_approval(context: Context) -> Looked:
     internet = [
         zone.name for zone in context.crossings.zones.values() if zone.classification is Classification.INTERNET
     ]
-    fronts = {found.id: found for found, _, door in behind_doors(context) if not door.by_controller}
+    fronts = {way.pods.id: way.pods for way in context.doors if not way.door.by_controller}
     fronts.update({found.id: found for found in _on_nodes(context)})
     hits = []
     population = 0

@@ -10,10 +10,14 @@ from functools import cached_property
 from itertools import product
 from operator import attrgetter
 
+import numpy as np
+import numpy.typing as npt
+
 from evidence.cluster.model import (
     Cluster,
     Direction,
     Ingress,
+    IngressBackend,
     IpBlock,
     NetworkPolicy,
     Pod,
@@ -93,7 +97,6 @@ class ClusterIndex:
         for found in self.classes:
             by_namespace[found.namespace].append(found)
         self._by_namespace: Mapping[str, Sequence[PodClass]] = by_namespace
-        self._selected: dict[ObjectKey, tuple[PodClass, ...]] = {}
         self._matched: dict[tuple[str, PodPeer], tuple[PodClass, ...]] = {}
         self._namespaces: dict[LabelSelector, tuple[str, ...]] = {}
         self._workloads: dict[PeerId, frozenset[ObjectKey]] = {}
@@ -103,12 +106,43 @@ class ClusterIndex:
         return self._by_namespace.get(name, ())
 
     def selected(self, policy: NetworkPolicy) -> tuple[PodClass, ...]:
-        """Classes that a policy selects."""
-        if policy.key not in self._selected:
-            self._selected[policy.key] = tuple(
-                found for found in self.in_namespace(policy.namespace) if policy.pod_selector.matches(labels_of(found))
-            )
-        return self._selected[policy.key]
+        """Classes that a policy selects, as the engine placed it."""
+        if id(policy) not in self._placed:  # isolates in no direction
+            return tuple(c for c in self.in_namespace(policy.namespace) if policy.pod_selector.matches(labels_of(c)))
+        return self._placed[id(policy)]
+
+    @cached_property
+    def _placed(self) -> Mapping[int, tuple[PodClass, ...]]:
+        """Classes by the policy (its identity) that selects them."""
+        class_of, classes = self._reach.peers.class_of, self._reach.classes
+        found = {}
+        for side in self._reach.sides.values():
+            for placed in side.policies:
+                ids = dict.fromkeys(class_of[end] for end in placed.subjects.tolist())
+                found[id(placed.form.policy)] = tuple(classes[number] for number in sorted(ids))
+        return found
+
+    def admitted(self, found: PodClass, *, by_nodes: bool) -> PortSet:
+        """Ports on which the class's ingress lets some other class of pods in (`by_nodes`: some class on the host network)."""
+        reach = self._reach
+        families = reach.peers.families
+        own = 0
+        for end in reach.ends(found.id):
+            own |= int(families[end])
+        others = self._on_nodes if by_nodes else ~self._on_nodes
+        ends = np.flatnonzero(others & (self._class_of != found.id) & ((families[: len(others)] & own) != 0))
+        row = reach.row(Direction.INGRESS, reach.ends(found.id)[0])
+        return union(reach.port_ids.port_set(number) for number in np.unique(row[ends]).tolist())
+
+    @cached_property
+    def _class_of(self) -> npt.NDArray[np.int64]:
+        """Class of each way into a pod."""
+        return np.array(self._reach.peers.class_of[: self._reach.peers.pods], dtype=np.int64)
+
+    @cached_property
+    def _on_nodes(self) -> npt.NDArray[np.bool_]:
+        """For each way into a pod, whether the pod is on the host network."""
+        return np.array([self._reach.classes[number].host_network for number in self._class_of.tolist()], dtype=bool)
 
     def namespaces(self, selector: LabelSelector) -> tuple[str, ...]:
         """Names of the namespaces that a selector matches."""
@@ -165,20 +199,32 @@ class ClusterIndex:
         keys = {key for found in classes for key in self.workload_keys(found)}
         return tuple(f"{key.namespace}/{key.name}" for key in sorted(keys, key=ORDER))
 
+    def services(self, pod: Pod) -> list[Service]:
+        """Services that select the pod, in the cluster's order."""
+        found = {
+            number: service
+            for label in pod.labels.items()
+            for number, service in self._by_label.get((pod.namespace, *label), ())
+            if all(pod.labels.get(key) == value for key, value in (service.selector or {}).items())
+        }
+        return [found[number] for number in sorted(found)]
+
     @cached_property
-    def services(self) -> Mapping[str, Sequence[Service]]:
-        """Services by namespace."""
-        found: dict[str, list[Service]] = defaultdict(list)
-        for service in self.cluster.services:
-            found[service.namespace].append(service)
+    def _by_label(self) -> Mapping[tuple[str, str, str], Sequence[tuple[int, Service]]]:
+        """Services by their namespace and one label of their selector."""
+        found: dict[tuple[str, str, str], list[tuple[int, Service]]] = defaultdict(list)
+        for number, service in enumerate(self.cluster.services):
+            for key, value in [*(service.selector or {}).items()][:1]:
+                found[service.namespace, key, value].append((number, service))
         return found
 
     @cached_property
-    def ingresses(self) -> Mapping[str, Sequence[Ingress]]:
-        """Ingresses by namespace."""
-        found: dict[str, list[Ingress]] = defaultdict(list)
+    def backends(self) -> Mapping[tuple[str, str], Sequence[tuple[Ingress, IngressBackend]]]:
+        """Ingress backends by namespace and Service."""
+        found: dict[tuple[str, str], list[tuple[Ingress, IngressBackend]]] = defaultdict(list)
         for ingress in self.cluster.ingresses:
-            found[ingress.namespace].append(ingress)
+            for backend in ingress.backends:
+                found[ingress.namespace, backend.service].append((ingress, backend))
         return found
 
     def rules(self, *directions: Direction) -> Iterator[RuleAt]:

@@ -109,8 +109,11 @@ def refusals(context: Context, at: RuleAt, peer: PodPeer) -> Iterator[Refusal]:
     here = context.index.selected(at.policy)
     there = context.index.matched(at.policy, peer)
     sources, destinations = (there, here) if at.direction is Direction.INGRESS else (here, there)
+    by_name = any(isinstance(port.port, str) for port in at.rule.ports)
+    promised = PortSet.none() if by_name or not destinations else rule_ports(at.rule, destinations[0].pods[0])
     for destination in destinations:
-        promised = rule_ports(at.rule, destination.pods[0])
+        if by_name:
+            promised = rule_ports(at.rule, destination.pods[0])
         for source in sources if promised else ():
             passing = _other_side(context, at.direction, source, destination)
             refused = PortSet.none() if promised.is_all and passing & promised else promised - passing

@@ -6,7 +6,7 @@ or by the same name. What cannot be shown this way is not reported.
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from evidence.cluster.model import Direction, IpBlock, NetworkPolicy, PodPeer, PolicyPort
@@ -43,11 +43,12 @@ def redundant(context: Context) -> Looked:
         rules[at.policy.namespace, at.direction].append(at)
     found: dict[tuple[str, str], list[Redundant]] = defaultdict(list)
     for group in rules.values():
+        wider = Wider(group)
         for at in group:
             by = next(
                 (
                     other
-                    for other in group
+                    for other in wider.than(at)
                     if covers(other, at) and not (covers(at, other) and _order(at) < _order(other))
                 ),
                 None,
@@ -58,6 +59,35 @@ def redundant(context: Context) -> Looked:
     for group_found in found.values():
         hits += _hits(context, group_found)
     return Looked(sum(len(group) for group in rules.values()), tuple(hits))
+
+
+class Wider:
+    """Rules by a clause of their policy's podSelector, so that each is held against those only whose pods may include its own."""
+
+    def __init__(self, rules: Sequence[RuleAt]) -> None:
+        self._by_clause: dict[tuple[str, str | None] | None, list[tuple[int, RuleAt]]] = defaultdict(list)
+        for number, at in enumerate(rules):
+            for clause in _clauses(at.policy.pod_selector):
+                self._by_clause[clause].append((number, at))
+
+    def than(self, at: RuleAt) -> Iterator[RuleAt]:
+        """Candidates, in the order of the rules: all whose first clause may follow from one of this rule's."""
+        asked: set[tuple[str, str | None] | None] = {None}
+        for need in at.policy.pod_selector.requirements:
+            asked.add((need.key, None))
+            if need.operator is Operator.IN:
+                asked.add((need.key, need.values[0]))
+        found = {number: other for clause in asked for number, other in self._by_clause.get(clause, ())}
+        for number in sorted(found):
+            yield found[number]
+
+
+def _clauses(selector: LabelSelector) -> list[tuple[str, str | None] | None]:
+    """Under what a wide selector is looked up: each value of its first clause, or the clause's key; None when it has no clause."""
+    if not selector.requirements:
+        return [None]
+    first = selector.requirements[0]
+    return [(first.key, value) for value in first.values] if first.operator is Operator.IN else [(first.key, None)]
 
 
 def _order(at: RuleAt) -> tuple[str, int]:

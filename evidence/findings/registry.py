@@ -15,6 +15,7 @@ from evidence.cni.model import CniReport
 from evidence.findings.crossings import Crossings
 from evidence.findings.finding import EvidenceRef, Finding, Severity, Subject, count, severity_in, shortened
 from evidence.findings.index import ClusterIndex
+from evidence.findings.services import BehindDoor, behind_doors
 from evidence.intent.model import Classification, Intent, Zone
 from evidence.intent.zones import ZoneMap
 from evidence.reach.engine import Reachability
@@ -36,6 +37,11 @@ class Context:
     def index(self) -> ClusterIndex:
         """Selectors resolved on this cluster."""
         return ClusterIndex(self.cluster, self.reach)
+
+    @cached_property
+    def doors(self) -> tuple[BehindDoor, ...]:
+        """Workloads with a way in from outside, whether policy leaves it open or not."""
+        return tuple(behind_doors(self.index))
 
     @cached_property
     def crossings(self) -> Crossings:

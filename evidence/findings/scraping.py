@@ -1,6 +1,7 @@
 """Family plumbing, metrics: scraping is a pull, and policies are about who opens the connection."""
 
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 
 from evidence.cluster.model import Direction, Pod, PodPeer
 from evidence.cluster.selectors import LabelSelector, Operator, Requirement
@@ -41,28 +42,35 @@ def opened_from_the_wrong_side(context: Context) -> Looked:
     """Egress rules that name a collector's pods, for pods whose ingress lets no collector in on any port that they declare."""
     hits = []
     population = 0
-    for at in context.index.rules(Direction.EGRESS):
+    known: dict[str, list[tuple[PodClass, tuple[Pod, ...]]]] = defaultdict(list)
+    for found in context.index.classes:
+        if pulling := tuple(pod for pod in pods_of([found]) if _name(pod)):
+            known[found.namespace].append((found, pulling))
+    for at in context.index.rules(Direction.EGRESS) if known else ():
         for peer in at.rule.peers:
             if isinstance(peer, PodPeer) and peer.pod_selector is not None and peer.pod_selector.requirements:
-                found = _collectors(context, at, peer)
-                population += bool(found)
-                shut = [pods for pods in context.index.selected(at.policy) if found and _shut(context, pods, found)]
+                collectors = _collectors(context, at, peer, known)
+                population += bool(collectors)
+                selected = context.index.selected(at.policy) if collectors else ()
+                shut = [pods for pods in selected if _shut(context, pods, collectors)]
                 if shut:
-                    hits.append(_hit(context, at, shut, [pod for pods in found.values() for pod in pods]))
+                    hits.append(_hit(context, at, shut, [pod for pods in collectors.values() for pod in pods]))
     return Looked(population, tuple(hits))
 
 
-def _collectors(context: Context, at: RuleAt, peer: PodPeer) -> dict[PeerId, tuple[Pod, ...]]:
+def _collectors(
+    context: Context, at: RuleAt, peer: PodPeer, known: Mapping[str, Sequence[tuple[PodClass, tuple[Pod, ...]]]]
+) -> dict[PeerId, tuple[Pod, ...]]:
     """Collectors, by their class, that the peer matches, or would match if its namespace label were the one that namespaces carry."""
     selector = peer.namespace_selector
     if selector is not None and not context.index.namespaces(selector):
         selector = as_meant(context.index, selector) or selector
     spaces = [at.policy.namespace] if selector is None else context.index.namespaces(selector)
     found = {}
-    for pods in (found for name in spaces for found in context.index.in_namespace(name)):
-        matched = [pod for pod in pods_of([pods]) if peer.pod_selector is None or peer.pod_selector.matches(pod.labels)]
-        if pulling := tuple(pod for pod in matched if _name(pod)):
-            found[pods.id] = pulling
+    for pods, pulling in (entry for name in spaces if name in known for entry in known[name]):
+        matched = tuple(p for p in pulling if peer.pod_selector is None or peer.pod_selector.matches(p.labels))
+        if matched:
+            found[pods.id] = matched
     return found
 
 

@@ -1,12 +1,13 @@
 """Services and Ingresses in front of pods: who is reachable from outside the cluster, and on which container ports."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
-from evidence.cluster.model import Ingress, Pod, Service, ServicePort
+from evidence.cluster.model import Ingress, IngressBackend, Pod, Service, ServicePort
 from evidence.cluster.objects import ObjectKey
 from evidence.findings.finding import EvidenceRef, Subject, shortened
-from evidence.findings.index import ClusterIndex, pod_evidence
+from evidence.findings.index import ClusterIndex, WorkloadPods, pod_evidence, pods_of
+from evidence.reach.classes import PodClass
 from evidence.reach.ports import PortSet
 
 GATEWAY_API = ".gateway.networking.k8s.io"
@@ -20,6 +21,15 @@ class Door:
     ports: PortSet
     evidence: EvidenceRef
     by_controller: bool = False  # through an ingress controller, which is then the source that policy sees
+
+
+@dataclass(frozen=True, slots=True)
+class BehindDoor:
+    """Pods of a class and workload to which a door leads."""
+
+    pods: PodClass
+    workload: WorkloadPods
+    door: Door
 
 
 def behind(service: Service, pod: Pod) -> bool:
@@ -62,11 +72,11 @@ def is_public(service: Service) -> bool:
 
 def doors(index: ClusterIndex, pod: Pod) -> tuple[Door, ...]:
     """The ways from outside to a pod, in the order Services, Ingresses, host ports."""
-    services = [service for service in index.services.get(pod.namespace, ()) if behind(service, pod)]
+    services = index.services(pod)
     found = [_service_door(service, pod) for service in services if is_public(service)]
-    names = {service.name: service for service in services}
-    for ingress in index.ingresses.get(pod.namespace, ()) if names else ():
-        found += _ingress_doors(ingress, names, pod)
+    for service in services:
+        for ingress, backend in index.backends.get((service.namespace, service.name), ()):
+            found.append(_ingress_door(ingress, backend, service, pod))
     for port in pod.ports:
         if port.host_port:
             text = f"hostPort {port.protocol} {port.host_port}"
@@ -101,16 +111,20 @@ def _service_door(service: Service, pod: Pod) -> Door:
     )
 
 
-def _ingress_doors(ingress: Ingress, services: dict[str, Service], pod: Pod) -> Sequence[Door]:
-    found = []
-    for backend in ingress.backends:
-        service = services.get(backend.service)
-        if service:
-            ports = [port for port in service.ports if backend.port in (port.port, port.name)]
-            ref = EvidenceRef(
-                ObjectKey("networking.k8s.io", "Ingress", ingress.namespace, ingress.name), ingress.digest
-            )
-            found.append(
-                Door(f"Ingress {ingress.namespace}/{ingress.name}", target_ports(ports, pod), ref, by_controller=True)
-            )
-    return found
+def _ingress_door(ingress: Ingress, backend: IngressBackend, service: Service, pod: Pod) -> Door:
+    ports = [port for port in service.ports if backend.port in (port.port, port.name)]
+    ref = EvidenceRef(ObjectKey("networking.k8s.io", "Ingress", ingress.namespace, ingress.name), ingress.digest)
+    return Door(f"Ingress {ingress.namespace}/{ingress.name}", target_ports(ports, pod), ref, by_controller=True)
+
+
+def behind_doors(index: ClusterIndex) -> Iterator[BehindDoor]:
+    """Every class and workload with its doors, open or not; pods of one workload may differ in labels that only a Service looks at."""
+    for found in index.classes:
+        by_door: dict[tuple[ObjectKey, str], tuple[Door, dict[str, Pod]]] = {}
+        for pod in pods_of([found]):
+            for door in doors(index, pod):
+                first, pods = by_door.setdefault((pod.workload, door.text), (door, {}))
+                pods[pod.name] = pod
+                by_door[pod.workload, door.text] = replace(first, ports=first.ports | door.ports), pods
+        for (key, _), (door, pods) in by_door.items():
+            yield BehindDoor(found, WorkloadPods(key, tuple(pods[name] for name in sorted(pods))), door)

@@ -47,7 +47,7 @@ def flow(source: str, destination: str, *ports: int) -> ApprovedFlow:
 DB_FRONT, WEB_FRONT = service("db", "db", 5432), service("web", "web", 8080)
 PROXY_FRONT = service("proxy", "proxy", 443, namespace="edge")
 WEB_INSIDE = service("web", "web", 8080, "ClusterIP")
-SHOP_INGRESS = Ingress("shop", "shop", "nginx", (IngressBackend("web", 8080),))
+SHOP_INGRESS = Ingress("shop", "shop", "nginx", (IngressBackend("web", 8080), IngressBackend("web", 8080, path="/api")))
 
 
 @hit("EXP-001")
