@@ -206,10 +206,11 @@ def _workload(parsed: Parsed, obj: CollectedObject, metadata: Raw) -> None:
     except FieldError as error:
         raise error.under("metadata") from None
     found, template = workload(obj, created)
+    finished = key.kind == "Job" and finished_job(obj)
     if owner is not None:
         parsed.owners[key] = owner
     parsed.workloads.append(found)
-    if not (key.kind == "Job" and finished_job(obj)):
+    if not finished:
         parsed.templates.append(template)
 
 

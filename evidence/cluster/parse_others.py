@@ -14,7 +14,6 @@ from evidence.cluster.fields import (
     labels,
     mapping,
     networks,
-    sequence,
     strings,
     text,
 )
@@ -73,7 +72,7 @@ def node(obj: CollectedObject, metadata: Raw, annotations: Labels) -> Node:
             name=obj.key.name,
             labels=found,
             addresses=tuple(_node_addresses(status)),
-            ready=condition(sequence(status, "conditions"), "Ready"),
+            ready=condition(status, "Ready"),
             operating_system=system,
             kubelet_version=text(info, "kubeletVersion"),
             provider_id=provider_id,

@@ -7,7 +7,6 @@
 
 from collections.abc import Callable, Iterator
 from functools import lru_cache
-from typing import Any
 
 from evidence.cluster.fields import (
     FieldError,
@@ -146,18 +145,16 @@ def _addresses(status: Raw, many: str, one: str) -> tuple[IPAddress, ...]:
 
 def _ready(status: Raw) -> bool:
     """The Ready condition; without conditions (a cut-down dump) whether the pod is said to run."""
-    conditions = sequence(status, "conditions")
-    if not conditions:
+    if not status.get("conditions"):
+        sequence(status, "conditions")
         return status.get("phase") == "Running"
-    return condition(conditions, "Ready") is True
+    return condition(status, "Ready") is True
 
 
-def condition(conditions: list[Any], name: str) -> bool | None:
-    """Whether a status condition is True; None when it is not there."""
-    for entry in conditions:
-        if isinstance(entry, dict) and entry.get("type") == name:
-            return entry.get("status") == "True"
-    return None
+def condition(status: Raw, name: str) -> bool | None:
+    """Whether a condition of a status is True; None when it is not there."""
+    found = each(status, "conditions", lambda entry: (entry.get("type"), entry.get("status")))
+    return next((value == "True" for kind, value in found if kind == name), None)
 
 
 PodSpec = tuple[bool, tuple[ContainerPort, ...], bool, frozenset[str], tuple[str, ...], tuple[str, ...]]
@@ -274,5 +271,8 @@ def _counts(status: Raw, kind: str) -> tuple[int | None, int | None]:
 
 def finished_job(obj: CollectedObject) -> bool:
     """A Job that is Complete or Failed makes no more pods."""
-    conditions = sequence(mapping(obj.body, "status"), "conditions")
-    return any(condition(conditions, name) is True for name in ("Complete", "Failed"))
+    try:
+        status = mapping(obj.body, "status")
+        return any(condition(status, name) is True for name in ("Complete", "Failed"))
+    except FieldError as error:
+        raise error.under("status") from None
