@@ -7,7 +7,7 @@ digest computed there is the digest of the file.
 import json
 import types
 from collections.abc import Mapping
-from dataclasses import fields, is_dataclass
+from dataclasses import fields
 from datetime import UTC, date, datetime
 from enum import Enum
 from typing import Any, Union, get_args, get_origin, get_type_hints
@@ -101,9 +101,10 @@ def _schema(kind: Any, definitions: dict[str, Any]) -> dict[str, Any]:
         return {"type": "array", "items": _schema(arguments[0], definitions)}
     if get_origin(kind) is Mapping:
         return {"type": "object", "additionalProperties": _schema(arguments[1], definitions)}
-    if kind.__name__ not in definitions:
-        if is_dataclass(kind):
-            definitions[kind.__name__] = _object(kind, definitions)
-        else:
-            definitions[kind.__name__] = {"type": "string", "enum": [member.value for member in kind]}
-    return {"$ref": f"#/$defs/{kind.__name__}"}
+    name = kind.__name__
+    if name not in definitions:
+        enum = issubclass(kind, Enum)
+        definitions[name] = (
+            {"type": "string", "enum": [one.value for one in kind]} if enum else _object(kind, definitions)
+        )
+    return {"$ref": f"#/$defs/{name}"}

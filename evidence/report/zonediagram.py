@@ -14,7 +14,7 @@ from evidence.report.view.model import CellState, FlowCell, FlowGroup, FlowMatri
 MAX_ZONES = 14
 MAX_ARROWS = 20
 _COLUMN = {
-    "internet": 0, "out-of-scope": 1, "other": 1, "": 1, "connected-to": 2, "security-impacting": 2,
+    "internet": 0, "third-party": 0, "out-of-scope": 1, "other": 1, "": 1, "connected-to": 2, "security-impacting": 2,
     "cde": 3, "ephi": 3, "fedramp-boundary": 3,
 }  # fmt: skip
 _REGULATED = 3

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from evidence.cluster.model import Protocol
+from evidence.findings.finding import shortened
 from evidence.intent.model import ApprovedFlow, Intent
 from evidence.intent.zones import ZoneMap
 from evidence.reach.classes import ExternalRange, PeerId, PodClass
@@ -81,6 +82,10 @@ def approved_ports(flows: Iterable[ApprovedFlow], source: str, destination: str)
     return ports
 
 
+def _peers(reach: Reachability) -> tuple[PodClass | ExternalRange, ...]:
+    return (*reach.classes, *reach.external)
+
+
 def _matrix(
     of: str,
     reach: Reachability,
@@ -88,7 +93,7 @@ def _matrix(
     classification: Mapping[str, str],
     uncovered: Callable[[str, str, PortSet], PortSet],
 ) -> FlowMatrix:
-    peers: dict[PeerId, Weights] = {peer.id: groups_of(peer) for peer in (*reach.classes, *reach.external)}
+    peers: dict[PeerId, Weights] = {peer.id: groups_of(peer) for peer in _peers(reach)}
     outside = {peer.id for peer in reach.external}
     pods: dict[str, int] = defaultdict(int)
     addresses: set[str] = set()
@@ -162,7 +167,7 @@ def _doubts(
     for source, senders in members.items():
         for destination, receivers in members.items():
             if (source, destination) not in known:
-                reason = next(_reasons(reach, senders, receivers), "")
+                reason = next(_reasons(reach, senders, receivers), "") or _not_evaluated(reach, (*senders, *receivers))
                 if reason:
                     doubts[source, destination] = reason
     return doubts
@@ -172,6 +177,18 @@ def _reasons(reach: Reachability, senders: Sequence[PeerId], receivers: Sequence
     for sender in senders:
         for receiver in receivers:
             yield from reach.uncertain(sender, receiver)
+
+
+def _not_evaluated(reach: Reachability, members: Iterable[PeerId]) -> str:
+    """Policies that nobody evaluated and that are about pods of these namespaces, or of any: one of them could allow a flow."""
+    namespaces = {reach.classes[member].namespace for member in members if member < len(reach.classes)}
+    concerned = [
+        str(policy.key)
+        for policy in reach.unevaluated
+        if not policy.key.namespace or policy.key.namespace in namespaces
+    ]
+    verb = "was" if len(concerned) == 1 else "were"
+    return f"{shortened(concerned)} {verb} not evaluated and could allow it" if concerned else ""
 
 
 def _union(sets: Iterable[PortSet]) -> PortSet:
@@ -186,7 +203,7 @@ def _union(sets: Iterable[PortSet]) -> PortSet:
 
 def class_flows(reach: Reachability) -> tuple[ClassFlow, ...]:
     """Every computed flow, one row a pair of classes or address ranges, in the engine's order."""
-    named = {peer.id: (peer_name(peer), *_namespace_and_pods(peer)) for peer in (*reach.classes, *reach.external)}
+    named = {peer.id: (peer_name(peer), *_namespace_and_pods(peer)) for peer in _peers(reach)}
     return tuple(ClassFlow(*named[flow.source], *named[flow.destination], str(flow.ports)) for flow in reach.flows())
 
 
