@@ -109,11 +109,12 @@ def test_nodes_and_networks_match_by_address() -> None:
 def test_of_equal_priorities_the_most_permissive_counts_and_is_reported(first: Action) -> None:
     second = {ACCEPT: DENY, DENY: ACCEPT, PASS: DENY}[first]
     state = given([cluster_policy("one", does(first)), cluster_policy("two", does(second))])
-    found = answer(state)
+    found, reach = answer(state), analyse(state)
     assert found.allowed
+    assert reach.ports(reach.peer_of("default/a"), reach.peer_of("default/b")).is_all
     if first is not PASS:
         assert len(found.ingress.same_priority) == 1
-    (told,) = analyse(state).equal_priorities
+    (told,) = reach.equal_priorities
     assert told.startswith("ClusterNetworkPolicy one and ClusterNetworkPolicy two have priority 10 in the Admin tier")
 
 
