@@ -72,12 +72,17 @@ def open_doors(context: Context) -> Iterator[Exposed]:
 
 def _doubts(context: Context) -> tuple[str, ...]:
     """Why a door that seems shut, or to lead nowhere, may be open."""
-    reasons = set(unfollowed(context.index))
-    nodes = frozenset(found.id for found in _on_nodes(context))
-    pods = frozenset(found.id for found in context.index.classes)
-    for way in context.doors:
-        reasons.update(context.index.uncertain(pods if way.door.by_controller else nodes, [way.pods.id]))
-    return tuple(sorted(reasons))
+    by_nodes = {way.pods.id for way in context.doors if not way.door.by_controller}
+    by_controller = {way.pods.id for way in context.doors if way.door.by_controller}
+    return (
+        *unfollowed(context.index),
+        *dict.fromkeys(
+            (
+                *context.index.uncertain([found.id for found in _on_nodes(context)], by_nodes),
+                *context.index.uncertain([found.id for found in context.index.classes], by_controller),
+            )
+        ),
+    )
 
 
 def _on_nodes(context: Context) -> list[PodClass]:

@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import product
+from itertools import chain, product
 from operator import attrgetter
 
 import numpy as np
@@ -35,6 +35,7 @@ from evidence.reach.classes import PeerId, PodClass
 from evidence.reach.engine import Reachability
 from evidence.reach.ports import PortSet
 
+MAX_REASONS = 5  # as many as a reader takes in
 ORDER = attrgetter("namespace", "name", "kind", "group")
 
 
@@ -180,12 +181,18 @@ class ClusterIndex:
         return frozenset(unsure)
 
     def uncertain(self, sources: Iterable[PeerId], destinations: Iterable[PeerId]) -> tuple[str, ...]:
-        """Why connections that are not computed may pass all the same; only pairs with a doubtful end are asked. Sorted sentences."""
+        """Why connections that are not computed may pass all the same; only pairs with a doubtful end are asked. Sorted sentences.
+
+        One reason is enough for a doubt: after MAX_REASONS the rest are counted as "others", whoever asks about how many pairs.
+        """
         starts, ends = frozenset(sources), frozenset(destinations)
+        doubtful = product(sorted(starts & self.doubtful), sorted(ends))
+        others = product(sorted(starts - self.doubtful), sorted(ends & self.doubtful))
         reasons: set[str] = set()
-        for asked in (product(starts & self.doubtful, ends), product(starts - self.doubtful, ends & self.doubtful)):
-            for source, destination in asked:
-                reasons.update(self._reach.uncertain(source, destination))
+        for source, destination in chain(doubtful, others):
+            reasons.update(self._reach.uncertain(source, destination))
+            if len(reasons) > MAX_REASONS:
+                return (*sorted(reasons)[:MAX_REASONS], "others for the like reasons")
         return tuple(sorted(reasons))
 
     def workload_keys(self, found: PodClass) -> frozenset[ObjectKey]:

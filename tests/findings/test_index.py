@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evidence.cluster.model import Cluster, IpBlock, NetworkPolicy, Pod, PodPeer, Service, ServicePort
-from evidence.findings.index import labels_of, union
+from evidence.findings.index import MAX_REASONS, labels_of, union
 from evidence.findings.services import behind
 from tests.builders import block, cluster, named_port, peer, pod, policy, port, rule
 from tests.findings.looking import context
@@ -75,3 +75,15 @@ def test_the_services_of_a_pod_are_those_that_select_it(given_pods: list[Pod], s
     index = context(Cluster(state.namespaces, state.pods, services=services)).index
     for one in given_pods:
         assert index.services(one) == [service for service in services if behind(service, one)]
+
+
+def test_many_reasons_for_doubt_are_a_few_and_the_word_others() -> None:
+    nowhere = [pod(f"p{number}", "x", {"app": f"a{number}"}) for number in range(9)]
+    blocks = [
+        policy(f"n{number}", "x", {"app": f"a{number}"}, ingress=[rule([block("10.0.0.0/8")])]) for number in range(9)
+    ]
+    given_context = context(cluster(nowhere, blocks))
+    everyone = [found.id for found in given_context.index.classes]
+    reasons = given_context.index.uncertain(everyone, everyone)
+    assert len(reasons) == MAX_REASONS + 1
+    assert reasons[-1] == "others for the like reasons"
