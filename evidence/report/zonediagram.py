@@ -1,8 +1,9 @@
 """The zone diagram: zones as boxes in columns from the outside to the most sensitive, computed flows as numbered arrows."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from markupsafe import Markup
 
@@ -21,6 +22,10 @@ _REGULATED = 3
 _BOX = (132.0, 46.0)
 _ROW = 74.0
 _NUMBER_RADIUS = 7.5
+_BESIDE = (0.0, 5.0, -5.0, 9.0, -9.0)  # where further arrows run that share a gap between two boxes
+
+Point = tuple[float, float]
+Curve = tuple[Point, Point, Point, Point]  # a cubic: start, two handles, end
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,10 +68,9 @@ def zone_diagram(matrix: FlowMatrix, colours: Palette) -> Markup | None:
         return None
     places, height = _placed(matrix.groups)
     parts: list[Markup] = []
-    ends = _ends(drawn, places)
-    numbers: list[tuple[float, float]] = []
-    for arrow in drawn:
-        parts += _arrow(arrow, ends[arrow.number], numbers, tuple(places.values()), colours)
+    numbers: list[Point] = []
+    for arrow, route in zip(drawn, _routes(drawn, places, height), strict=True):
+        parts += _arrow(arrow, route, numbers, tuple(places.values()), colours)
     parts += [part for group in matrix.groups for part in _box(group, *places[group.name], colours)]
     return picture(
         "Zones and the computed flows between them",
@@ -77,7 +81,7 @@ def zone_diagram(matrix: FlowMatrix, colours: Palette) -> Markup | None:
     )
 
 
-def _placed(groups: Sequence[FlowGroup]) -> tuple[Mapping[str, tuple[float, float]], float]:
+def _placed(groups: Sequence[FlowGroup]) -> tuple[Mapping[str, Point], float]:
     """Top left corner of each box, and the height of the picture."""
     columns: dict[int, list[str]] = defaultdict(list)
     for group in groups:
@@ -117,12 +121,52 @@ def _box(group: FlowGroup, x: float, y: float, colours: Palette) -> list[Markup]
     ]  # fmt: skip
 
 
-Ends = tuple[
-    tuple[float, float], tuple[float, float], float
-]  # start, end, bend (horizontal reach of the curve's handles)
+# -- arrows -----------------------------------------------------------------------------------------------------------
 
 
-def _ends(drawn: Sequence[Arrow], places: Mapping[str, tuple[float, float]]) -> Mapping[int, Ends]:
+def _routes(drawn: Sequence[Arrow], places: Mapping[str, Point], height: float) -> list[list[Curve]]:
+    """The way of each arrow. It crosses a column between its ends in a gap between two boxes, never behind one."""
+    ends = _ends(drawn, places)
+    columns: dict[float, list[float]] = defaultdict(list)
+    for x, y in places.values():
+        columns[x].append(y)
+    gaps = {x: _gaps(sorted(tops), height) for x, tops in columns.items()}
+    taken: Counter[tuple[float, float]] = Counter()
+    routes = []
+    for arrow in drawn:
+        start, end = ends[arrow.number]
+        source, destination = places[arrow.cell.source][0], places[arrow.cell.destination][0]
+        between = sorted(x for x in columns if min(source, destination) < x < max(source, destination))
+        if source == destination:
+            routes.append([(start, (start[0] + 34.0, start[1]), (end[0] + 34.0, end[1]), end)])
+            continue
+        route: list[Curve] = []
+        at = start
+        for x in between if source < destination else reversed(between):
+            straight = at[1] + (end[1] - at[1]) * (x + _BOX[0] / 2 - at[0]) / (end[0] - at[0])
+            gap = min(gaps[x], key=lambda y: abs(y - straight))
+            y = gap + _BESIDE[taken[x, gap] % len(_BESIDE)]
+            taken[x, gap] += 1
+            enter, leave = sorted(((x, y), (x + _BOX[0], y)), reverse=source > destination)
+            route += [_bent(at, enter), (enter, enter, leave, leave)]
+            at = leave
+        routes.append([*route, _bent(at, end)])
+    return routes
+
+
+def _gaps(tops: Sequence[float], height: float) -> list[float]:
+    """Heights at which a column can be crossed: above its first box, between two, below the last."""
+    above, below = max(tops[0] - 14, 6.0), min(tops[-1] + _BOX[1] + 14, height - 6)
+    return [above, *((one + _BOX[1] + other) / 2 for one, other in pairwise(tops)), below]
+
+
+def _bent(start: Point, end: Point) -> Curve:
+    """A curve that leaves and arrives level."""
+    reach = (end[0] - start[0]) * 0.45
+    return start, (start[0] + reach, start[1]), (end[0] - reach, end[1]), end
+
+
+def _ends(drawn: Sequence[Arrow], places: Mapping[str, Point]) -> Mapping[int, tuple[Point, Point]]:
     """Where each arrow leaves and arrives: spread over the side of a box, in the order of what lies on the other end."""
     sides: dict[tuple[str, bool], list[tuple[float, int, bool]]] = defaultdict(list)
     for arrow in drawn:
@@ -131,37 +175,26 @@ def _ends(drawn: Sequence[Arrow], places: Mapping[str, tuple[float, float]]) -> 
         arrives_right = source[0] >= destination[0]
         sides[arrow.cell.source, leaves_right].append((destination[1], arrow.number, True))
         sides[arrow.cell.destination, arrives_right].append((source[1], arrow.number, False))
-    points: dict[tuple[int, bool], tuple[float, float]] = {}
+    points: dict[tuple[int, bool], Point] = {}
     for (name, right), touching in sides.items():
         x, y = places[name]
         for index, (_, arrow_number, leaving) in enumerate(sorted(touching)):
             at = y + _BOX[1] * (index + 1) / (len(touching) + 1)
             points[arrow_number, leaving] = (x + (_BOX[0] if right else 0.0), at)
-    found: dict[int, Ends] = {}
-    for arrow in drawn:
-        start, end = points[arrow.number, True], points[arrow.number, False]
-        same_column = places[arrow.cell.source][0] == places[arrow.cell.destination][0]
-        found[arrow.number] = (start, end, 34.0 if same_column else (end[0] - start[0]) * 0.45)
-    return found
+    return {arrow.number: (points[arrow.number, True], points[arrow.number, False]) for arrow in drawn}
 
 
 def _arrow(
-    arrow: Arrow,
-    ends: Ends,
-    numbers: list[tuple[float, float]],
-    boxes: Sequence[tuple[float, float]],
-    colours: Palette,
+    arrow: Arrow, route: Sequence[Curve], numbers: list[Point], boxes: Sequence[Point], colours: Palette
 ) -> list[Markup]:
-    (x1, y1), (x2, y2), bend = ends
     broken = bool(arrow.cell.uncovered)
     colour = colours["refuted"] if broken else colours["supported"]
-    same_column = x1 == x2
-    handle1, handle2 = (x1 + bend, y1), (x2 + bend if same_column else x2 - bend, y2)
-    back = -1.0 if x2 > x1 else 1.0
-    tip = x2 + 5 * back
-    path = f"M{number(x1)} {number(y1)} C{_pair(handle1)} {_pair(handle2)} {number(tip)} {number(y2)}"
+    *_, handle, (x2, y2) = route[-1]
+    back = 1.0 if handle[0] > x2 else -1.0
+    curves = [(*route[-1][:3], (x2 + 5 * back, y2)) if curve is route[-1] else curve for curve in route]
+    path = f"M{_pair(route[0][0])} " + " ".join(f"C{_pair(a)} {_pair(b)} {_pair(end)}" for _, a, b, end in curves)
     head = f"{number(x2)},{number(y2)} {number(x2 + 7 * back)},{number(y2 - 3.5)} {number(x2 + 7 * back)},{number(y2 + 3.5)}"
-    x, y = _free_place(((x1, y1), handle1, handle2, (x2, y2)), numbers, boxes)
+    x, y = _free_place(route, numbers, boxes)
     numbers.append((x, y))
     return [
         element(
@@ -174,30 +207,31 @@ def _arrow(
     ]  # fmt: skip
 
 
-def _pair(point: tuple[float, float]) -> str:
+def _pair(point: Point) -> str:
     return f"{number(point[0])} {number(point[1])}"
 
 
-def _free_place(
-    curve: tuple[tuple[float, float], ...], taken: Sequence[tuple[float, float]], boxes: Sequence[tuple[float, float]]
-) -> tuple[float, float]:
-    """A point of the cubic curve, near its middle, outside all boxes and as far as possible from the numbers already there."""
+def on_curve(curve: Curve, t: float) -> Point:
+    """The point of a cubic at t, from 0 at its start to 1 at its end."""
+    weights = ((1 - t) ** 3, 3 * t * (1 - t) ** 2, 3 * t * t * (1 - t), t**3)
+    return (
+        sum(weight * point[0] for weight, point in zip(weights, curve, strict=True)),
+        sum(weight * point[1] for weight, point in zip(weights, curve, strict=True)),
+    )
 
-    def at(t: float) -> tuple[float, float]:
-        weights = ((1 - t) ** 3, 3 * t * (1 - t) ** 2, 3 * t * t * (1 - t), t**3)
-        return (
-            sum(weight * point[0] for weight, point in zip(weights, curve, strict=True)),
-            sum(weight * point[1] for weight, point in zip(weights, curve, strict=True)),
-        )
 
-    def behind(point: tuple[float, float], box: tuple[float, float]) -> bool:
+def _free_place(route: Sequence[Curve], taken: Sequence[Point], boxes: Sequence[Point]) -> Point:
+    """A point of the way, outside all boxes, as far as possible from the numbers already there, and near the middle of a curve."""
+
+    def behind(point: Point, box: Point) -> bool:
         x, y = point[0] - box[0] + _NUMBER_RADIUS, point[1] - box[1] + _NUMBER_RADIUS
         return 0 < x < _BOX[0] + 2 * _NUMBER_RADIUS and 0 < y < _BOX[1] + 2 * _NUMBER_RADIUS
 
-    def room(point: tuple[float, float]) -> float:
+    def room(point: Point) -> float:
         if any(behind(point, box) for box in boxes):
             return -1.0
         nearest = min((abs(point[0] - x) + abs(point[1] - y) for x, y in taken), default=99.0)
         return min(nearest, 3 * _NUMBER_RADIUS)  # beyond this it does not matter
 
-    return max((at(t) for t in (0.5, 0.4, 0.6, 0.32, 0.68, 0.24, 0.76, 0.16, 0.84)), key=room)
+    steps = (0.5, 0.4, 0.6, 0.32, 0.68, 0.24, 0.76, 0.16, 0.84)
+    return max((on_curve(curve, t) for t in steps for curve in route), key=room)

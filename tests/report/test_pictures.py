@@ -21,7 +21,7 @@ from evidence.report.charts import (
 from evidence.report.svg import element, number
 from evidence.report.templates import colours
 from evidence.report.view.model import CellState, FlowCell, FlowGroup, FlowMatrix
-from evidence.report.zonediagram import MAX_ARROWS, arrows, drawn_arrows, zone_diagram
+from evidence.report.zonediagram import MAX_ARROWS, arrows, drawn_arrows, on_curve, zone_diagram
 from tests.report.builders import TAKEN, control, snapshot, view, zone_matrix
 
 PAINTS = colours()
@@ -165,6 +165,35 @@ def test_numbers_of_arrows_never_hide_behind_a_box() -> None:
 
     assert boxes
     assert hidden == []
+
+
+def test_no_arrow_runs_behind_a_box() -> None:
+    names = ("internet", "other", "connected-to", "cde")
+    groups = tuple(FlowGroup(f"{name} {n}", name, 1) for name in names for n in range(3))
+    cells = tuple(
+        FlowCell(a.name, b.name, CellState.OPEN, 1.0, "TCP 1", "", "")
+        for a in (groups[0], groups[5], groups[9])
+        for b in groups
+        if a is not b and a.classification != b.classification
+    )
+    every = FlowMatrix("zones", groups, cells[:MAX_ARROWS])
+    picture = read(zone_diagram(every, PAINTS))
+    boxes = [
+        tuple(float(one.attrib[name]) for name in ("x", "y", "width", "height"))
+        for one in picture.iter()
+        if one.tag.endswith("rect")
+    ]
+
+    for path in (one.attrib["d"] for one in picture.iter() if one.tag.endswith("path")):
+        numbers = [float(one) for one in re.findall(r"-?[0-9.]+", path)]
+        points = list(zip(numbers[::2], numbers[1::2], strict=True))
+        for start in range(0, len(points) - 1, 3):
+            a, b, c, d = points[start : start + 4]
+            for step in range(1, 20):
+                x, y = on_curve((a, b, c, d), step / 20)
+                assert not any(
+                    left + 1 < x < left + w - 1 and top + 1 < y < top + h - 1 for left, top, w, h in boxes
+                ), path
 
 
 def test_every_colour_of_a_picture_is_a_token() -> None:
