@@ -76,7 +76,9 @@ class Finding:
     @property
     def fingerprint(self) -> str:
         """16 hex digits that stay the same across snapshots: rule, subject and what tells two findings on one subject apart."""
-        return hashlib.sha256(f"{self.rule_id}|{self.subject}|{self.discriminator}".encode()).hexdigest()[:16]
+        return hashlib.sha256(
+            f"{self.rule_id}|{self.subject}|{self.discriminator}".encode("utf-8", "surrogatepass")
+        ).hexdigest()[:16]
 
 
 def severity_in(base: Severity, family: str, classifications: Iterable[Classification]) -> Severity:

@@ -39,18 +39,20 @@ _YAML_FIRST = ("apiVersion", "kind", "metadata", "spec")
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """The most rows that are printed. `lines` are those of one policy or one list inside a finding."""
+    """The most that is printed: findings of a rule in full (`per_rule`) and in a table after them (`more`), rows of any other table,
+    changes, lines of one policy, items of a list inside a finding or control (`details`), policies in full."""
 
-    rules: int
     per_rule: int
+    more: int
     rows: int
+    changes: int
     lines: int
     details: int
     policies: int
 
 
-PAPER = Limits(rules=60, per_rule=8, rows=60, lines=80, details=6, policies=40)
-SCREEN = Limits(rules=1000, per_rule=200, rows=1000, lines=400, details=60, policies=400)
+PAPER = Limits(per_rule=6, more=20, rows=60, changes=120, lines=80, details=6, policies=40)
+SCREEN = Limits(per_rule=50, more=1000, rows=1000, changes=1000, lines=400, details=60, policies=400)
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +167,11 @@ def yaml_text(policy: PolicyObject) -> str:
     metadata = body.get("metadata")
     if isinstance(metadata, Mapping):
         body["metadata"] = {key: value for key, value in metadata.items() if key not in _BOOKKEEPING}
-    return str(shown(yaml.dump(body, Dumper=_DUMPER, sort_keys=False, allow_unicode=True, width=110)))
+    return str(shown(yaml.dump(body, Dumper=_Plain, sort_keys=False, allow_unicode=True, width=110)))
 
 
-_DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+class _Plain(getattr(yaml, "CSafeDumper", yaml.SafeDumper)):  # type: ignore[misc]
+    """Writes a part that occurs twice twice, instead of an anchor and an alias that nobody reads."""
+
+    def ignore_aliases(self, data: object) -> bool:
+        return True

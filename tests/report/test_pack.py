@@ -57,6 +57,7 @@ def test_a_policy_whose_content_is_not_what_was_collected_stops_the_report() -> 
         pack_files(view(policies=(damaged,)))
 
 
+@pytest.mark.slow
 def test_the_same_view_gives_the_same_bytes_in_any_process_zone_and_hash_order(pack: Mapping[str, bytes]) -> None:
     expected = "".join(f"{digest(content)} {path}\n" for path, content in pack.items())
     for seed, zone in (("1", "UTC"), ("2", "Pacific/Auckland")):

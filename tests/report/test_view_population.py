@@ -64,6 +64,17 @@ def test_gaps_and_failed_runs_show() -> None:
     assert view.population.runs == (failed,)
 
 
+def test_a_period_that_is_not_over_has_no_gap_in_its_future_and_says_so() -> None:
+    made = DAYS[0] + timedelta(days=2)
+
+    view = build_view(inputs(snapshot(1, DAYS[0]), expected_every=timedelta(days=3), generated_at=made))
+
+    assert (view.population.coverage.gaps, view.population.coverage.share) == ((), 1.0)
+    said = "The period was not over when this report was made: it says nothing of the time after 2026-07-03 06:00 UTC."
+    assert said in view.summary.statements
+    assert said in view.method.qualifications
+
+
 def test_without_declared_zones_the_report_says_that_scope_is_not_known() -> None:
     undeclared, declared = build_view(inputs()), build_view(inputs(declared=intent()))
 

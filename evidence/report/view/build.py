@@ -53,7 +53,7 @@ def build_view(inputs: ReportInputs) -> ReportView:
         format=FORMAT,
         cover=_cover(inputs),
         summary=_summary(inputs, controls, findings),
-        method=method(inputs.snapshots[-1], inputs.newest, day_after(inputs.period_end)),
+        method=method(inputs.snapshots[-1], inputs.newest, day_after(inputs.period_end), unfinished(inputs)),
         population=population(inputs, lives),
         controls=controls,
         not_assessed=inputs.framework.not_assessed,
@@ -78,6 +78,14 @@ def last_day(period_end: datetime) -> date:
 
 def day_after(period_end: datetime) -> date:
     return last_day(period_end) + timedelta(days=1)
+
+
+def unfinished(inputs: ReportInputs) -> tuple[str, ...]:
+    """What to say of a period that was not over when the report was made."""
+    if inputs.generated_at >= inputs.period_end:
+        return ()
+    until = f"{inputs.generated_at.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+    return (f"The period was not over when this report was made: it says nothing of the time after {until}.",)
 
 
 def pack_id(framework_short: str, cluster: str, start: datetime, end: datetime) -> str:
@@ -126,7 +134,7 @@ def _summary(inputs: ReportInputs, controls: Sequence[ControlView], findings: Se
         strengths={strength.value: strengths[strength] for strength in Strength},
         worst_controls=tuple(control.id for control in refuted[:WORST_CONTROLS]),
         worst_findings=tuple(finding.fingerprint for finding in unsettled[:WORST_FINDINGS]),
-        statements=(OWN_NODE, computed_on(inputs.snapshots[-1])),
+        statements=(OWN_NODE, computed_on(inputs.snapshots[-1]), *unfinished(inputs)),
     )
 
 

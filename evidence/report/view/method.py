@@ -31,8 +31,8 @@ def computed_on(snapshot: SnapshotEvidence) -> str:
     return f"{sentence}; {left_out} of kinds not evaluated." if left_out else f"{sentence}."
 
 
-def method(snapshot: SnapshotEvidence, newest: CurrentState, period_end: date) -> Method:
-    """Of the newest snapshot. `period_end` is the day after the period's last."""
+def method(snapshot: SnapshotEvidence, newest: CurrentState, period_end: date, more: Sequence[str] = ()) -> Method:
+    """Of the newest snapshot. `period_end` is the day after the period's last; `more` are further qualifications."""
     intent = newest.intent
     return Method(
         zones=tuple(_zone(zone, newest) for zone in intent.zones) if intent else (),
@@ -46,7 +46,7 @@ def method(snapshot: SnapshotEvidence, newest: CurrentState, period_end: date) -
         policies_evaluated=len(snapshot.policies) - len(snapshot.unevaluated),
         policies_total=len(snapshot.policies),
         not_evaluated=tuple(str(policy.key) for policy in snapshot.policies if policy.key in snapshot.unevaluated),
-        qualifications=_qualifications(snapshot, intent),
+        qualifications=(*_qualifications(snapshot, intent), *more),
     )
 
 

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 
 from evidence.cluster.objects import KindResult, KindStatus
 from evidence.findings.registry import RULES, RuleRun, RunStatus
@@ -81,8 +82,10 @@ def _kind(kind: KindResult, method: str) -> KindView:
 
 
 def _coverage(inputs: ReportInputs) -> CoverageView:
+    """Of the period as far as it is over: what is still to come cannot be missing."""
     times = [snapshot.taken_at for snapshot in inputs.snapshots]
-    found = coverage(times, inputs.period_start, inputs.period_end, inputs.expected_every)
+    end = min(inputs.period_end, max(inputs.generated_at, times[-1] + timedelta(microseconds=1)))
+    found = coverage(times, inputs.period_start, end, inputs.expected_every)
     return CoverageView(
         expected_every_seconds=int(inputs.expected_every.total_seconds()),
         snapshots=len(times),
