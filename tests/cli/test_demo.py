@@ -1,7 +1,11 @@
 """`evidence demo`: the real commands on the sample, and the line that verifies what they made."""
 
+import csv
+import json
 import re
 import shlex
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -42,6 +46,38 @@ def test_the_last_line_verifies_a_pack(demo: tuple[Path, Ran]) -> None:
     assert words[:3] == ["verify", "evidence", "verify"]
     assert evidence(*words[2:]).code == 0
     assert evidence(*words[2 : words.index("--trust")]).code == 1, "the demo's signer is not trusted by anybody else"
+
+
+@pytest.mark.slow
+def test_everything_that_it_makes_is_labelled_as_sample_data(demo: tuple[Path, Ran]) -> None:
+    archive = demo[0] / "archive"
+    assert (archive / "index.html").read_text(encoding="utf-8").count("Sample data") == 3
+    packs = sorted(path.parent for path in archive.glob("*/manifest.json"))
+    assert len(packs) == 3
+    for pack in packs:
+        for page in ("index.html", "HOW-TO-VERIFY.txt"):
+            assert "SAMPLE DATA" in (pack / page).read_text(encoding="utf-8")
+        assert json.loads((pack / "evidence.json").read_bytes())["cover"]["sample"] is True
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("pdftotext") is None, reason="pdftotext is not installed")
+def test_every_page_of_a_printed_report_is_labelled_as_sample_data(demo: tuple[Path, Ran]) -> None:
+    for report in (demo[0] / "archive").glob("*/report.pdf"):
+        text = subprocess.run(["pdftotext", report, "-"], capture_output=True, text=True, check=True).stdout
+        pages = text.split("\f")[:-1]
+        assert len(pages) > 5
+        assert [number for number, page in enumerate(pages, 1) if "SAMPLE DATA" not in page] == []
+
+
+@pytest.mark.slow
+def test_the_drift_of_the_sample_is_in_the_report_as_found_and_closed(demo: tuple[Path, Ran]) -> None:
+    (findings,) = (demo[0] / "archive").glob("pci_*/data/findings.csv")
+    with findings.open(encoding="utf-8-sig", newline="") as file:
+        crossings = {row["subject"]: row for row in csv.DictReader(file) if row["rule_id"] == "SEG-001"}
+    drift = crossings["ZonePair batch -> card-data"]
+    assert (drift["severity"], drift["state"]) == ("critical", "closed")
+    assert "payments/card-vault" in drift["message"]
 
 
 @pytest.mark.slow
