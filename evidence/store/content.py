@@ -107,7 +107,7 @@ def details_json(collection: Collection) -> bytes:
                 [kind.group, kind.kind, kind.status.value, kind.count, kind.resource_version, kind.message]
                 for kind in collection.kinds
             ],
-            "problems": [[problem.where, problem.message] for problem in collection.problems],
+            "problems": [[problem.where, problem.message, problem.kind] for problem in collection.problems],
         }
     )
 
@@ -122,7 +122,7 @@ def parse_details(data: bytes) -> tuple[SourceInfo, tuple[KindResult, ...], tupl
                 KindResult(group, kind, KindStatus(status), count, version, message)
                 for group, kind, status, count, version, message in value["kinds"]
             ),
-            tuple(Problem(where, message) for where, message in value["problems"]),
+            tuple(Problem(*problem) for problem in value["problems"]),
         )
     except (ValueError, KeyError, TypeError) as error:
         raise StoreError("its source, kinds and problems cannot be read") from error

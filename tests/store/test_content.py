@@ -51,7 +51,7 @@ def test_the_root_can_be_computed_from_the_documented_rules_alone() -> None:
     ]
     details = {
         "kinds": [["", "Pod", "listed", 2, "1001", ""]],
-        "problems": [["a.yaml:1", "not YAML"]],
+        "problems": [["a.yaml:1", "not YAML", ""]],
         "source": {
             "cluster_uid": "0f0e",
             "identity": "alice",
