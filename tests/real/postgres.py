@@ -18,7 +18,13 @@ def postgres_server() -> Iterator[str]:
     folder = Path(tempfile.mkdtemp(prefix="evidence-postgres-"))
     server = get_server(folder, cleanup_mode="stop")
     try:
-        yield server.get_uri()
+        url: str = server.get_uri()
+        with psycopg.connect(url, autocommit=True) as connection:
+            connection.execute(
+                "ALTER SYSTEM SET fsync = off"
+            )  # power cuts are not what is tested, and it is half the time
+            connection.execute("SELECT pg_reload_conf()")
+        yield url
     finally:
         server.cleanup()
         shutil.rmtree(folder, ignore_errors=True)

@@ -32,7 +32,7 @@ contents = st.builds(
     ),
     st.lists(objects, max_size=5, unique_by=lambda obj: obj.key),
     st.lists(st.builds(KindResult, text, text, st.sampled_from(KindStatus), st.integers(0, 9), text, text), max_size=2),
-    st.lists(st.builds(Problem, text, text), max_size=2),
+    st.lists(st.builds(Problem, text, text, text), max_size=2),
 )
 
 

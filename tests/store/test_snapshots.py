@@ -15,7 +15,7 @@ def test_a_snapshot_is_read_back_as_it_was_stored(store: Store) -> None:
         item("web", spec={"ports": [80, 8080], "host": False, "note": None}),
         item("db", source="pods.yaml:12"),
         kinds=[LISTED, FORBIDDEN],
-        problems=[Problem("pods.yaml:40", "ipBlock.cidr '10.0.0.0/33' is not a network")],
+        problems=[Problem("pods.yaml:40", "ipBlock.cidr '10.0.0.0/33' is not a network", "NetworkPolicy")],
     )
     info = store.add_snapshot(of(content, intent=b"zones: []\n"))
     found = store.read(info.id)
