@@ -18,7 +18,7 @@ from evidence.cluster.selectors import LabelSelector
 from evidence.reach.classes import PeerId, PodClass
 from evidence.reach.ports import PortSet
 from evidence.reach.rules import Action, Domains, Matcher, Nodes, Pods, PortMatch
-from evidence.reach.sides import PlacedPolicy, PlacedRule
+from evidence.reach.tiers import PlacedPolicy, PlacedRule
 
 if TYPE_CHECKING:
     from evidence.reach.engine import Reachability

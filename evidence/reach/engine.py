@@ -14,28 +14,27 @@ from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from evidence.cluster.model import (
     Cluster,
     Direction,
     IPAddress,
-    IpBlock,
     IPNetwork,
     NetworkPolicy,
     OtherPolicy,
-    Protocol,
 )
 from evidence.cluster.policies import ClusterPolicy
 from evidence.errors import InputError
 from evidence.reach import clusterpolicy, networkpolicy
-from evidence.reach.addresses import FAMILIES, AddressSpace, Interval, inside, interval_of_address, intervals_of
-from evidence.reach.classes import ExternalRange, Looks, PeerId, PodClass, group
-from evidence.reach.peers import Ends, Peers
+from evidence.reach.addresses import AddressSpace
+from evidence.reach.classes import ExternalRange, PeerId, PodClass, group
+from evidence.reach.mentions import address_matchers, addresses_of, label_looks, port_bounds, port_names
+from evidence.reach.peers import Ends, Peers, shown_ranges
 from evidence.reach.portids import ALL_PORTS, NO_PORTS, Ids, PortIds
 from evidence.reach.ports import PortSet
-from evidence.reach.rules import Nodes, Pods, PolicyForm
-from evidence.reach.sides import PlacedPolicy, Side
+from evidence.reach.rules import PolicyForm
+from evidence.reach.sides import Side
+from evidence.reach.tiers import PlacedPolicy
 
 if TYPE_CHECKING:
     from evidence.reach.doubts import Doubts
@@ -81,13 +80,12 @@ class Reachability:
     def __init__(self, cluster: Cluster, forms: Sequence[PolicyForm], extra_networks: Sequence[IPNetwork]) -> None:
         self.cluster = cluster
         self.forms = forms
-        matchers = _address_matchers(forms)
-        self.space = AddressSpace([_intervals(matcher, cluster) for matcher in matchers], extra_networks)
-        port_names = _port_names(forms)
-        self.classes: tuple[PodClass, ...] = group(cluster, _looks(cluster, forms), port_names, self.space)
+        matchers = address_matchers(forms)
+        self.space = AddressSpace([addresses_of(matcher, cluster) for matcher in matchers], extra_networks)
+        self.classes: tuple[PodClass, ...] = group(cluster, label_looks(cluster, forms), port_names(forms), self.space)
         self.peers = Peers(self.classes, cluster.namespaces, self.space, matchers)
-        self.port_ids = PortIds(_cuts(forms, self.classes))
-        self.external, self._ids = _shown_ranges(cluster, self.classes, self.peers)
+        self.port_ids = PortIds(port_bounds(forms, self.classes))
+        self.external, self._ids = shown_ranges(cluster, self.classes, self.peers)
         self.sides: Mapping[Direction, Side] = {
             direction: Side(direction, forms, self.peers, self.port_ids) for direction in Direction
         }
@@ -294,100 +292,3 @@ class Reachability:
         from evidence.reach.doubts import Doubts
 
         return Doubts(self)
-
-
-# -- what the rules mention -------------------------------------------------------------------------------------------
-
-
-def _address_matchers(forms: Iterable[PolicyForm]) -> dict[IpBlock | Nodes, int]:
-    """Every ipBlock and node selector of the rules, numbered."""
-    numbers: dict[IpBlock | Nodes, int] = {}
-    for form in forms:
-        for rules in form.rules.values():
-            for rule in rules:
-                for peer in rule.peers:
-                    if isinstance(peer, IpBlock | Nodes):
-                        numbers.setdefault(peer, len(numbers))
-    return numbers
-
-
-def _intervals(matcher: IpBlock | Nodes, cluster: Cluster) -> list[Interval]:
-    if isinstance(matcher, IpBlock):
-        return intervals_of(matcher)
-    return [
-        interval_of_address(address)
-        for node in cluster.nodes
-        if matcher.nodes.matches(node.labels)
-        for address in node.addresses
-    ]
-
-
-def _looks(cluster: Cluster, forms: Iterable[PolicyForm]) -> dict[str, Looks]:
-    """For each namespace, what the selectors that are applied to its pods look at."""
-    pairs: set[Pods] = set()
-    for form in forms:
-        pairs.add(form.subject)
-        for rules in form.rules.values():
-            for rule in rules:
-                pairs.update(peer for peer in rule.peers if isinstance(peer, Pods))
-    looks: dict[str, Looks] = {}
-    for pair in pairs:
-        if not pair.pods or not pair.pods.requirements:
-            continue
-        if pair.namespace is not None:
-            looks.setdefault(pair.namespace, Looks()).add(pair.pods)
-            continue
-        for name, space in cluster.namespaces.items():
-            if pair.namespaces is None or pair.namespaces.matches(space.labels):
-                looks.setdefault(name, Looks()).add(pair.pods)
-    return looks
-
-
-def _port_names(forms: Iterable[PolicyForm]) -> frozenset[str]:
-    return frozenset(
-        port.port
-        for form in forms
-        for rules in form.rules.values()
-        for rule in rules
-        for port in rule.ports or ()
-        if isinstance(port.port, str)
-    )
-
-
-def _cuts(forms: Iterable[PolicyForm], classes: Iterable[PodClass]) -> dict[Protocol, set[int]]:
-    """For each protocol the port numbers at which something changes."""
-    cuts: dict[Protocol, set[int]] = {}
-    for form in forms:
-        for rules in form.rules.values():
-            for rule in rules:
-                for port in rule.ports or ():
-                    if isinstance(port.port, int) and port.protocol is not None:
-                        cuts.setdefault(port.protocol, set()).update((port.port, (port.end_port or port.port) + 1))
-    for found in classes:
-        for _, protocol, number in found.named_ports:
-            cuts.setdefault(protocol, set()).update((number, number + 1))
-    return cuts
-
-
-def _shown_ranges(
-    cluster: Cluster, classes: Sequence[PodClass], peers: Peers
-) -> tuple[tuple[ExternalRange, ...], npt.NDArray[np.int32]]:
-    """The outside ranges, and the peer id of every end (-1: none).
-
-    Left out are ranges that hold nothing but addresses of pods, and a family that no pod is known to have while others are known.
-    """
-    known = {
-        family: sorted(int(a) for pod in cluster.pods if not pod.finished for a in pod.addresses if a.version == family)
-        for family in FAMILIES
-    }
-    present = {family for family in FAMILIES if known[family]} or set(FAMILIES)
-    shown: list[ExternalRange] = []
-    ids = list(peers.class_of)
-    for found in peers.space.ranges:
-        if found.family in present and not inside(found, known[found.family]):
-            first, last = found.ends
-            shown.append(ExternalRange(PeerId(len(classes) + len(shown)), first, last))
-            ids.append(int(shown[-1].id))
-        else:
-            ids.append(-1)
-    return tuple(shown), np.array(ids, dtype=np.int32)

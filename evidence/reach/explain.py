@@ -21,7 +21,7 @@ from evidence.reach.engine import Reachability
 from evidence.reach.peers import Ends
 from evidence.reach.ports import PortSet
 from evidence.reach.rules import Action
-from evidence.reach.sides import PlacedPolicy, PlacedRule
+from evidence.reach.tiers import PlacedPolicy, PlacedRule
 
 NOT_ISOLATED = "not isolated"
 

@@ -12,10 +12,10 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from evidence.cluster.model import IpBlock, Namespace
+from evidence.cluster.model import Cluster, IpBlock, Namespace
 from evidence.cluster.selectors import LabelSelector, Operator, Requirement
-from evidence.reach.addresses import AddressSpace
-from evidence.reach.classes import NamedPort, PodClass, family_bit
+from evidence.reach.addresses import FAMILIES, AddressSpace, inside
+from evidence.reach.classes import ExternalRange, NamedPort, PeerId, PodClass, family_bit
 from evidence.reach.rules import Domains, Everything, Matcher, Nodes, Pods
 
 Ends = npt.NDArray[np.int32]
@@ -181,3 +181,27 @@ def _by_matcher(signatures: Sequence[frozenset[int]], members: Mapping[int, Sequ
         for matcher in signatures[signature]:
             found[matcher].extend(ends)
     return {matcher: np.array(sorted(ends), dtype=np.int32) for matcher, ends in found.items()}
+
+
+def shown_ranges(
+    cluster: Cluster, classes: Sequence[PodClass], peers: Peers
+) -> tuple[tuple[ExternalRange, ...], npt.NDArray[np.int32]]:
+    """The outside ranges, and the peer id of every end (-1: none).
+
+    Left out are ranges that hold nothing but addresses of pods, and a family that no pod is known to have while others are known.
+    """
+    known = {
+        family: sorted(int(a) for pod in cluster.pods if not pod.finished for a in pod.addresses if a.version == family)
+        for family in FAMILIES
+    }
+    present = {family for family in FAMILIES if known[family]} or set(FAMILIES)
+    shown: list[ExternalRange] = []
+    ids = list(peers.class_of)
+    for found in peers.space.ranges:
+        if found.family in present and not inside(found, known[found.family]):
+            first, last = found.ends
+            shown.append(ExternalRange(PeerId(len(classes) + len(shown)), first, last))
+            ids.append(int(shown[-1].id))
+        else:
+            ids.append(-1)
+    return tuple(shown), np.array(ids, dtype=np.int32)

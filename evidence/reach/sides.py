@@ -18,39 +18,11 @@ import numpy.typing as npt
 
 from evidence.cluster.model import Direction
 from evidence.reach.peers import NOBODY, Ends, Peers
-from evidence.reach.portids import ALL_PORTS, NO_PORTS, Ids, PortIds
-from evidence.reach.rules import Action, PolicyForm, PortMatch, RuleForm, Tier
+from evidence.reach.portids import ALL_PORTS, Ids, PortIds
+from evidence.reach.rules import PolicyForm, PortMatch, RuleForm, Tier
+from evidence.reach.tiers import Ordered, Part, PlacedPolicy, PlacedRule, grouped, place
 
 _MANY = 48
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Part:
-    """The cells of a rule that get the same ports. `peers` None: every peer."""
-
-    subjects: Ends
-    peers: Ends | None
-    ports: int
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class PlacedRule:
-    """A rule in its policy, with the ends and ports that it means. Its parts do not overlap."""
-
-    form: PolicyForm
-    rule: RuleForm
-    direction: Direction
-    subjects: Ends
-    parts: tuple[Part, ...]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class PlacedPolicy:
-    """A policy with the ends that it selects and its rules of one direction."""
-
-    form: PolicyForm
-    subjects: Ends
-    rules: tuple[PlacedRule, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,13 +128,13 @@ class Side:
 
     def _evaluate(self, ordered: Sequence[PlacedPolicy]) -> _Frame:
         parts = [part for policy in ordered for rule in policy.rules for part in rule.parts]
-        subject_group, subject_rows = _grouped(self._peers.pods, [part.subjects for part in parts])
-        peer_group, peer_columns = _grouped(self._peers.count, [part.peers for part in parts])
+        subject_group, subject_rows = grouped(self._peers.pods, [part.subjects for part in parts])
+        peer_group, peer_columns = grouped(self._peers.count, [part.peers for part in parts])
         cells = {id(part): (subject_rows[n], peer_columns[n]) for n, part in enumerate(parts)}
         shape = (int(subject_group.max(initial=0)) + 1, int(peer_group.max(initial=0)) + 1)
-        before = _Ordered(self._ports, shape, cells)
+        before = Ordered(self._ports, shape, cells)
         before.ask(policy for policy in ordered if policy.form.tier < Tier.NETWORK_POLICY)
-        after = _Ordered(self._ports, shape, cells)
+        after = Ordered(self._ports, shape, cells)
         after.ask(policy for policy in ordered if policy.form.tier > Tier.NETWORK_POLICY)
         ports = self._ports
         finally_open = ports.pairwise(ports.union, after.accepted, after.left)
@@ -177,7 +149,7 @@ class Side:
     def equal_priorities(self) -> Iterator[str]:
         """Pairs of policies of one tier and priority that select the same pod and do not do the same with everything they match."""
         ordered = [policy for policy in self.policies if policy.form.tier is not Tier.NETWORK_POLICY and policy.rules]
-        for (tier, priority), members in groupby(sorted(ordered, key=_place), key=_place):
+        for (tier, priority), members in groupby(sorted(ordered, key=place), key=place):
             for one, other in combinations(members, 2):
                 actions = {rule.rule.action for policy in (one, other) for rule in policy.rules if rule.parts}
                 if len(actions) > 1 and np.intersect1d(one.subjects, other.subjects).size:
@@ -275,73 +247,6 @@ class Side:
                 for end in part.subjects.tolist():
                     self._by_subject[end].append(part)
         return self._by_subject.get(subject, [])
-
-
-class _Ordered:
-    """Evaluation of tiers with order on a small table of groups."""
-
-    def __init__(
-        self,
-        ports: PortIds,
-        shape: tuple[int, int],
-        cells: dict[int, tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]],
-    ) -> None:
-        self._ports = ports
-        self._cells = cells
-        self.accepted: Ids = np.full(shape, NO_PORTS, dtype=np.int32)
-        self.left: Ids = np.full(shape, ALL_PORTS, dtype=np.int32)  # to the next tier
-
-    def ask(self, policies: Iterable[PlacedPolicy]) -> None:
-        """Ask tiers and priorities in order. What a tier leaves, by matching nothing or by Pass, the next one is asked."""
-        listed = sorted(policies, key=_place)
-        for _, tier in groupby(listed, key=lambda policy: policy.form.tier):
-            passed: Ids = np.full(self.left.shape, NO_PORTS, dtype=np.int32)
-            for _, equals in groupby(list(tier), key=lambda policy: policy.form.priority):
-                accepts, passes, decided = self._side_by_side(list(equals))
-                self.accepted = self._of(self._ports.union, self.accepted, accepts)
-                passed = self._of(self._ports.union, passed, passes)
-                self.left = self._of(self._ports.minus, self.left, decided)
-            self.left = self._of(self._ports.union, self.left, passed)
-
-    def _side_by_side(self, policies: Sequence[PlacedPolicy]) -> tuple[Ids, Ids, Ids]:
-        """What policies of one priority accept, pass, and decide at all. What one accepts is accepted, whatever others do with it."""
-        ports = self._ports
-        accepts, passes, decided = (np.full(self.left.shape, NO_PORTS, dtype=np.int32) for _ in range(3))
-        for policy in policies:
-            undecided = self.left.copy()
-            for rule in policy.rules:
-                for part in rule.parts:
-                    where = np.ix_(*self._cells[id(part)])
-                    matched = ports.each(ports.meet, undecided[where], part.ports)
-                    undecided[where] = ports.each(ports.minus, undecided[where], part.ports)
-                    if rule.rule.action is Action.ACCEPT:
-                        accepts[where] = ports.pairwise(ports.union, accepts[where], matched)
-                    elif rule.rule.action is Action.PASS:
-                        passes[where] = ports.pairwise(ports.union, passes[where], matched)
-                    decided[where] = ports.pairwise(ports.union, decided[where], matched)
-        return accepts, passes, decided
-
-    def _of(self, operation: object, a: Ids, b: Ids) -> Ids:
-        return self._ports.pairwise(operation, a, b)  # type: ignore[arg-type]
-
-
-def _place(policy: PlacedPolicy) -> tuple[int, int]:
-    return policy.form.tier, policy.form.priority
-
-
-def _grouped(count: int, sets: Sequence[Ends | None]) -> tuple[npt.NDArray[np.intp], list[npt.NDArray[np.intp]]]:
-    """Ends that lie in the same sets form a group: the group of each end, and the groups of each set."""
-    lies_in: list[list[int]] = [[] for _ in range(count)]
-    for number, ends in enumerate(sets):
-        for end in range(count) if ends is None else ends.tolist():
-            lies_in[end].append(number)
-    numbers: dict[tuple[int, ...], int] = {}
-    group = np.array([numbers.setdefault(tuple(found), len(numbers)) for found in lies_in], dtype=np.intp)
-    groups: list[list[int]] = [[] for _ in sets]
-    for found, number in numbers.items():
-        for position in found:
-            groups[position].append(number)
-    return group, [np.array(found, dtype=np.intp) for found in groups]
 
 
 def _between(ends: Ends, first: int, last: int) -> Ends:

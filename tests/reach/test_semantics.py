@@ -115,6 +115,12 @@ def test_a_named_port_of_an_egress_rule_means_nothing_outside() -> None:
     assert not allowed(given, "default/a", "203.0.113.7")
 
 
+def test_a_number_beside_a_named_port_holds_outside_too() -> None:
+    reach = analyse(cluster([pod("a", ip="10.0.0.1")], [policy("p", egress=[rule(ports=[port("http"), port(443)])])]))
+    (outside,) = reach.external
+    assert str(reach.ports(reach.peer_of("default/a"), outside.id)) == "TCP 443"
+
+
 def test_several_containers_with_one_port_name_all_count() -> None:
     pods = [pod("a"), pod("b", labels={"app": "b"}, ports=[named_port("http", 80), named_port("http", 81)])]
     reach = analyse(cluster(pods, [policy("p", pods={"app": "b"}, ingress=[rule(ports=[port("http")])])]))

@@ -1,0 +1,80 @@
+"""What the rules of a cluster mention: addresses, labels, names and numbers of ports. Nothing else can tell two peers or two ports apart."""
+
+from collections.abc import Iterable
+
+from evidence.cluster.model import Cluster, IpBlock, Protocol
+from evidence.reach.addresses import Interval, interval_of_address, intervals_of
+from evidence.reach.classes import Looks, PodClass
+from evidence.reach.rules import Nodes, Pods, PolicyForm
+
+
+def address_matchers(forms: Iterable[PolicyForm]) -> dict[IpBlock | Nodes, int]:
+    """Every ipBlock and node selector of the rules, numbered."""
+    numbers: dict[IpBlock | Nodes, int] = {}
+    for form in forms:
+        for rules in form.rules.values():
+            for rule in rules:
+                for peer in rule.peers:
+                    if isinstance(peer, IpBlock | Nodes):
+                        numbers.setdefault(peer, len(numbers))
+    return numbers
+
+
+def addresses_of(matcher: IpBlock | Nodes, cluster: Cluster) -> list[Interval]:
+    """The addresses that a matcher holds: a block's, or those of the nodes that match."""
+    if isinstance(matcher, IpBlock):
+        return intervals_of(matcher)
+    return [
+        interval_of_address(address)
+        for node in cluster.nodes
+        if matcher.nodes.matches(node.labels)
+        for address in node.addresses
+    ]
+
+
+def label_looks(cluster: Cluster, forms: Iterable[PolicyForm]) -> dict[str, Looks]:
+    """For each namespace, what the selectors that are applied to its pods look at."""
+    pairs: set[Pods] = set()
+    for form in forms:
+        pairs.add(form.subject)
+        for rules in form.rules.values():
+            for rule in rules:
+                pairs.update(peer for peer in rule.peers if isinstance(peer, Pods))
+    looks: dict[str, Looks] = {}
+    for pair in pairs:
+        if not pair.pods or not pair.pods.requirements:
+            continue
+        if pair.namespace is not None:
+            looks.setdefault(pair.namespace, Looks()).add(pair.pods)
+            continue
+        for name, space in cluster.namespaces.items():
+            if pair.namespaces is None or pair.namespaces.matches(space.labels):
+                looks.setdefault(name, Looks()).add(pair.pods)
+    return looks
+
+
+def port_names(forms: Iterable[PolicyForm]) -> frozenset[str]:
+    """Every port name that some rule asks for."""
+    return frozenset(
+        port.port
+        for form in forms
+        for rules in form.rules.values()
+        for rule in rules
+        for port in rule.ports or ()
+        if isinstance(port.port, str)
+    )
+
+
+def port_bounds(forms: Iterable[PolicyForm], classes: Iterable[PodClass]) -> dict[Protocol, set[int]]:
+    """For each protocol the port numbers at which something changes."""
+    cuts: dict[Protocol, set[int]] = {}
+    for form in forms:
+        for rules in form.rules.values():
+            for rule in rules:
+                for port in rule.ports or ():
+                    if isinstance(port.port, int) and port.protocol is not None:
+                        cuts.setdefault(port.protocol, set()).update((port.port, (port.end_port or port.port) + 1))
+    for found in classes:
+        for _, protocol, number in found.named_ports:
+            cuts.setdefault(protocol, set()).update((number, number + 1))
+    return cuts
