@@ -153,7 +153,7 @@ def test_an_error_that_nobody_foresaw_does_not_end_the_process(plan: Plan, monke
     def broken(*_: object, **__: object) -> None:
         raise KeyError("surprise")
 
-    monkeypatch.setattr(pipeline, "read_source", broken)
+    monkeypatch.setattr("evidence.pipeline.snapshots.read_source", broken)
     said: list[str] = []
     assert not run_once(plan, Progress(), clock=Clock(), say=said.append)
     assert said == ["failed: KeyError: 'surprise'"]
@@ -168,7 +168,7 @@ def test_a_signal_during_the_collection_leaves_a_failed_run_and_no_snapshot(
         os.kill(os.getpid(), signal.SIGTERM)
         time.sleep(10)
 
-    monkeypatch.setattr(pipeline, "read_source", interrupted)
+    monkeypatch.setattr("evidence.pipeline.snapshots.read_source", interrupted)
     with pytest.raises(Stopped, match="SIGTERM"), stopped_by_signals():
         run_once(plan, Progress(), clock=Clock(), say=lambda _: None)
     with Store.open(plan.db) as store:

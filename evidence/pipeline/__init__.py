@@ -1,0 +1,32 @@
+"""The use cases in order, one function each: snapshot, assess, report, archive, verify.
+
+No logic of its own: each function asks the parts below for their step and hands the value on. The command line and the service call
+these and nothing deeper. Time comes in as an argument. Heavy imports stay inside the function that needs them.
+"""
+
+from evidence.pipeline.packs import build_archive, verify_pack
+from evidence.pipeline.reports import Pack, Signing, check_plan, chosen_frameworks, make_reports
+from evidence.pipeline.snapshots import Stored, collect_snapshot, record_failed_run, snapshot_counts
+from evidence.pipeline.sources import FileSource, LiveSource
+from evidence.pipeline.states import Assessed, State, assess, load_cluster, load_state
+
+__all__ = [
+    "Assessed",
+    "FileSource",
+    "LiveSource",
+    "Pack",
+    "Signing",
+    "State",
+    "Stored",
+    "assess",
+    "build_archive",
+    "check_plan",
+    "chosen_frameworks",
+    "collect_snapshot",
+    "load_cluster",
+    "load_state",
+    "make_reports",
+    "record_failed_run",
+    "snapshot_counts",
+    "verify_pack",
+]

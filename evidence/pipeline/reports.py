@@ -1,0 +1,242 @@
+"""A period assessed, judged, rendered, signed and filed: one pack for each framework."""
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from evidence import __version__
+from evidence.cluster.objects import CollectedObject
+from evidence.errors import ReportError, SealError, UsageError
+from evidence.pipeline.packs import build_archive
+from evidence.pipeline.snapshots import shortfalls
+from evidence.pipeline.states import Assessed, State, assess, only_cluster, state_of
+
+if TYPE_CHECKING:
+    from evidence.frameworks.load import Framework
+    from evidence.report.view.inputs import SnapshotEvidence
+    from evidence.seal.keys import Signer
+    from evidence.store import RunRecord, Store
+
+
+@dataclass(frozen=True, slots=True)
+class Signing:
+    """Which key signs: the given files, or one made on first use in `folder`."""
+
+    key: Path | None
+    certificate: Path | None
+    folder: Path
+    required: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Pack:
+    """One pack as written. `verdicts`: control results by verdict; `fingerprint`: SHA-256 of the signer's certificate."""
+
+    folder: Path
+    verdicts: Mapping[str, int]
+    fingerprint: str
+
+
+def signer(signing: Signing, organisation: str, now: datetime) -> "Signer":
+    """The key that signs. Raises SealError for a half-given or missing key."""
+    from evidence.seal import keys
+
+    if (signing.key is None) != (signing.certificate is None):
+        raise UsageError("--key and --certificate go together")
+    if signing.key and signing.certificate:
+        password = os.environ.get("EVIDENCE_KEY_PASSWORD")
+        return keys.load(signing.key, signing.certificate, password.encode() if password else None, now=now)
+    if signing.required:
+        raise SealError("no key is configured: give --key and --certificate, or leave out --require-signing")
+    return keys.load_or_create(signing.folder, organisation, now)
+
+
+def check_plan(db: str, frameworks: Sequence[str], controls_folders: Sequence[Path]) -> None:
+    """Raise now what every run of a schedule would raise: an unknown framework, a store that cannot be written."""
+    from evidence.frameworks.load import load_frameworks
+    from evidence.store import Store
+
+    chosen_frameworks(load_frameworks(controls_folders), frameworks)
+    Store.open(db).close()
+
+
+def make_reports(
+    db: str,
+    *,
+    cluster: str | None,
+    frameworks: Sequence[str],
+    period: tuple[datetime, datetime],
+    archive: Path,
+    signing: Signing,
+    generated_at: datetime,
+    expect_every: timedelta,
+    baseline: str | None = None,
+    controls_folders: Sequence[Path] = (),
+) -> tuple[Pack, ...]:
+    """Assess every snapshot of a period once, then render, sign and file one pack for each framework, and build the archive again."""
+    from evidence.frameworks.load import load_frameworks
+    from evidence.store import Store
+
+    chosen = chosen_frameworks(load_frameworks(controls_folders), frameworks)
+    archive.mkdir(parents=True, exist_ok=True)
+    with Store.open(db, read_only=True) as store:
+        name = only_cluster(store, cluster)
+        assessed = assess_period(store, name, period)
+        runs = store.runs(name, *period)
+    organisation = assessed[-1].state.intent.system.organisation if assessed[-1].state.intent else ""
+    key = signer(signing, organisation or "evidence", generated_at)
+    packs = tuple(
+        make_pack(framework, name, assessed, runs, period, archive, key, generated_at, expect_every, baseline)
+        for framework in chosen
+    )
+    build_archive(archive)
+    return packs
+
+
+def chosen_frameworks(known: "Mapping[str, Framework]", asked: Sequence[str]) -> "tuple[Framework, ...]":
+    """Frameworks by id or short name; "all" is every one. Raises UsageError that lists them."""
+    if "all" in asked:
+        return tuple(known.values())
+    chosen = []
+    for name in asked:
+        found = [framework for framework in known.values() if name in (framework.id, framework.short)]
+        if not found:
+            names = ", ".join(sorted(framework.short for framework in known.values()))
+            raise UsageError(f"there is no framework {name!r}: choose among {names}, all")
+        chosen += found
+    return tuple(chosen)
+
+
+def assess_period(store: "Store", cluster: str, period: tuple[datetime, datetime]) -> tuple[Assessed, ...]:
+    """Every snapshot taken in the period, oldest first, each assessed as of its own time. Raises UsageError when there is none."""
+    infos = store.snapshots(cluster, *period)
+    if not infos:
+        raise UsageError(
+            f"there is no snapshot of {cluster} between {period[0]:%Y-%m-%d %H:%M} and {period[1]:%Y-%m-%d %H:%M} UTC; "
+            "collect first, or give another --period"
+        )
+    assessed: list[Assessed] = []
+    for info in infos:
+        before = assessed[-1] if assessed else None
+        state = state_of(store.read(info.id), before.state if before else None)
+        assessed.append(assess(state, info.taken_at, before))
+    return tuple(assessed)
+
+
+def make_pack(
+    framework: "Framework",
+    cluster: str,
+    assessed: Sequence[Assessed],
+    runs: "Sequence[RunRecord]",
+    period: tuple[datetime, datetime],
+    archive: Path,
+    key: "Signer",
+    generated_at: datetime,
+    expect_every: timedelta,
+    baseline: str | None,
+) -> Pack:
+    """Judge, render, sign and write one pack. The folder appears whole or not at all; an earlier one is never overwritten."""
+    from evidence.archive.folder import write_pack
+    from evidence.frameworks.judge import baseline_of, worst
+    from evidence.report.pack import pack_files
+    from evidence.report.view.build import build_view
+    from evidence.report.view.inputs import CurrentState, ReportInputs, ScheduledRun, SignerIdentity
+    from evidence.sample import CLUSTER_NAME
+    from evidence.seal.pack import seal
+
+    newest = assessed[-1]
+    organisation = newest.state.intent.system.organisation if newest.state.intent else ""
+    judged = [judged_snapshot(framework, one, baseline) for one in assessed]
+    results = worst([(snapshot.taken_at, snapshot.results) for snapshot in judged])
+    inputs = ReportInputs(
+        framework=framework,
+        cluster=cluster,
+        organisation=organisation,
+        period_start=period[0],
+        period_end=period[1],
+        expected_every=expect_every,
+        generated_at=generated_at,
+        software_version=__version__,
+        sample=cluster == CLUSTER_NAME,
+        signer=SignerIdentity(key.name, key.fingerprint, key.self_signed),
+        baseline=baseline_of(framework, newest.state.intent, baseline) or None,
+        snapshots=tuple(judged),
+        runs=tuple(
+            ScheduledRun(run.started_at, run.finished_at, run.outcome, run.message, run.snapshot_id) for run in runs
+        ),
+        results=results,
+        newest=CurrentState(newest.state.intent, newest.reach, newest.zones),
+    )
+    view = build_view(inputs)
+    verdicts = dict(view.summary.verdicts)
+    summary = {
+        "framework": framework.id,
+        "framework_title": f"{framework.title} {framework.version}",
+        "cluster": cluster,
+        "organisation": organisation,
+        "period_start": period[0].isoformat(),
+        "period_end": period[1].isoformat(),
+        "generated_at": generated_at.isoformat(),
+        "verdicts": verdicts,
+        "open_findings": dict(view.summary.open_findings),
+        "sample": inputs.sample,
+    }
+    files = seal(pack_files(view), key, generated_at, summary=summary)
+    return Pack(write_pack(archive, view.cover.pack_id, files), verdicts, key.fingerprint)
+
+
+def judged_snapshot(framework: "Framework", assessed: Assessed, baseline: str | None) -> "SnapshotEvidence":
+    """One snapshot with its control results, as the report wants it."""
+    from evidence.frameworks.judge import Facts, judge
+    from evidence.report.view.inputs import Custody, SnapshotEvidence
+
+    state = assessed.state
+    info = state.info
+    if info is None:
+        raise ReportError("only snapshots of the store can be reported; collect first")
+    facts = Facts(
+        intent=state.intent,
+        cni=assessed.cni,
+        zones=assessed.zones,
+        partial=shortfalls(state.collection),
+        unevaluated=tuple(str(policy.key) for policy in assessed.reach.unevaluated),
+        baseline=baseline,
+    )
+    return SnapshotEvidence(
+        id=info.id,
+        taken_at=info.taken_at,
+        taken_at_claimed=info.taken_at_claimed,
+        received_at=info.received_at,
+        root_digest=info.root_digest,
+        partial=info.partial,
+        object_count=info.object_count,
+        kinds=state.collection.kinds,
+        problems=state.collection.problems,
+        source=state.collection.source,
+        run=Custody(
+            info.run.software_version,
+            info.run.host,
+            info.run.identity,
+            info.run.command,
+            info.run.configuration_digest,
+        ),
+        assessment=assessed.assessment,
+        results=judge(framework, assessed.assessment, facts),
+        cni=assessed.cni,
+        policies=policy_objects(state),
+        unevaluated=frozenset(policy.key for policy in assessed.reach.unevaluated),
+        pod_count=len(state.cluster.pods),
+        namespace_count=len(state.cluster.namespaces),
+        intent_digest=state.intent.digest if state.intent else "",
+    )
+
+
+def policy_objects(state: State) -> "tuple[CollectedObject, ...]":
+    """All policy objects as collected, evaluated or not."""
+    cluster = state.cluster
+    keys = {policy.key for policy in cluster.policies} | {policy.key for policy in cluster.cluster_policies}
+    keys |= {policy.key for policy in cluster.other_policies}
+    return tuple(obj for obj in state.collection.objects if obj.key in keys)

@@ -1,0 +1,105 @@
+"""Snapshots into the store, whole or not at all, and the record of runs that failed."""
+
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from evidence.cluster.objects import Collection
+from evidence.errors import CollectError, EvidenceError
+from evidence.pipeline.sources import FileSource, LiveSource, read_intent, read_source, run_info, source_location
+
+if TYPE_CHECKING:
+    from evidence.store import SnapshotInfo
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """What `collect_snapshot` left in the store. `shortfalls` names what is missing from it, one sentence each."""
+
+    info: "SnapshotInfo"
+    new_objects: int
+    shortfalls: tuple[str, ...]
+
+
+def collect_snapshot(
+    db: str,
+    source: FileSource | LiveSource,
+    *,
+    cluster: str | None,
+    taken_at: datetime | None,
+    received_at: datetime,
+    intent_path: Path | None,
+    keep_going: bool,
+    command: str = "collect",
+    clock: Callable[[], datetime] | None = None,
+    record_failure: bool = False,
+) -> Stored:
+    """Read one source and store it whole, or raise and store nothing of it. `taken_at` None: taken now, by us.
+
+    `clock` tells when the run ended. `record_failure`: a run that fails is recorded under `cluster`, so that the gap has its reason.
+    """
+    from evidence.store import NewSnapshot, Store
+
+    with Store.open(db) as store:  # before the collection: a store that cannot be written fails at once
+        try:
+            intent = read_intent(intent_path)
+            collection, own_name = read_source(source, keep_going=keep_going)
+            name = cluster or own_name
+            if not name:
+                raise CollectError("the cluster has no name here; give one with --cluster NAME")
+            before = store.object_count()
+            info = store.add_snapshot(
+                NewSnapshot(
+                    cluster=name,
+                    taken_at=taken_at or received_at,
+                    taken_at_claimed=taken_at is not None,
+                    received_at=received_at,
+                    collection=collection,
+                    intent=intent,
+                    run=run_info(command, collection.source.location, collection.source.identity),
+                    finished_at=clock() if clock else None,
+                )
+            )
+            return Stored(info, store.object_count() - before, shortfalls(collection))
+        except BaseException as error:
+            if record_failure and cluster:
+                with suppress(EvidenceError):  # what went wrong first is what is said
+                    message = str(error) or type(error).__name__
+                    ended = clock() if clock else received_at
+                    run = run_info(command, source_location(source))
+                    store.add_failed_run(cluster, started_at=received_at, finished_at=ended, message=message, run=run)
+            raise
+
+
+def shortfalls(collection: Collection) -> tuple[str, ...]:
+    """One sentence for each thing that is known to be missing from a collection."""
+    from evidence.cluster.objects import KindStatus
+
+    kinds = tuple(
+        f"{kind.kind}: {kind.status.value}{': ' + kind.message if kind.message else ''}"
+        for kind in collection.kinds
+        if kind.status in (KindStatus.FORBIDDEN, KindStatus.FAILED)
+    )
+    return kinds + tuple(f"{problem.where}: {problem.message}" for problem in collection.problems)
+
+
+def record_failed_run(
+    db: str, *, cluster: str, command: str, started_at: datetime, finished_at: datetime, message: str
+) -> None:
+    """Record an execution that failed after its snapshot was stored, such as a report that could not be made."""
+    from evidence.store import Store
+
+    with Store.open(db) as store:
+        run = run_info(command, store.url)
+        store.add_failed_run(cluster, started_at=started_at, finished_at=finished_at, message=message, run=run)
+
+
+def snapshot_counts(db: str, cluster: str, spans: Sequence[tuple[datetime, datetime]]) -> tuple[int, ...]:
+    """How many snapshots the store holds of each span of time, its end exclusive."""
+    from evidence.store import Store
+
+    with Store.open(db, read_only=True) as store:
+        return tuple(len(store.snapshots(cluster, start, end)) for start, end in spans)

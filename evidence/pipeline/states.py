@@ -1,0 +1,148 @@
+"""One cluster at one time, from the store or straight from files, and what analysis says of it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from evidence.cluster.model import Cluster
+from evidence.cluster.objects import Collection
+from evidence.errors import UsageError
+from evidence.pipeline.sources import FileSource, parsed_intent, read_intent, read_source
+
+if TYPE_CHECKING:
+    from evidence.cni.model import CniReport
+    from evidence.findings.registry import Assessment
+    from evidence.intent.model import Intent
+    from evidence.intent.zones import ZoneMap
+    from evidence.reach.engine import Reachability
+    from evidence.store import SnapshotInfo, Store, StoredSnapshot
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """One cluster at one time, from the store or straight from files. `info` is None for files, `taken_at` too when nobody said."""
+
+    collection: Collection
+    cluster: Cluster
+    intent: "Intent | None"
+    info: "SnapshotInfo | None" = None
+
+    @property
+    def taken_at(self) -> datetime | None:
+        return self.info.taken_at if self.info else None
+
+
+def load_cluster(
+    from_paths: Sequence[str], db: str | None, cluster: str | None, at: datetime | None, keep_going: bool = False
+) -> Cluster:
+    """The cluster of a snapshot in the store, or of files; of files nothing has a digest, which analysis alone does not need."""
+    if from_paths:
+        import sys
+
+        from evidence.collect.files import read_cluster
+
+        return read_cluster(from_paths, stdin=sys.stdin.buffer, keep_going=keep_going)
+    return load_state(from_paths, db=db, cluster=cluster, at=at, keep_going=keep_going).cluster
+
+
+def load_state(
+    from_paths: Sequence[str],
+    *,
+    db: str | None,
+    cluster: str | None,
+    at: datetime | None,
+    keep_going: bool = False,
+    intent_path: Path | None = None,
+) -> State:
+    """A snapshot of the store (default the newest), or files; the intent is the given one, else the one kept with the snapshot."""
+    from evidence.cluster.parse import build_cluster
+
+    given = read_intent(intent_path)
+    if from_paths:
+        import sys
+
+        collection, _ = read_source(FileSource(from_paths, sys.stdin.buffer), keep_going=keep_going)
+        return State(collection, build_cluster(collection), parsed_intent(given, str(intent_path)))
+    from evidence.store import Store
+
+    if not db:
+        raise UsageError("nothing to read: give --from PATH or --db URL")
+    with Store.open(db, read_only=True) as store:
+        snapshot = store.read(store.latest(only_cluster(store, cluster), at=at).id)
+    state = state_of(snapshot)
+    return replace(state, intent=parsed_intent(given, str(intent_path))) if given else state
+
+
+def state_of(snapshot: "StoredSnapshot", before: State | None = None) -> State:
+    """The state that a snapshot of the store holds. What is the same as in `before`, a state of the same cluster, is shared with it."""
+    from evidence.cluster.parse import build_cluster
+
+    info, collection = snapshot.info, snapshot.collection
+    if before is not None and before.info is not None and reads_alike(before.collection, collection):
+        collection = replace(collection, objects=before.collection.objects)
+        cluster = before.cluster
+    else:
+        cluster = build_cluster(collection)
+    if before is not None and before.info is not None and before.info.intent_digest == info.intent_digest:
+        intent = before.intent
+    else:
+        intent = parsed_intent(snapshot.intent, f"intent of snapshot {info.id}")
+    return State(collection, cluster, intent, info)
+
+
+def reads_alike(one: Collection, other: Collection) -> bool:
+    """True when the same cluster is built from both: the same objects, and the same things left out."""
+    left_out = [[(kind.group, kind.kind, kind.status) for kind in each.kinds] for each in (one, other)]
+    return left_out[0] == left_out[1] and (one.objects, one.problems) == (other.objects, other.problems)
+
+
+def only_cluster(store: "Store", name: str | None) -> str:
+    """The named cluster, or the only one. Raises UsageError that lists them."""
+    names = store.clusters()
+    if name is None and len(names) == 1:
+        return names[0]
+    if not names:
+        raise UsageError(f"the store {store.url} holds no snapshot yet; run `evidence collect` first")
+    if name is None or name not in names:
+        asked = f"there is no cluster {name!r} in the store" if name else "the store holds several clusters"
+        raise UsageError(f"{asked}: give --cluster, one of {', '.join(names)}")
+    return name
+
+
+@dataclass(frozen=True, slots=True)
+class Assessed:
+    """What analysis says of one state."""
+
+    state: State
+    reach: "Reachability"
+    zones: "ZoneMap"
+    cni: "CniReport"
+    assessment: "Assessment"
+
+
+def assess(state: State, at: datetime, before: Assessed | None = None) -> Assessed:
+    """Findings of a state as of `at`; a pure function of both. `before`: an assessment of the same cluster and intent, not computed again."""
+    from evidence.cni.detect import detect
+    from evidence.findings.registry import Context, evaluate
+    from evidence.intent.zones import assign
+    from evidence.reach.engine import analyse
+
+    if before is not None and before.state.cluster is state.cluster and before.state.intent is state.intent:
+        reach, zones, cni = before.reach, before.zones, before.cni
+    else:
+        networks = [network for zone in (state.intent.zones if state.intent else ()) for network in zone.cidrs]
+        reach = analyse(state.cluster, extra_networks=networks)
+        zones = assign(state.intent, state.cluster)
+        cni = detect(state.cluster)
+    context = Context(
+        cluster=state.cluster,
+        reach=reach,
+        cni=cni,
+        intent=state.intent,
+        zones=zones,
+        at=at,
+        taken_at=state.taken_at or at,
+    )
+    return Assessed(state, reach, zones, cni, evaluate(context))
