@@ -71,6 +71,10 @@ class Doubts:
             case _:
                 return False
 
+    def concerned(self, direction: Direction) -> frozenset[PeerId]:
+        """Classes whose own side of this direction something unknown may widen; a connection without one at its end is certain."""
+        return frozenset(PeerId(number) for number in (*self._rules[direction], *self._subjects[direction]))
+
     def between(self, source: PeerId, destination: PeerId, asked: PortSet) -> tuple[str, ...]:
         """Reasons for which more of the asked ports than computed may pass from source to destination."""
         reach = self._reach

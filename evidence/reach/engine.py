@@ -287,6 +287,10 @@ class Reachability:
         """Why connections on some of these ports that are not among the flows may pass all the same. Sorted sentences; none: it is certain."""
         return self._doubts.between(source, destination, ports)
 
+    def doubtful(self, direction: Direction) -> frozenset[PeerId]:
+        """Classes whose egress (as sources) or ingress (as destinations) `uncertain` may have something to say about."""
+        return self._doubts.concerned(direction)
+
     @cached_property
     def _doubts(self) -> "Doubts":
         from evidence.reach.doubts import Doubts
