@@ -19,7 +19,7 @@ demo: $(VENV)/run.stamp
 	$(BIN)/evidence demo --folder evidence-demo
 
 test: $(VENV)/dev.stamp
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q -n auto --dist worksteal
 
 check: lint types imports
 

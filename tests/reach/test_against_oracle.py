@@ -104,7 +104,7 @@ def test_what_is_certain_has_no_doubts(cluster: Cluster) -> None:
 
 
 @pytest.mark.slow
-@settings(RELAXED, max_examples=1500)
+@settings(RELAXED, max_examples=400)
 @given(clusters())
 def test_many_more_flows_are_the_oracles(cluster: Cluster) -> None:
     test_every_flow_is_the_oracles_and_none_is_missing.hypothesis.inner_test(cluster)  # type: ignore[attr-defined]
