@@ -58,6 +58,15 @@ def test_pass_leaves_the_decision_to_network_policy_whatever_lower_priorities_sa
     assert passes(given([passing, later]))
 
 
+def test_what_several_priorities_pass_is_all_left_to_network_policy() -> None:
+    passing = [
+        cluster_policy(f"pass-{port}", does(PASS, ports=[ClusterPolicyPort(Protocol.TCP, port)]), priority=port)
+        for port in (80, 81)
+    ]
+    reach = analyse(given([*passing, cluster_policy("rest", does(DENY), priority=100)], [ADMITS_A]))
+    assert str(reach.ports(reach.peer_of("default/a"), reach.peer_of("default/b"))) == "TCP 80-81"
+
+
 def test_baseline_decides_only_where_no_network_policy_isolates() -> None:
     baseline = cluster_policy("b", does(DENY), tier=Tier.BASELINE)
     assert not passes(given([baseline]))

@@ -74,3 +74,19 @@ def test_a_cluster_wide_policy_may_be_about_pods_of_a_namespace_that_was_not_rea
     )
     denying = cluster_policy("c", does(Action.DENY), subject=pods_of({"team": "x"}))
     assert doubts(analyse(replace(state, cluster_policies=(denying,))), "default/a", "default/b") == ()
+
+
+def test_both_sides_may_hang_on_unknown_addresses_at_once() -> None:
+    given = policy("both", ingress=[rule([block("10.0.0.0/8")])], egress=[rule([block("10.0.0.0/8")])])
+    assert len(doubts(analyse(cluster([pod("a"), pod("b", "other")], [given])), "default/a", "other/b")) == 1
+    both = [given, policy("both", "other", ingress=[rule([block("10.0.0.0/8")])], egress=[])]
+    assert len(doubts(analyse(cluster([pod("a"), pod("b", "other")], both)), "default/a", "other/b")) == 2
+
+
+def test_every_pod_of_a_class_counts_where_no_known_selector_tells_them_apart() -> None:
+    by_label = policy("p", ingress=[rule([peer({"app": "web"}, namespaces={"team": "x"})])])
+    unread = [Namespace("east", {NAME_LABEL: "east"}, declared=False)]
+    pods = [pod("a", "east"), pod("w", "east", {"app": "web"}), pod("b")]
+    reach = analyse(cluster(pods, [by_label], unread))
+    assert reach.peer_of("east/a") == reach.peer_of("east/w")
+    assert doubts(reach, "east/w", "default/b")
