@@ -14,6 +14,7 @@ from evidence.cluster.selectors import LabelSelector
 
 if TYPE_CHECKING:
     from evidence.cluster.policies import ClusterPolicy
+    from evidence.cluster.routes import EndpointSlice, Gateway, GatewayClass, Grant, IngressClass, Route
 
 IPAddress = IPv4Address | IPv6Address
 IPNetwork = IPv4Network | IPv6Network
@@ -219,7 +220,8 @@ class ServicePort:
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """`selector` None: no selector (endpoints made by hand, or ExternalName)."""
+    """`selector` None: no selector (endpoints made by hand, or ExternalName). `external_ips` are open on every node; `external_addresses`
+    hold them, too, beside the load balancer's. A `headless` Service has no address of its own, so nothing but its pods' can be asked."""
 
     namespace: str
     name: str
@@ -229,6 +231,9 @@ class Service:
     external_addresses: tuple[str, ...] = ()  # externalIPs and load balancer addresses or host names
     load_balancer_source_ranges: tuple[IPNetwork, ...] = ()
     external_traffic_policy: str = "Cluster"
+    external_ips: tuple[str, ...] = ()
+    external_name: str = ""
+    headless: bool = False
     origin: CollectedObject | None = field(default=None, compare=False, repr=False)
 
     @property
@@ -284,6 +289,12 @@ class Cluster:
     nodes: tuple[Node, ...] = ()
     services: tuple[Service, ...] = ()
     ingresses: tuple[Ingress, ...] = ()
+    endpoint_slices: "tuple[EndpointSlice, ...]" = ()
+    ingress_classes: "tuple[IngressClass, ...]" = ()
+    gateway_classes: "tuple[GatewayClass, ...]" = ()
+    gateways: "tuple[Gateway, ...]" = ()
+    routes: "tuple[Route, ...]" = ()
+    reference_grants: "tuple[Grant, ...]" = ()
     cluster_policies: "tuple[ClusterPolicy, ...]" = ()
     other_policies: tuple[OtherPolicy, ...] = ()
     crds: frozenset[str] = frozenset()  # names of CustomResourceDefinitions seen (CNI signals)

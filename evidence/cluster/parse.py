@@ -3,7 +3,7 @@
 1. Every object is parsed on its own; what is wrong with it is one `InputError` that starts with where it was read and which object it is.
 2. A workload without pods in the source stands for the pods of its template; one whose controller was read does not count again.
 3. Namespaces that objects name and that were not read are there too, undeclared.
-4. Kinds that only the store and reports need (EndpointSlice and others) have no place in the model.
+4. A kind of the Gateway API whose definition is there and which the source was never asked for counts as unread.
 
     parsed = parse(objects)
     parsed.errors            what is wrong, one entry an object
@@ -34,7 +34,18 @@ from evidence.cluster.parse_clusterpolicies import cluster_policy
 from evidence.cluster.parse_others import ingress, namespace, node, service, undeclared_namespace
 from evidence.cluster.parse_pods import CONTROLLERS, controller, finished_job, pod, workload
 from evidence.cluster.parse_policies import network_policy
+from evidence.cluster.parse_routes import endpoint_slice, gateway, gateway_class, grants, ingress_class, route
 from evidence.cluster.policies import GROUP, ClusterPolicy
+from evidence.cluster.routes import (
+    GATEWAY_GROUP,
+    ROUTE_KINDS,
+    EndpointSlice,
+    Gateway,
+    GatewayClass,
+    Grant,
+    IngressClass,
+    Route,
+)
 from evidence.errors import InputError, ManyInputsError
 
 # What the model is made of, and so what is in doubt when something could not be read at all.
@@ -45,19 +56,29 @@ MODELLED_KINDS = (
     "CronJob",
     "DaemonSet",
     "Deployment",
+    "EndpointSlice",
+    "GRPCRoute",
+    "Gateway",
+    "GatewayClass",
+    "HTTPRoute",
     "Ingress",
+    "IngressClass",
     "Job",
     "Namespace",
     "NetworkPolicy",
     "Node",
     "Pod",
+    "ReferenceGrant",
     "ReplicaSet",
     "ReplicationController",
     "Service",
     "StatefulSet",
+    "TCPRoute",
+    "TLSRoute",
+    "UDPRoute",
 )
 _UNREAD = (KindStatus.FORBIDDEN, KindStatus.FAILED)
-_NO_MODEL = frozenset({("discovery.k8s.io", "EndpointSlice")})
+_GATEWAY_KINDS = ("Gateway", "GatewayClass", "ReferenceGrant", *ROUTE_KINDS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +101,12 @@ class Parsed:
     nodes: list[Node] = field(default_factory=list)
     services: list[Service] = field(default_factory=list)
     ingresses: list[Ingress] = field(default_factory=list)
+    endpoint_slices: list[EndpointSlice] = field(default_factory=list)
+    ingress_classes: list[IngressClass] = field(default_factory=list)
+    gateway_classes: list[GatewayClass] = field(default_factory=list)
+    gateways: list[Gateway] = field(default_factory=list)
+    routes: list[Route] = field(default_factory=list)
+    reference_grants: list[Grant] = field(default_factory=list)
     cluster_policies: list[ClusterPolicy] = field(default_factory=list)
     other_policies: list[OtherPolicy] = field(default_factory=list)
     crds: set[str] = field(default_factory=set)
@@ -91,6 +118,7 @@ class Parsed:
         pods = [*self.pods, *self._stand_ins()]
         named = {pod.namespace for pod in pods} | {policy.namespace for policy in self.policies}
         named |= {service.namespace for service in self.services} | {ingress.namespace for ingress in self.ingresses}
+        named |= {route.key.namespace for route in self.routes} | {gateway.namespace for gateway in self.gateways}
         named |= {w.key.namespace for w in self.workloads} | {policy.key.namespace for policy in self.other_policies}
         for name in named - self.namespaces.keys() - {""}:
             self.namespaces[name] = undeclared_namespace(name)
@@ -103,6 +131,12 @@ class Parsed:
             nodes=tuple(sorted(self.nodes, key=attrgetter("name"))),
             services=tuple(sorted(self.services, key=by_name)),
             ingresses=tuple(sorted(self.ingresses, key=by_name)),
+            endpoint_slices=tuple(sorted(self.endpoint_slices, key=by_name)),
+            ingress_classes=tuple(sorted(self.ingress_classes, key=attrgetter("name"))),
+            gateway_classes=tuple(sorted(self.gateway_classes, key=attrgetter("name"))),
+            gateways=tuple(sorted(self.gateways, key=by_name)),
+            routes=tuple(sorted(self.routes, key=by_key)),
+            reference_grants=tuple(self.reference_grants),
             cluster_policies=tuple(sorted(self.cluster_policies, key=by_key)),
             other_policies=tuple(sorted(self.other_policies, key=by_key)),
             crds=frozenset(self.crds),
@@ -145,7 +179,16 @@ def unread_kinds(collection: Collection) -> frozenset[str]:
     kinds = {kind.kind for kind in collection.kinds if kind.status in _UNREAD}
     for problem in collection.problems:
         kinds.update([problem.kind] if problem.kind else MODELLED_KINDS)
-    return frozenset(kinds)
+    return frozenset(kinds | _never_asked_for(collection))
+
+
+def _never_asked_for(collection: Collection) -> set[str]:
+    """Kinds of the Gateway API in a cluster that has it, which the collector did not know of yet."""
+    served = any(
+        obj.key.kind == "CustomResourceDefinition" and obj.key.name.endswith(f".{GATEWAY_GROUP}")
+        for obj in collection.objects
+    )
+    return set(_GATEWAY_KINDS) - {kind.kind for kind in collection.kinds} if served else set()
 
 
 def parse(objects: Iterable[CollectedObject]) -> Parsed:
@@ -222,8 +265,32 @@ def _service(parsed: Parsed, obj: CollectedObject, _: Raw) -> None:
     parsed.services.append(service(obj))
 
 
-def _ingress(parsed: Parsed, obj: CollectedObject, _: Raw) -> None:
-    parsed.ingresses.append(ingress(obj))
+def _ingress(parsed: Parsed, obj: CollectedObject, metadata: Raw) -> None:
+    parsed.ingresses.append(ingress(obj, _annotations(metadata)))
+
+
+def _endpoint_slice(parsed: Parsed, obj: CollectedObject, metadata: Raw) -> None:
+    parsed.endpoint_slices.append(endpoint_slice(obj, metadata))
+
+
+def _ingress_class(parsed: Parsed, obj: CollectedObject, metadata: Raw) -> None:
+    parsed.ingress_classes.append(ingress_class(obj, metadata))
+
+
+def _gateway_class(parsed: Parsed, obj: CollectedObject, metadata: Raw) -> None:
+    parsed.gateway_classes.append(gateway_class(obj, metadata))
+
+
+def _gateway(parsed: Parsed, obj: CollectedObject, _: Raw) -> None:
+    parsed.gateways.append(gateway(obj))
+
+
+def _route(parsed: Parsed, obj: CollectedObject, _: Raw) -> None:
+    parsed.routes.append(route(obj))
+
+
+def _reference_grant(parsed: Parsed, obj: CollectedObject, _: Raw) -> None:
+    parsed.reference_grants += grants(obj)
 
 
 def _crd(parsed: Parsed, obj: CollectedObject, _: Raw) -> None:
@@ -231,10 +298,9 @@ def _crd(parsed: Parsed, obj: CollectedObject, _: Raw) -> None:
 
 
 def _other(parsed: Parsed, obj: CollectedObject, _: Raw) -> None:
-    """Every other kind that is kept is a policy of somebody else's, but for those without a place in the model."""
-    if (obj.key.group, obj.key.kind) not in _NO_MODEL:
-        version: Any = obj.body.get("apiVersion")
-        parsed.other_policies.append(OtherPolicy(obj.key, version if isinstance(version, str) else "", obj))
+    """Every other kind that is kept is a policy of somebody else's."""
+    version: Any = obj.body.get("apiVersion")
+    parsed.other_policies.append(OtherPolicy(obj.key, version if isinstance(version, str) else "", obj))
 
 
 _Parser = Callable[[Parsed, CollectedObject, Raw], None]
@@ -243,7 +309,13 @@ _PARSERS: Mapping[tuple[str, str], _Parser] = {
     ("", "Node"): _node,
     ("", "Service"): _service,
     ("apiextensions.k8s.io", "CustomResourceDefinition"): _crd,
+    ("discovery.k8s.io", "EndpointSlice"): _endpoint_slice,
+    (GATEWAY_GROUP, "Gateway"): _gateway,
+    (GATEWAY_GROUP, "GatewayClass"): _gateway_class,
+    (GATEWAY_GROUP, "ReferenceGrant"): _reference_grant,
+    **{(GATEWAY_GROUP, kind): _route for kind in ROUTE_KINDS},
     ("networking.k8s.io", "Ingress"): _ingress,
+    ("networking.k8s.io", "IngressClass"): _ingress_class,
     ("networking.k8s.io", "NetworkPolicy"): _network_policy,
     (GROUP, "AdminNetworkPolicy"): _cluster_policy,
     (GROUP, "BaselineAdminNetworkPolicy"): _cluster_policy,

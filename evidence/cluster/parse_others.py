@@ -34,6 +34,7 @@ from evidence.cluster.parse_pods import condition
 from evidence.cluster.parse_policies import MAX_PORT, port_or_name
 
 NAME_LABEL = "kubernetes.io/metadata.name"
+CLASS_ANNOTATION = "kubernetes.io/ingress.class"
 _PROTOCOLS = tuple(protocol.value for protocol in Protocol)
 _SERVICE_TYPES = ("ClusterIP", "NodePort", "LoadBalancer", "ExternalName")
 
@@ -103,16 +104,18 @@ def service(obj: CollectedObject) -> Service:
     """The service of one object."""
     spec, status = mapping(obj.body, "spec"), mapping(obj.body, "status")
     try:
-        external = [value for value in strings(spec, "externalIPs") if value]
+        external_ips = tuple(value for value in strings(spec, "externalIPs") if value)
         selector = labels(spec, "selector")
         kind = choice(spec, "type", _SERVICE_TYPES, "ClusterIP")
         ports = each(spec, "ports", _service_port)
         ranges = networks(spec, "loadBalancerSourceRanges")
         policy = choice(spec, "externalTrafficPolicy", ("Cluster", "Local"), "Cluster")
+        headless = text(spec, "clusterIP") == "None"
+        external_name = text(spec, "externalName")
     except FieldError as error:
         raise error.under("spec") from None
     try:
-        external += inside(status, "loadBalancer", lambda raw: each(raw, "ingress", _balancer))
+        external = (*external_ips, *inside(status, "loadBalancer", lambda raw: each(raw, "ingress", _balancer)))
     except FieldError as error:
         raise error.under("status") from None
     return Service(
@@ -124,6 +127,9 @@ def service(obj: CollectedObject) -> Service:
         external_addresses=tuple(dict.fromkeys(value for value in external if value)),
         load_balancer_source_ranges=ranges,
         external_traffic_policy=policy,
+        external_ips=external_ips,
+        external_name=external_name,
+        headless=headless,
         origin=obj,
     )
 
@@ -146,14 +152,15 @@ def _service_port(raw: Raw) -> ServicePort:
     )
 
 
-def ingress(obj: CollectedObject) -> Ingress:
-    """The ingress of one object; backends that are no Service (a storage bucket, say) are left out."""
+def ingress(obj: CollectedObject, annotations: Labels) -> Ingress:
+    """The ingress of one object; backends that are no Service (a storage bucket, say) are left out. The field for the class wins over the
+    annotation of old."""
     spec = mapping(obj.body, "spec")
     try:
         found = [_backend(mapping(spec, key), "", "") for key in ("defaultBackend", "backend") if spec.get(key)]
         for of_rule in each(spec, "rules", _ingress_rule):
             found += of_rule
-        ingress_class = text(spec, "ingressClassName")
+        ingress_class = text(spec, "ingressClassName") or annotations.get(CLASS_ANNOTATION, "")
     except FieldError as error:
         raise error.under("spec") from None
     backends = tuple(backend for backend in found if backend is not None)

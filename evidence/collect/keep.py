@@ -1,8 +1,8 @@
 """The one place that knows which kinds are collected and which of their fields are kept.
 
 1. An allow-list: a field that is not named here is not kept, whatever it is called.
-2. No Secret and no ConfigMap is ever collected; no environment value, no volume, no annotation but the network plugins' own
-   (so no last-applied-configuration, which repeats all of these).
+2. No Secret and no ConfigMap is ever collected; no environment value, no volume, no annotation but the network plugins' own and the two
+   that choose an ingress class (so no last-applied-configuration, which repeats all of these).
 3. Of command lines only those flags that say what a network plugin enforces, and only in the namespaces where plugins live.
 4. Policies keep their whole spec, which is the evidence, and of managedFields who changed them by what and when.
 5. What changes without anything having changed (resourceVersion, heartbeats, transition times) is not kept, so that an unchanged cluster
@@ -104,6 +104,50 @@ _DAEMON_SET: Fields = {
     "status": _scalars("desiredNumberScheduled", "currentNumberScheduled", "numberReady"),
 }
 _POLICY_GROUP = "policy.networking.k8s.io"
+_GATEWAY_GROUP = "gateway.networking.k8s.io"
+_BACKEND: Fields = _scalars("group", "kind", "namespace", "name", "port", "weight")
+_FILTERS: Fields = {**_scalars("type"), "requestMirror": {"backendRef": _BACKEND}}
+
+
+def _gateway_kind(
+    kind: str, plural: str, spec: Fields, *, namespaced: bool = True, status: Fields | None = None
+) -> Kind:
+    fields: Fields = {"metadata": _METADATA, "spec": spec, **({"status": status} if status else {})}
+    return Kind(_GATEWAY_GROUP, kind, plural, (), namespaced, fields)
+
+
+def _route(kind: str) -> Kind:
+    spec: Fields = {
+        **_scalars("hostnames"),
+        "parentRefs": _scalars("group", "kind", "namespace", "name", "sectionName", "port"),
+        "rules": {**_scalars("name"), "filters": _FILTERS, "backendRefs": {**_BACKEND, "filters": _FILTERS}},
+    }
+    return _gateway_kind(kind, f"{kind.lower()}s", spec)
+
+
+_LISTENERS: Fields = {
+    **_scalars("name", "hostname", "port", "protocol"),
+    "allowedRoutes": {
+        "namespaces": {**_scalars("from"), "selector": _SELECTOR},
+        "kinds": _scalars("group", "kind"),
+    },
+}
+# Paths, headers and certificates of routes and listeners do not change who can be reached, and are not kept.
+_GATEWAY_API = (
+    _gateway_kind("GatewayClass", "gatewayclasses", _scalars("controllerName"), namespaced=False),
+    _gateway_kind(
+        "Gateway",
+        "gateways",
+        {**_scalars("gatewayClassName"), "addresses": _scalars("type", "value"), "listeners": _LISTENERS},
+        status={"addresses": _scalars("type", "value")},
+    ),
+    *map(_route, ("GRPCRoute", "HTTPRoute", "TCPRoute", "TLSRoute", "UDPRoute")),
+    _gateway_kind(
+        "ReferenceGrant",
+        "referencegrants",
+        {"from": _scalars("group", "kind", "namespace"), "to": _scalars("group", "kind", "name")},
+    ),
+)
 
 KINDS: tuple[Kind, ...] = (
     Kind("", "Namespace", "namespaces", ("v1",), False, {"metadata": _METADATA}),
@@ -219,6 +263,15 @@ KINDS: tuple[Kind, ...] = (
             },
         },
     ),
+    Kind(
+        "networking.k8s.io",
+        "IngressClass",
+        "ingressclasses",
+        ("v1",),
+        False,
+        {"metadata": _METADATA, "spec": _scalars("controller")},
+    ),
+    *_GATEWAY_API,
     Kind("networking.k8s.io", "NetworkPolicy", "networkpolicies", ("v1",), True, _POLICY),
     Kind(_POLICY_GROUP, "AdminNetworkPolicy", "adminnetworkpolicies", ("v1alpha1",), False, _POLICY),
     Kind(_POLICY_GROUP, "BaselineAdminNetworkPolicy", "baselineadminnetworkpolicies", ("v1alpha1",), False, _POLICY),
@@ -281,10 +334,11 @@ def why_not_kept(group: str, kind: str) -> str:
 
 # -- annotations, managedFields and arguments: too fine for a table of fields ------------------------------------------
 
-_CNI_ANNOTATION = re.compile(
+_ANNOTATION = re.compile(
     r"(?!.*(?:password|secret|token))"  # kube-router keeps BGP passwords in one of its own
     r"(?:projectcalico\.org/|cni\.projectcalico\.org/(?:ipv4pools|ipv6pools|podIP|podIPs)$|network\.cilium\.io/|io\.cilium\."
-    r"|flannel\.alpha\.coreos\.com/|kube-router\.io/|k8s\.v1\.cni\.cncf\.io/networks$|k3s\.io/node-args$)"
+    r"|flannel\.alpha\.coreos\.com/|kube-router\.io/|k8s\.v1\.cni\.cncf\.io/networks$|k3s\.io/node-args$"
+    r"|kubernetes\.io/ingress\.class$|ingressclass\.kubernetes\.io/is-default-class$)"
 )
 _SERVER_ARGUMENTS = "k3s.io/node-args"
 PLUGIN_NAMESPACES = frozenset(
@@ -357,7 +411,7 @@ def _annotations(annotations: Any) -> dict[str, str]:
     return {
         name: _server_arguments(value) if name == _SERVER_ARGUMENTS else value
         for name, value in annotations.items()
-        if isinstance(value, str) and _CNI_ANNOTATION.match(name)
+        if isinstance(value, str) and _ANNOTATION.match(name)
     }
 
 
