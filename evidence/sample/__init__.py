@@ -16,7 +16,7 @@ TAKEN_AT = (
     datetime(2026, 7, 15, 6, 0, tzinfo=UTC),  # default deny
     datetime(2026, 8, 1, 6, 0, tzinfo=UTC),  # the guide's policies as written, the card data environment segmented
     datetime(2026, 8, 20, 6, 0, tzinfo=UTC),  # drift: somebody opened the card vault
-    datetime(2026, 9, 15, 6, 0, tzinfo=UTC),  # drift removed, several policies mended
+    datetime(2026, 9, 15, 6, 0, tzinfo=UTC),  # drift removed, several policies mended, the health plan segmented
 )
 
 

@@ -89,6 +89,8 @@ LOADS = (
     Load("payments", "tokenizer", "Deployment", 2, f"{REGISTRY}/tokenizer", tcp(("https", 8443)), tags=tagged("2.2.0")),
     Load("payments", "card-vault", "StatefulSet", 1, "docker.io/library/postgres", tcp(("postgres", 5432)), headless=True, tags=tagged("16.8")),
     Load("batch", "report-runner", "Deployment", 1, f"{REGISTRY}/report-runner", tags=tagged("1.1.4")),
+    Load("health-plan", "records-api", "Deployment", 2, f"{REGISTRY}/records-api", tcp(("https", 8443)), tags=tagged("3.4.0", "3.4.1")),
+    Load("health-plan", "records-db", "StatefulSet", 1, "docker.io/library/postgres", tcp(("postgres", 5432)), headless=True, tags=tagged("16.8")),
 )  # fmt: skip
 NAMESPACES = ("default", *dict.fromkeys(load.namespace for load in LOADS))
 SHARED_LABELS = {"shared-services": {"purpose": "shared-services"}}
@@ -262,7 +264,7 @@ def one_workload(load: Load, taken: datetime, addresses: Mapping[str, Iterator[i
 
 
 def services(pods: Sequence[Body]) -> Iterator[Body]:
-    """A Service and an EndpointSlice for each workload with ports (not for DaemonSets), and the one Ingress."""
+    """A Service and an EndpointSlice for each workload with ports (not for DaemonSets), and the Ingresses."""
     for index, load in enumerate(LOADS):
         if not load.ports or load.kind == "DaemonSet":
             continue
@@ -280,7 +282,8 @@ def services(pods: Sequence[Body]) -> Iterator[Body]:
         meta = metadata("Service", name, BUILT, load.namespace, labels=load.pod_labels)
         yield {"apiVersion": "v1", "kind": "Service", "metadata": meta, "spec": spec, "status": status}
         yield endpoint_slice(load, meta, [pod for pod in pods if selected(pod, load)])
-    yield ingress()
+    yield ingress("production", "shop", "shop.example.com", "app", "http")
+    yield ingress("health-plan", "records", "health-plan.example.com", "records-api", "https")
 
 
 def selected(pod: Body, load: Load) -> bool:
@@ -306,10 +309,11 @@ def endpoint_slice(load: Load, service: Body, pods: Sequence[Body]) -> Body:
     return {**head, "endpoints": endpoints, "ports": ports}
 
 
-def ingress() -> Body:
-    path = {"path": "/", "pathType": "Prefix", "backend": {"service": {"name": "app", "port": {"name": "http"}}}}
-    rules = [{"host": "shop.example.com", "http": {"paths": [path]}}]
-    meta = metadata("Ingress", "shop", BUILT, "production")
+def ingress(namespace: str, name: str, host: str, service: str, port: str) -> Body:
+    """All paths of one host to one port of one Service."""
+    path = {"path": "/", "pathType": "Prefix", "backend": {"service": {"name": service, "port": {"name": port}}}}
+    rules = [{"host": host, "http": {"paths": [path]}}]
+    meta = metadata("Ingress", name, BUILT, namespace)
     return {
         "apiVersion": "networking.k8s.io/v1",
         "kind": "Ingress",
@@ -336,7 +340,11 @@ def policies(taken: datetime) -> Iterator[Body]:
             "kubectl-client-side-apply",
             manifests("drift-policies.yaml") if taken < MENDED else {},
         ),
-        (MENDED - timedelta(days=1), "platform-pipeline", manifests("mended-policies.yaml")),
+        (
+            MENDED - timedelta(days=1),
+            "platform-pipeline",
+            manifests("mended-policies.yaml") | manifests("health-policies.yaml"),
+        ),
     )
     in_force: dict[tuple[str, str], Body] = {}
     for since, manager, bodies in steps:

@@ -72,8 +72,27 @@ def test_isolation_that_is_supported_is_enforced_and_says_that_no_probe_ran() ->
     assert "no probe ran" in result.reasons[-1]
 
 
-def test_hipaa_does_not_apply_to_a_shop_without_health_data() -> None:
-    assert {result.verdict for results in judged("hipaa") for result in results} == {Verdict.NOT_APPLICABLE}
+def bearing(control: str) -> list[set[str]]:
+    """What bears on a HIPAA standard in each snapshot, as "rule subject"."""
+    return [
+        {f"{f.rule_id} {f.subject}" for f in one.assessment.findings if f.fingerprint in result.related}
+        for one, results in zip(assessed(), judged("hipaa"), strict=True)
+        for result in results
+        if result.control_id == control
+    ]
+
+
+def test_hipaa_gets_evidence_and_findings_about_the_health_records_and_no_verdict() -> None:
+    assert {result.verdict for results in judged("hipaa") for result in results} == {U, Verdict.NOT_ASSESSED}
+    access = ["SEG-001 ZonePair batch -> health-records" in found for found in bearing("164.312(a)(1)")]
+    assert access == [True, True, True, True, False]  # until the health plan got its policies
+
+
+def test_the_health_plans_policy_is_wider_than_what_its_owner_approved() -> None:
+    newest = bearing("164.308(a)(4)(ii)(B)")[-1]
+    assert newest >= {"PRT-002 ZonePair health-records -> internet", "PRT-002 ZonePair health-records -> acquirer"}
+    assert "PRT-002 ZonePair health-records -> clearinghouse" not in newest
+    assert "PRT-004 ApprovedFlow F-13" in bearing("164.308(a)(4)(ii)(C)")[-1]
 
 
 def test_fedramp_is_judged_at_the_declared_baseline_over_the_whole_cluster() -> None:

@@ -18,6 +18,9 @@ from tests.data import make_sample
 
 BEFORE, DENIED, AS_WRITTEN, DRIFT, MENDED = sample_dumps()
 ALL = (BEFORE, DENIED, AS_WRITTEN, DRIFT, MENDED)
+POLICY_FILES = (
+    "guide-policies.yaml", "payments-policies.yaml", "drift-policies.yaml", "mended-policies.yaml", "health-policies.yaml",
+)  # fmt: skip
 
 
 def items(dump: SampleDump, kind: str) -> list[dict[str, Any]]:
@@ -52,7 +55,7 @@ def test_dumps_are_oldest_first_and_within_the_quarter() -> None:
 def test_every_file_of_the_sample_is_used() -> None:
     folder = package_file("sample")
     used = {dump.path.name for dump in ALL} | {intent_path().name, "__init__.py"}
-    used |= {"guide-policies.yaml", "payments-policies.yaml", "drift-policies.yaml", "mended-policies.yaml"}
+    used |= set(POLICY_FILES)
     assert {path.name for path in folder.iterdir() if path.name != "__pycache__"} == used
 
 
@@ -85,11 +88,11 @@ def test_then_one_policy_more_opens_the_card_vault() -> None:
     assert policies(DRIFT) == policies(AS_WRITTEN) | written("drift-policies.yaml")
 
 
-def test_last_the_drift_is_gone_and_the_policies_are_mended() -> None:
+def test_last_the_drift_is_gone_the_policies_are_mended_and_the_health_plan_has_its_own() -> None:
     found = policies(MENDED)
     assert ("payments", "debug-allow") not in found
-    assert written("mended-policies.yaml").items() <= found.items()
-    assert found == policies(AS_WRITTEN) | written("mended-policies.yaml")
+    assert written("mended-policies.yaml").keys().isdisjoint(written("health-policies.yaml"))
+    assert found == policies(AS_WRITTEN) | written("mended-policies.yaml") | written("health-policies.yaml")
 
 
 def test_a_policy_keeps_its_identity_and_says_who_changed_it() -> None:
@@ -109,7 +112,7 @@ def test_a_policy_keeps_its_identity_and_says_who_changed_it() -> None:
 
 def test_the_shop_is_there(cluster: Cluster) -> None:
     assert set(cluster.namespaces) == {
-        "default", "production", "ingress-nginx", "monitoring", "analytics", "shared-services", "kube-system", "payments", "batch",
+        "default", "production", "ingress-nginx", "monitoring", "analytics", "shared-services", "kube-system", "payments", "batch", "health-plan",
     }  # fmt: skip
     production = {workload.key.name for workload in cluster.workloads if workload.key.namespace == "production"}
     assert production >= {"app", "postgres", "postgres-backup", "redis", "redis-sentinel", "kafka", "zookeeper"}
@@ -138,5 +141,5 @@ def test_it_is_labelled_as_sample() -> None:
         notes = [i["metadata"].get("annotations", {}) for i in items(dump, "Namespace")]
         assert {"evidence.example/sample": "not a real cluster"} in notes
         assert all(node["spec"]["providerID"].startswith("sample://") for node in items(dump, "Node"))
-    for file in ("guide-policies.yaml", "payments-policies.yaml", "drift-policies.yaml", "mended-policies.yaml"):
+    for file in POLICY_FILES:
         assert package_file("sample", file).read_text(encoding="utf-8").startswith("# Sample data.")
