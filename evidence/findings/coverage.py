@@ -6,8 +6,8 @@ from evidence.cluster.selectors import LabelSelector
 from evidence.findings.finding import EvidenceRef, Severity, Subject, count, shortened
 from evidence.findings.index import WorkloadPods, pods_of, policy_evidence, workloads_of
 from evidence.findings.registry import Context, Hit, Looked, rule
-from evidence.findings.suggest import policy_yaml
 from evidence.reach.classes import PodClass
+from evidence.reach.manifests import policy_yaml
 
 NEEDS = ("NetworkPolicy", "Pod")
 EVERYTHING = LabelSelector()

@@ -20,8 +20,8 @@ from evidence.findings.index import (
 )
 from evidence.findings.registry import Context, Hit, Looked, rule
 from evidence.findings.services import target_ports
-from evidence.findings.suggest import pods_in, policy_yaml, rule_body
 from evidence.reach.classes import PodClass
+from evidence.reach.manifests import own_labels, pods_in, policy_yaml, rule_body
 from evidence.reach.ports import PortSet
 
 NEEDS = ("NetworkPolicy", "Pod")
@@ -121,7 +121,7 @@ def dns_missing(context: Context) -> Looked:
                 ),
             ),
             pods=workload.pods,
-            suggestion=allow_dns(workload.key.namespace, _own_labels(workload.pods), known),
+            suggestion=allow_dns(workload.key.namespace, own_labels(workload.pods), known),
             discriminator=workload.key.kind,
         )
         for workload in workloads_of(deaf)
@@ -163,15 +163,6 @@ def _resolver_names(known: tuple[Resolver, ...]) -> str:
 def _answerers(known: tuple[Resolver, ...]) -> Iterator[Pod]:
     for resolver in known:
         yield from (pod for pod in pods_of([resolver.pods]) if marks(pod))
-
-
-def _own_labels(pods: tuple[Pod, ...]) -> LabelSelector:
-    """Labels that all the pods share, without those that controllers add and change."""
-    shared = set(pods[0].labels.items()).intersection(*(pod.labels.items() for pod in pods[1:]))
-    changing = ("pod-template-hash", "controller-revision-hash", "pod-template-generation", "statefulset.kubernetes.io/pod-name",
-                "apps.kubernetes.io/pod-index", "batch.kubernetes.io/job-name", "job-name", "controller-uid",
-                "batch.kubernetes.io/controller-uid")  # fmt: skip
-    return LabelSelector(tuple(sorted(Requirement(k, Operator.IN, (v,)) for k, v in shared if k not in changing)))
 
 
 def allow_dns(namespace: str, pods: LabelSelector, known: tuple[Resolver, ...]) -> str:

@@ -31,8 +31,8 @@ from evidence.findings.index import (
     rule_ports,
 )
 from evidence.findings.registry import Context, Hit, Looked, rule
-from evidence.findings.suggest import pods_in, policy_yaml, port_bodies, rule_body
 from evidence.reach.classes import PodClass
+from evidence.reach.manifests import pods_in, policy_yaml, port_bodies, rule_body
 from evidence.reach.ports import PortSet
 
 MAX_ADDRESSED = 5

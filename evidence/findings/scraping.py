@@ -17,8 +17,8 @@ from evidence.findings.index import (
 from evidence.findings.onesided import declared, isolating
 from evidence.findings.registry import Context, Hit, Looked, rule
 from evidence.findings.selection import as_meant
-from evidence.findings.suggest import pods_in, policy_yaml, port_bodies, rule_body
 from evidence.reach.classes import PeerId, PodClass
+from evidence.reach.manifests import pods_in, policy_yaml, port_bodies, rule_body
 from evidence.reach.ports import PortSet
 
 # Values of `app` or `app.kubernetes.io/name` by which collectors that pull metrics go.

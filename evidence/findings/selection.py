@@ -20,8 +20,8 @@ from evidence.findings.index import (
     port_set,
 )
 from evidence.findings.registry import Context, Hit, Looked, rule
-from evidence.findings.suggest import NAMESPACE_NAME, peer_body, policy_port_bodies, policy_yaml, rule_body
 from evidence.reach.classes import PodClass
+from evidence.reach.manifests import NAMESPACE_NAME, peer_body, policy_port_bodies, policy_yaml, rule_body
 
 NEEDS = ("NetworkPolicy", "Pod", "Namespace")
 NO_PODS = "the source holds no pod and no workload, so whom a selector means was not looked at"

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from evidence.cluster.model import Direction, Protocol
 from evidence.cluster.selectors import LabelSelector, Operator, Requirement
-from evidence.findings.suggest import policy_yaml, port_bodies, rule_body, selector_body
+from evidence.reach.manifests import policy_yaml, port_bodies, rule_body, selector_body
 from evidence.reach.ports import PortSet
 
 KEYS, VALUES = st.sampled_from(["app", "tier", "no", "8"]), st.sampled_from(["a", "true", "1", "no", ""])

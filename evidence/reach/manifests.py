@@ -1,19 +1,30 @@
-"""Suggested policies as YAML that `kubectl apply` takes as it is.
-
-Policies add up, so a suggestion that opens something is a whole new NetworkPolicy beside the existing ones, never an edit of them.
-"""
+"""Policies and their parts as the API writes them, for suggestions that `kubectl apply` and `kubectl patch` take as they are."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import yaml
 
-from evidence.cluster.model import Direction, IpBlock, PodPeer, PolicyPort, Protocol
-from evidence.cluster.selectors import LabelSelector, Operator
+from evidence.cluster.model import Direction, IpBlock, Pod, PodPeer, PolicyPort, Protocol
+from evidence.cluster.selectors import LabelSelector, Operator, Requirement
 from evidence.reach.ports import PortSet
 
 NAMESPACE_NAME = "kubernetes.io/metadata.name"  # set on every namespace by the API server
 MAX_NAME = 63
+# Labels that controllers add to single pods, or change with every roll-out.
+CHANGING_LABELS = frozenset(
+    {
+        "apps.kubernetes.io/pod-index",
+        "batch.kubernetes.io/controller-uid",
+        "batch.kubernetes.io/job-name",
+        "controller-revision-hash",
+        "controller-uid",
+        "job-name",
+        "pod-template-generation",
+        "pod-template-hash",
+        "statefulset.kubernetes.io/pod-name",
+    }
+)
 
 
 def policy_yaml(
@@ -24,6 +35,18 @@ def policy_yaml(
     ingress: Sequence[Mapping[str, Any]] | None = None,
     egress: Sequence[Mapping[str, Any]] | None = None,
 ) -> str:
+    """A NetworkPolicy manifest as YAML; see `policy_body`."""
+    return as_yaml(policy_body(name, namespace, pods, ingress=ingress, egress=egress))
+
+
+def policy_body(
+    name: str,
+    namespace: str,
+    pods: LabelSelector,
+    *,
+    ingress: Sequence[Mapping[str, Any]] | None = None,
+    egress: Sequence[Mapping[str, Any]] | None = None,
+) -> dict[str, Any]:
     """A NetworkPolicy manifest; a direction that is given (even empty) is in policyTypes."""
     spec: dict[str, Any] = {"podSelector": selector_body(pods), "policyTypes": []}
     for direction, rules in ((Direction.INGRESS, ingress), (Direction.EGRESS, egress)):
@@ -31,12 +54,16 @@ def policy_yaml(
             spec["policyTypes"].append(direction.value)
             if rules:
                 spec[direction.value.lower()] = list(rules)
-    body = {
+    return {
         "apiVersion": "networking.k8s.io/v1",
         "kind": "NetworkPolicy",
         "metadata": {"name": name[:MAX_NAME].rstrip("-."), "namespace": namespace},
         "spec": spec,
     }
+
+
+def as_yaml(body: Any) -> str:
+    """YAML in the order of the body, every value written out."""
     return yaml.dump(body, Dumper=_Plain, sort_keys=False)
 
 
@@ -54,6 +81,14 @@ def rule_body(
     key = "from" if direction is Direction.INGRESS else "to"
     listed = list(ports)
     return {key: list(peers), **({"ports": listed} if listed else {})}
+
+
+def own_labels(pods: Sequence[Pod]) -> LabelSelector:
+    """Labels that all the pods share, without those that controllers add and change; an empty selector when there are none."""
+    shared = set(pods[0].labels.items()).intersection(*(pod.labels.items() for pod in pods[1:]))
+    return LabelSelector(
+        tuple(sorted(Requirement(k, Operator.IN, (v,)) for k, v in shared if k not in CHANGING_LABELS))
+    )
 
 
 def selector_body(selector: LabelSelector) -> dict[str, Any]:
