@@ -39,7 +39,6 @@ def test_every_command_in_the_readme_exists() -> None:
 
 IMPORTED_AS = {"pyyaml": "yaml"}
 COME_WITH_ANOTHER = {"fontTools", "markupsafe", "pydyf", "urllib3", "pyhanko_certvalidator"}
-FOR_TESTS_ONLY = {"pikepdf"}
 
 
 def imported_packages(*folders: str) -> set[str]:
@@ -62,7 +61,7 @@ def test_what_is_declared_is_imported_and_what_is_imported_is_declared() -> None
     declared = {re.split(r"[\[<>=~ ]", requirement)[0] for requirement in project["dependencies"]}
     modules = {IMPORTED_AS.get(name, name) for name in declared}
     imported = imported_packages("evidence", "migrations")
-    assert modules - imported <= FOR_TESTS_ONLY
+    assert modules - imported == set()
     assert imported - modules - COME_WITH_ANOTHER == set()
 
 
