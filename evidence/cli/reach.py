@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from evidence.cli.options import source_options
+from evidence.cli.reach_paths import blast, paths
 from evidence.errors import InputError, UsageError
 
 if TYPE_CHECKING:
@@ -195,3 +196,7 @@ def _analysed(
 
     gc.disable()  # what is read here lives until the process ends; looking for garbage in it took half of the time
     return analyse(pipeline.load_cluster(from_paths, db=db, cluster=cluster, at=at, keep_going=keep_going))
+
+
+command.add_command(paths)
+command.add_command(blast)

@@ -1,0 +1,86 @@
+"""What several commands of `evidence reach` read: a cluster, analysed, with the declared zones under their names."""
+
+import gc
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from evidence.cli.options import F
+
+if TYPE_CHECKING:
+    from evidence.cluster.model import Cluster, IPNetwork
+    from evidence.intent.model import Intent
+    from evidence.reach.classes import ExternalRange
+    from evidence.reach.engine import Reachability
+    from evidence.reach.groups import Names
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """The options that say which cluster is meant."""
+
+    from_paths: tuple[str, ...]
+    db: str
+    cluster: str | None
+    at: datetime | None
+    keep_going: bool
+    intent: Path | None = None
+
+
+def intent_option(command: F) -> F:
+    """`--intent FILE`, where zones may be named."""
+    return click.option(
+        "--intent",
+        type=click.Path(path_type=Path),
+        help="segmentation.yaml with the zones; default the one kept with the snapshot.",
+    )(command)
+
+
+def read(source: Source) -> "tuple[Cluster, Intent | None]":
+    """The cluster and what its owner declares."""
+    from evidence import pipeline
+
+    gc.disable()  # what is read here lives until the process ends; looking for garbage in it took half of the time
+    if not source.from_paths:
+        state = pipeline.load_state(
+            (),
+            db=source.db,
+            cluster=source.cluster,
+            at=source.at,
+            keep_going=source.keep_going,
+            intent_path=source.intent,
+        )
+        return state.cluster, state.intent
+    from evidence.pipeline.sources import parsed_intent, read_intent
+
+    declared = parsed_intent(read_intent(source.intent), str(source.intent))
+    found = pipeline.load_cluster(source.from_paths, db=None, cluster=None, at=None, keep_going=source.keep_going)
+    return found, declared
+
+
+def analysed(source: Source, networks: "Iterable[IPNetwork]" = ()) -> "tuple[Reachability, Names]":
+    """The analysed cluster and its names. `networks` that somebody asks about cut the outside, as the zones' do."""
+    from evidence.reach.engine import analyse
+
+    cluster, intent = read(source)
+    zones = intent.zones if intent else ()
+    reach = analyse(cluster, extra_networks=[*(network for zone in zones for network in zone.cidrs), *networks])
+    return reach, names(reach, intent)
+
+
+def names(reach: "Reachability", intent: "Intent | None") -> "Names":
+    """Names in a cluster whose outside was cut by the zones' networks."""
+    from evidence.intent.zones import assign
+    from evidence.reach.groups import Names
+
+    zones = assign(intent, reach.cluster)
+
+    def inside(name: str) -> "Callable[[ExternalRange], bool]":
+        return lambda found: any(zone.name == name for zone in zones.of_address(found.first))
+
+    declared = intent.zones if intent else ()
+    return Names(reach, {zone.name: (zones.pods(zone.name), inside(zone.name)) for zone in declared})
