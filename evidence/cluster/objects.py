@@ -4,7 +4,7 @@ A `Collection` is what one visit to one source gave: the objects, a result for e
 It is what the store keeps and what `evidence.cluster.parse` turns into a `Cluster`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -94,7 +94,14 @@ class SourceInfo:
     location: str  # paths, or the API server's URL
     identity: str = ""  # user as the API server names it
     server_version: str = ""
-    cluster_uid: str = ""  # uid of the kube-system namespace
+    cluster_uid: str = ""  # uid of the kube-system namespace; from files it is what they claim
+
+
+def cluster_uid(objects: Iterable[CollectedObject]) -> str:
+    """The uid of the kube-system namespace, which stands for the cluster's own; "" where it is not among the objects or has none."""
+    wanted = ObjectKey("", "Namespace", "", "kube-system")
+    uid = next((obj.body["metadata"].get("uid") for obj in objects if obj.key == wanted), "")
+    return uid if isinstance(uid, str) else ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from evidence.cluster.objects import (
     KindStatus,
     ObjectKey,
     SourceInfo,
+    cluster_uid,
 )
 from evidence.collect.check import Flaw, checked, settle
 from evidence.collect.connection import Connection, Refused, Unreachable, connect
@@ -84,19 +85,12 @@ def collect_cluster(connection: Connection, *, keep_going: bool, page_size: int 
             location=connection.url,
             identity=connection.identity,
             server_version=connection.server_version,
-            cluster_uid=_cluster_uid(objects),
+            cluster_uid=cluster_uid(objects),
         ),
         objects=tuple(objects),
         kinds=tuple(sorted(results, key=lambda result: order[result.group, result.kind])),
         problems=settle(flaws, keep_going=keep_going),
     )
-
-
-def _cluster_uid(objects: list[CollectedObject]) -> str:
-    """The uid of the kube-system namespace stands for the cluster's own."""
-    wanted = ObjectKey("", "Namespace", "", "kube-system")
-    uids = [str(obj.body["metadata"].get("uid", "")) for obj in objects if obj.key == wanted]
-    return uids[0] if uids else ""
 
 
 # -- discovery --------------------------------------------------------------------------------------------------------

@@ -26,6 +26,7 @@ from evidence.cluster.objects import (
     KindStatus,
     ObjectKey,
     SourceInfo,
+    cluster_uid,
 )
 from evidence.cluster.parse import parse, unread_kinds
 from evidence.collect import json
@@ -48,7 +49,11 @@ def collect_files(paths: Sequence[str], *, stdin: BinaryIO | None, keep_going: b
         found = _read(paths, stdin)
         objects, flaws = checked(found.sorted(), found.kinds)
         return Collection(
-            source=SourceInfo("files", ", ".join(STANDARD_INPUT if path == "-" else path for path in paths)),
+            source=SourceInfo(
+                method="files",
+                location=", ".join(STANDARD_INPUT if path == "-" else path for path in paths),
+                cluster_uid=cluster_uid(objects),
+            ),
             objects=objects,
             kinds=_kind_results(found, objects),
             problems=settle([*found.flaws, *flaws], keep_going=keep_going),
@@ -165,8 +170,9 @@ def _read_data(data: bytes, name: str, found: _Found) -> None:
 
 def _documents(data: bytes, name: str) -> Iterator[tuple[Any, int, Sequence[int]]]:
     """Each document with its line and, for a list, the lines of its items (empty where unknown)."""
-    if _is_json(data, name):
-        for value, line in json.load_all(data, name):
+    whole = json.loaded(data) if _LOOKS_LIKE_JSON.match(data) else None
+    if whole or _is_broken_json(data, name):
+        for value, line in json.load_all(data, name, whole):
             items = value.get("items") if isinstance(value, dict) else value
             count = len(items) if isinstance(items, list) else 0
             yield value, line, json.item_lines(data, count) if line == 1 and count else ()
@@ -177,11 +183,11 @@ def _documents(data: bytes, name: str) -> Iterator[tuple[Any, int, Sequence[int]
         yield document.value, document.line, document.item_lines
 
 
-def _is_json(data: bytes, name: str) -> bool:
-    """JSON by its look; a YAML file may begin like it (a flow mapping, a template), and a broken JSON file is still one."""
+def _is_broken_json(data: bytes, name: str) -> bool:
+    """Whether what is not one JSON text is meant as JSON: a YAML file may begin like it (a flow mapping, a template)."""
     if not _LOOKS_LIKE_JSON.match(data):
         return name.lower().endswith(".json") and data.strip() != b""
-    return json.is_json(data) or not name.lower().endswith((".yaml", ".yml"))
+    return not name.lower().endswith((".yaml", ".yml"))
 
 
 def _read_value(value: Any, where: str, lines: Sequence[int], name: str, found: _Found) -> None:

@@ -84,6 +84,16 @@ def seen(version: str) -> dict[str, str]:
     return {"uid": "u1", "resourceVersion": version}
 
 
+def test_a_dump_says_which_cluster_it_is_of_by_the_uid_of_kube_system(tmp_path: Path) -> None:
+    file = tmp_path / "dump.json"
+    other = body("v1", "Namespace", "shop", metadata={"uid": "u-shop"})
+    for uid, known in ({"uid": "u-cluster"}, "u-cluster"), ({}, ""), ({"uid": {"not": "text"}}, ""):
+        file.write_text(json.dumps(kind_list(other, body("v1", "Namespace", "kube-system", metadata=uid))))
+        assert collect(file).source.cluster_uid == known
+    file.write_text(json.dumps(kind_list(other)))
+    assert (collect(file).source.cluster_uid, collect(file).source.server_version) == ("", "")
+
+
 def test_sources_name_file_and_line(tmp_path: Path) -> None:
     file = tmp_path / "x.yaml"
     file.write_text(

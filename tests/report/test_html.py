@@ -5,6 +5,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from itertools import pairwise
 
 from evidence.report.document import evidence_json
@@ -111,6 +112,18 @@ def test_hostile_text_is_shown_as_it_is_and_what_cannot_be_seen_is_spelled_out()
     assert "{{ 7*7 }}{% raw %}" in text
     assert "\u202e" not in text
     assert "⟨U+202E⟩" in text
+
+
+def test_the_cover_says_who_told_which_cluster_it_is() -> None:
+    def cover(method: str) -> str:
+        report = view()
+        newest = replace(report.population.snapshots[-1], method=method)
+        report = replace(report, population=replace(report.population, snapshots=(newest,)))
+        evidence = evidence_json(report)
+        return page(report, evidence, data_files({"evidence.json": evidence})).decode()
+
+    assert "(UID of namespace kube-system, as the API server gave it)" in cover("api")
+    assert "(UID of namespace kube-system, as the dump claims)" in cover("files")
 
 
 def test_a_long_list_says_how_many_are_shown_and_where_the_rest_is() -> None:
