@@ -12,7 +12,7 @@ from evidence.report.document import evidence_json
 from evidence.report.html import page
 from evidence.report.presentation import SCREEN, data_files
 from evidence.report.view import ReportView
-from evidence.report.view.model import FindingState
+from evidence.report.view.model import FindingState, KindView
 from tests.report.builders import finding, poisoned, view
 from tests.report.reading import Page, parsed
 
@@ -124,6 +124,17 @@ def test_the_cover_says_who_told_which_cluster_it_is() -> None:
 
     assert "(UID of namespace kube-system, as the API server gave it)" in cover("api")
     assert "(UID of namespace kube-system, as the dump claims)" in cover("files")
+
+
+def test_kinds_that_were_passed_over_stand_apart_from_what_was_looked_at() -> None:
+    report = view()
+    secrets = KindView("Secret", "", "none", "not kept", 3, "", "it may hold secrets")
+    report = replace(report, population=replace(report.population, kinds=(*report.population.kinds, secrets)))
+    evidence = evidence_json(report)
+    text = " ".join(page(report, evidence, data_files({"evidence.json": evidence})).decode().split())
+
+    assert "passed over (1 kind; it may hold secrets): 3 × Secret.</p>" in text
+    assert '<th scope="row">Secret</th>' not in text
 
 
 def test_a_long_list_says_how_many_are_shown_and_where_the_rest_is() -> None:

@@ -54,6 +54,20 @@ def test_what_was_refused_or_left_out_is_told_of_each_snapshot() -> None:
     ]
 
 
+def test_a_kind_that_was_passed_over_was_not_asked_for() -> None:
+    kinds = (
+        KindResult("", "Pod", KindStatus.LISTED, 4),
+        KindResult("", "Secret", KindStatus.NOT_KEPT, 3, message="never collected: it may hold secrets"),
+    )
+    view = build_view(inputs(snapshot(1, DAYS[0], kinds=kinds)))
+
+    assert [(kind.kind, kind.query, kind.status) for kind in view.population.kinds] == [
+        ("Pod", "list Pod, all namespaces", "listed"),
+        ("Secret", "none", "not kept"),
+    ]
+    assert view.population.snapshots[0].shortfalls == ()
+
+
 def test_gaps_and_failed_runs_show() -> None:
     failed = ScheduledRun(DAYS[1], DAYS[1], "failed", "connection refused", None)
 

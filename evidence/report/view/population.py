@@ -70,10 +70,11 @@ def shortfalls(snapshot: SnapshotEvidence) -> tuple[str, ...]:
 
 def _kind(kind: KindResult, method: str) -> KindView:
     what = f"{kind.kind}.{kind.group}" if kind.group else kind.kind
+    asked = f"list {what}, all namespaces" if method == "api" else f"every {what} in the files"
     return KindView(
         kind=kind.kind,
         group=kind.group,
-        query=f"list {what}, all namespaces" if method == "api" else f"every {what} in the files",
+        query="none" if kind.status is KindStatus.NOT_KEPT else asked,
         status=kind.status.value,
         count=kind.count,
         resource_version=kind.resource_version,
