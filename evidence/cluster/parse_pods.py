@@ -136,11 +136,15 @@ def _workload(
 
 def _addresses(status: Raw, many: str, one: str) -> tuple[IPAddress, ...]:
     """status.podIPs, or status.podIP where the list is absent; empty texts are no addresses."""
-    if status.get(many):
-        found = each(status, many, lambda entry: entry.get("ip"))
-        return tuple(address(f"{many}[{index}].ip", value) for index, value in enumerate(found) if value)
-    value = status.get(one)
-    return (address(one, value),) if value else ()
+    entries = status.get(many)
+    if not entries:
+        value = status.get(one)
+        return (address(one, value),) if value else ()
+    if type(entries) is list and len(entries) == 1 and type(entries[0]) is dict:  # one family, as nearly always
+        value = entries[0].get("ip")
+        return (address(f"{many}[0].ip", value),) if value else ()
+    found = each(status, many, lambda entry: entry.get("ip"))
+    return tuple(address(f"{many}[{index}].ip", value) for index, value in enumerate(found) if value)
 
 
 def _ready(status: Raw) -> bool:

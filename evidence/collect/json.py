@@ -19,20 +19,19 @@ _FIRST_ITEM = re.compile(rb'"items"\s*:\s*\[[ \t]*(\r?\n[ \t]*)?\{')
 _BOM = b"\xef\xbb\xbf"
 
 
-def is_json(data: bytes) -> bool:
-    """Whether this is one JSON text; a flow mapping in YAML looks like one at first."""
+def loaded(data: bytes) -> tuple[Any] | None:
+    """The value of one JSON text, not yet checked for duplicate keys; None when this is no such text (a flow mapping in YAML looks like one)."""
     try:
-        orjson.loads(data)
+        return (orjson.loads(data),)
     except orjson.JSONDecodeError:
-        return False
-    return True
+        return None
 
 
-def load(data: bytes, name: str) -> Any:
-    """The value of one JSON text. Raises InputError with `name` and the line."""
+def load(data: bytes, name: str, whole: tuple[Any] | None = None) -> Any:
+    """The value of one JSON text; `whole` is what `loaded` gave for it. Raises InputError with `name` and the line."""
     data = data.removeprefix(_BOM)
     try:
-        value = orjson.loads(data)
+        (value,) = whole or (orjson.loads(data),)
     except orjson.JSONDecodeError as error:
         cut_short = error.pos >= len(data.decode("utf-8", "replace").rstrip())
         hint = "; it ends too early, as if cut off" if cut_short else ""
@@ -41,12 +40,12 @@ def load(data: bytes, name: str) -> Any:
     return value
 
 
-def load_all(data: bytes, name: str) -> Iterator[tuple[Any, int]]:
+def load_all(data: bytes, name: str, whole: tuple[Any] | None = None) -> Iterator[tuple[Any, int]]:
     """The values of one or several JSON texts one after another, each with the line it starts on."""
     data = data.removeprefix(_BOM)
     stripped = len(data) - len(data.lstrip())
     try:
-        yield load(data, name), 1 + data.count(b"\n", 0, stripped)
+        yield load(data, name, whole), 1 + data.count(b"\n", 0, stripped)
     except InputError:
         try:
             _, end = json.JSONDecoder().raw_decode(data.decode(), stripped)
