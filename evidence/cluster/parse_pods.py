@@ -7,7 +7,9 @@
 
 from collections.abc import Callable, Iterator
 from functools import lru_cache
+from typing import Any
 
+from evidence.cluster.cidr import parse_address
 from evidence.cluster.fields import (
     FieldError,
     Raw,
@@ -48,9 +50,8 @@ def workload_key(group: str, kind: str, namespace: str, name: str) -> ObjectKey:
     return ObjectKey(group, kind, namespace, name)
 
 
-@lru_cache(maxsize=1 << 14)
-def _container_port(name: str, protocol: str, number: int, host_port: int) -> ContainerPort:
-    return ContainerPort(name, _PROTOCOLS[protocol], number, host_port)
+# Many pods name one node's address.
+_node_address = lru_cache(maxsize=1 << 14)(parse_address)
 
 
 def controller(metadata: Raw, namespace: str) -> ObjectKey | None:
@@ -86,8 +87,8 @@ def pod(
     status = mapping(body, "status")
     try:
         phase = choice(status, "phase", _PHASES, "Running")
-        addresses = _addresses(status, "podIPs", "podIP")
-        node_addresses = _addresses(status, "hostIPs", "hostIP")
+        addresses = _addresses(status, "podIPs", "podIP", parse_address)
+        node_addresses = _addresses(status, "hostIPs", "hostIP", _node_address)
         ready = _ready(status)
     except FieldError as error:
         raise error.under("status") from None
@@ -134,17 +135,26 @@ def _workload(
     return owner
 
 
-def _addresses(status: Raw, many: str, one: str) -> tuple[IPAddress, ...]:
+def _addresses(status: Raw, many: str, one: str, parse: Callable[[str], IPAddress]) -> tuple[IPAddress, ...]:
     """status.podIPs, or status.podIP where the list is absent; empty texts are no addresses."""
     entries = status.get(many)
     if not entries:
         value = status.get(one)
-        return (address(one, value),) if value else ()
+        return (_address(value, parse, one),) if value else ()
     if type(entries) is list and len(entries) == 1 and type(entries[0]) is dict:  # one family, as nearly always
         value = entries[0].get("ip")
-        return (address(f"{many}[0].ip", value),) if value else ()
+        return (_address(value, parse, many, 0),) if value else ()
     found = each(status, many, lambda entry: entry.get("ip"))
-    return tuple(address(f"{many}[{index}].ip", value) for index, value in enumerate(found) if value)
+    return tuple(_address(value, parse, many, index) for index, value in enumerate(found) if value)
+
+
+def _address(value: Any, parse: Callable[[str], IPAddress], field: str, index: int | None = None) -> IPAddress:
+    if type(value) is str:
+        try:
+            return parse(value)
+        except ValueError:
+            pass  # said below, with the path
+    return address(field if index is None else f"{field}[{index}].ip", value)
 
 
 def _ready(status: Raw) -> bool:
@@ -202,17 +212,25 @@ def _containers(spec: Raw) -> Iterator[tuple[str, Raw, bool]]:
 
 
 def _port(raw: Raw) -> ContainerPort:
-    number = raw.get("containerPort")
-    if type(number) is not int or not 1 <= number <= MAX_PORT:
-        if number is None:
-            raise FieldError("containerPort", "is missing")
-        integer(raw, "containerPort", 1, MAX_PORT)
-    name = raw.get("name") or ""
-    host_port = raw.get("hostPort") or 0
-    if type(name) is not str or type(host_port) is not int:
-        text(raw, "name")
-    integer(raw, "hostPort", 0, MAX_PORT)
-    return _container_port(name, choice(raw, "protocol", _PROTOCOLS, "TCP"), number, host_port)
+    values = raw.get("name"), raw.get("protocol"), raw.get("containerPort"), raw.get("hostPort")
+    try:
+        return _known_port(*values)
+    except TypeError:  # lists and objects, which no cache takes
+        return _container_port(*values)
+
+
+def _container_port(name: Any, protocol: Any, number: Any, host_port: Any) -> ContainerPort:
+    """One entry of a container's ports, checked; most pods have the same few."""
+    raw = {"name": name, "protocol": protocol, "containerPort": number, "hostPort": host_port}
+    found = integer(raw, "containerPort", 1, MAX_PORT)
+    if found is None:
+        raise FieldError("containerPort", "is missing")
+    label, mapped = text(raw, "name"), integer(raw, "hostPort", 0, MAX_PORT) or 0
+    return ContainerPort(label, _PROTOCOLS[choice(raw, "protocol", _PROTOCOLS, "TCP")], found, mapped)
+
+
+# Most containers have the same few ports. Typed: 80.0 and true are no ports, though they equal some.
+_known_port = lru_cache(maxsize=1 << 14, typed=True)(_container_port)
 
 
 def workload(obj: CollectedObject, created: str) -> tuple[Workload, Pod]:
