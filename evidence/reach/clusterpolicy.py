@@ -22,6 +22,8 @@ from evidence.cluster.policies import (
 )
 from evidence.cluster.policies import Tier as PolicyTier
 from evidence.reach.rules import (
+    ADMIN,
+    BASELINE,
     Action,
     Domains,
     Everything,
@@ -31,10 +33,9 @@ from evidence.reach.rules import (
     PolicyForm,
     PortMatch,
     RuleForm,
-    Tier,
 )
 
-_TIERS = {PolicyTier.ADMIN: Tier.ADMIN, PolicyTier.BASELINE: Tier.BASELINE}
+_TIERS = {PolicyTier.ADMIN: ADMIN, PolicyTier.BASELINE: BASELINE}
 _ACTIONS = {PolicyAction.ACCEPT: Action.ACCEPT, PolicyAction.DENY: Action.DENY, PolicyAction.PASS: Action.PASS}
 
 
@@ -55,6 +56,7 @@ def translate(policy: ClusterPolicy) -> PolicyForm | None:
             for direction in Direction
         },
         isolates=frozenset(),
+        lane=str(policy.key),
     )
 
 

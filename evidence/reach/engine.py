@@ -70,7 +70,7 @@ def analyse(cluster: Cluster, extra_networks: Iterable[IPNetwork] = ()) -> "Reac
     """Reachability of a cluster. `extra_networks` (the zones') cut the outside, too, so that each range lies wholly in or out of each."""
     forms = [networkpolicy.translate(policy) for policy in cluster.policies]
     forms += [form for policy in cluster.cluster_policies if (form := clusterpolicy.translate(policy)) is not None]
-    forms.sort(key=lambda form: (form.tier, form.priority, form.policy.key))
+    forms.sort(key=lambda form: (*form.place, form.lane, form.position, form.policy.key))
     return Reachability(cluster, forms, tuple(extra_networks))
 
 

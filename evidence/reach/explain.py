@@ -8,7 +8,7 @@ Answers come from the same placed rules as the tables of flows, so that a verdic
 4. Addresses must be of one family. With several pairs of addresses the connection passes when one of them lets it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -151,7 +151,8 @@ class _Asked:
 
     def decide(self, policies: Sequence[PlacedPolicy]) -> _Decision | None:
         """What policies of one priority decide together: accepted if any accepts, else passed if any passes."""
-        found = [rule for policy in policies if (rule := self._first(policy)) is not None]
+        lanes = groupby(policies, key=lambda policy: policy.form.lane)
+        found = [rule for _, lane in lanes if (rule := self._first(lane)) is not None]
         if not found:
             return None
         decisive = next(
@@ -182,8 +183,8 @@ class _Asked:
         text = f"isolated by {names}, {'which does not allow it' if len(isolating) == 1 else 'none of which allows it'}"
         return SideReason(False, text, isolating[0], "", "isolated", self.selecting)
 
-    def _first(self, policy: PlacedPolicy) -> PlacedRule | None:
-        return next((rule for rule in policy.rules if self._matches(rule)), None)
+    def _first(self, lane: Iterable[PlacedPolicy]) -> PlacedRule | None:
+        return next((rule for policy in lane for rule in policy.rules if self._matches(rule)), None)
 
     def _matches(self, rule: PlacedRule) -> bool:
         return any(

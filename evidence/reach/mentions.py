@@ -14,7 +14,7 @@ def address_matchers(forms: Iterable[PolicyForm]) -> dict[IpBlock | Nodes, int]:
     for form in forms:
         for rules in form.rules.values():
             for rule in rules:
-                for peer in rule.peers:
+                for peer in rule.mentioned():
                     if isinstance(peer, IpBlock | Nodes):
                         numbers.setdefault(peer, len(numbers))
     return numbers
@@ -39,7 +39,7 @@ def label_looks(cluster: Cluster, forms: Iterable[PolicyForm]) -> dict[str, Look
         pairs.add(form.subject)
         for rules in form.rules.values():
             for rule in rules:
-                pairs.update(peer for peer in rule.peers if isinstance(peer, Pods))
+                pairs.update(peer for peer in rule.mentioned() if isinstance(peer, Pods))
     looks: dict[str, Looks] = {}
     for pair in pairs:
         if not pair.pods or not pair.pods.requirements:
@@ -60,7 +60,7 @@ def port_names(forms: Iterable[PolicyForm]) -> frozenset[str]:
         for form in forms
         for rules in form.rules.values()
         for rule in rules
-        for port in rule.ports or ()
+        for port in (*(rule.ports or ()), *rule.but_ports)
         if isinstance(port.port, str)
     )
 
@@ -71,7 +71,7 @@ def port_bounds(forms: Iterable[PolicyForm], classes: Iterable[PodClass]) -> dic
     for form in forms:
         for rules in form.rules.values():
             for rule in rules:
-                for port in rule.ports or ():
+                for port in (*(rule.ports or ()), *rule.but_ports):
                     if isinstance(port.port, int) and port.protocol is not None:
                         cuts.setdefault(port.protocol, set()).update((port.port, (port.end_port or port.port) + 1))
     for found in classes:

@@ -8,7 +8,17 @@
 """
 
 from evidence.cluster.model import Direction, IpBlock, NetworkPolicy, PodPeer, Rule
-from evidence.reach.rules import Action, Everything, Matcher, Pods, PolicyForm, PortMatch, RuleForm, Tier
+from evidence.reach.rules import (
+    NETWORK_POLICY,
+    NETWORK_POLICY_ORDER,
+    Action,
+    Everything,
+    Matcher,
+    Pods,
+    PolicyForm,
+    PortMatch,
+    RuleForm,
+)
 
 _ANYONE: tuple[Matcher, ...] = (Everything(),)
 _WHERE = {Direction.INGRESS: "spec.ingress", Direction.EGRESS: "spec.egress"}
@@ -18,8 +28,8 @@ def translate(policy: NetworkPolicy) -> PolicyForm:
     """The policy in the engine's form."""
     return PolicyForm(
         policy=policy,
-        tier=Tier.NETWORK_POLICY,
-        priority=0,
+        tier=NETWORK_POLICY,
+        priority=NETWORK_POLICY_ORDER,
         subject=Pods(policy.namespace, None, policy.pod_selector),
         rules={
             direction: tuple(
@@ -29,6 +39,7 @@ def translate(policy: NetworkPolicy) -> PolicyForm:
             for direction in policy.policy_types
         },
         isolates=policy.policy_types,
+        adds=True,
     )
 
 

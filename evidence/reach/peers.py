@@ -16,7 +16,7 @@ from evidence.cluster.model import Cluster, IpBlock, Namespace
 from evidence.cluster.selectors import LabelSelector, Operator, Requirement
 from evidence.reach.addresses import FAMILIES, AddressSpace, inside
 from evidence.reach.classes import ExternalRange, NamedPort, PeerId, PodClass, family_bit
-from evidence.reach.rules import Domains, Everything, Matcher, Nodes, Pods
+from evidence.reach.rules import Domains, Everything, Matcher, Nodes, Pods, Within
 
 Ends = npt.NDArray[np.int32]
 
@@ -82,11 +82,28 @@ class Peers:
                 parts.append(self.selected(matcher))
             elif isinstance(matcher, Everything):
                 return None
+            elif isinstance(matcher, Within):
+                found = self._within(matcher)
+                if found is None:
+                    return None
+                parts.append(found)
             elif not isinstance(matcher, Domains):
                 parts.append(self._by_address.get(self._address_matchers[matcher], NOBODY))
         if len(parts) == 1:
             return parts[0]
         return np.unique(np.concatenate(parts)) if parts else NOBODY
+
+    def _within(self, matcher: Within) -> Ends | None:
+        found: Ends | None = None
+        for union in matcher.every:
+            meant = self.meant(union)
+            if meant is not None:
+                found = meant if found is None else common(found, meant)
+        if matcher.none:
+            without = self.meant(matcher.none)
+            everyone = np.arange(self.count, dtype=np.int32) if found is None else found
+            found = NOBODY if without is None else np.setdiff1d(everyone, without, assume_unique=True)
+        return found
 
     def selected(self, matcher: Pods) -> Ends:
         """The ways into pods that a pair of selectors means."""
@@ -158,6 +175,11 @@ class _Space:
                     column[labels[key]] = column.get(labels[key], 0) | 1 << place
             self._columns[key] = column
         return self._columns[key]
+
+
+def common(ends: Ends, others: Ends | None) -> Ends:
+    """The ends of a sorted array that are among others (sorted; None: all)."""
+    return ends if others is None else np.intersect1d(ends, others, assume_unique=True)
 
 
 def _numbers(mask: int, offset: int) -> list[int]:

@@ -4,16 +4,19 @@
    down. The first rule that matches decides: ACCEPT and DENY end it, PASS leaves the tier.
 2. When no rule of a tier matches, a pod that some policy of the tier isolates is denied; otherwise the next tier is asked. After the last
    tier the connection is allowed.
-3. Policies of equal priority are asked side by side: whatever order a cluster takes, a port that one of them accepts counts as accepted,
-   one that none accepts and one passes as passed. A mistake then makes things look more reachable, never less.
-4. NetworkPolicy is the tier in which every rule accepts and every policy isolates, all of equal priority.
+3. Policies of equal priority and one lane have an order, too, their `position`. Those of different lanes are asked side by side: whatever
+   order a cluster takes, a port that one of them accepts counts as accepted, one that none accepts and one passes as passed. A mistake
+   then makes things look more reachable, never less.
+4. NetworkPolicies are those of which every rule accepts and every policy isolates, all of equal priority: they only add up, and stand in
+   the tier of their name at NETWORK_POLICY_ORDER.
 
 Directions are separate: a connection needs the source's egress and the destination's ingress.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from enum import Enum, IntEnum
+from enum import Enum
+from typing import NamedTuple
 
 from evidence.cluster.model import Direction, IpBlock, NetworkPolicy, Protocol
 from evidence.cluster.policies import ClusterPolicy
@@ -22,12 +25,18 @@ from evidence.cluster.selectors import LabelSelector
 Policy = NetworkPolicy | ClusterPolicy
 
 
-class Tier(IntEnum):
-    """Tiers in the order in which they are asked."""
+class Tier(NamedTuple):
+    """Tiers sort in the order in which they are asked: by order, then by name. The orders of the three that every API shares are Calico's."""
 
-    ADMIN = 0
-    NETWORK_POLICY = 1
-    BASELINE = 2
+    order: float
+    name: str
+
+
+ADMIN = Tier(1_000, "Admin")
+NETWORK_POLICY = Tier(1_000_000, "default")
+BASELINE = Tier(10_000_000, "Baseline")
+
+NETWORK_POLICY_ORDER = 1_000  # priority of NetworkPolicies within their tier
 
 
 class Action(Enum):
@@ -66,7 +75,26 @@ class Domains:
     names: tuple[str, ...]
 
 
-Matcher = Everything | Pods | IpBlock | Nodes | Domains
+@dataclass(frozen=True, slots=True)
+class Within:
+    """What each of `every` (a union of matchers) means and none of `none` does."""
+
+    every: "tuple[tuple[Matcher, ...], ...]"
+    none: "tuple[Matcher, ...]" = ()
+
+
+Matcher = Everything | Pods | IpBlock | Nodes | Domains | Within
+
+
+def leaves(matchers: Iterable[Matcher]) -> Iterator[Matcher]:
+    """The matchers themselves and, for compound ones, those that they are made of."""
+    for matcher in matchers:
+        if isinstance(matcher, Within):
+            for union in matcher.every:
+                yield from leaves(union)
+            yield from leaves(matcher.none)
+        else:
+            yield matcher
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,21 +108,42 @@ class PortMatch:
 
 @dataclass(frozen=True, slots=True)
 class RuleForm:
-    """One rule. No `peers` match nothing; `ports` None is any port of any protocol. `where` is its place in the policy ("spec.ingress[0]")."""
+    """One rule. No `peers` match nothing; `ports` None is any port of any protocol. `where` is its place in the policy ("spec.ingress[0]").
+
+    `subjects` limits it to some of the policy's pods; `but_ports` are taken out of its ports.
+    """
 
     action: Action
     peers: tuple[Matcher, ...]
     ports: tuple[PortMatch, ...] | None
     where: str
+    subjects: tuple[Matcher, ...] | None = None
+    but_ports: tuple[PortMatch, ...] = ()
+
+    def mentioned(self) -> Iterator[Matcher]:
+        """Every matcher of either side."""
+        yield from leaves(self.peers)
+        yield from leaves(self.subjects or ())
 
 
 @dataclass(frozen=True, slots=True)
 class PolicyForm:
-    """One policy: the pods that it is about, its rules by direction, and the directions in which it isolates these pods."""
+    """One policy: the pods that it is about, its rules by direction, and the directions in which it isolates these pods.
+
+    `adds` marks a NetworkPolicy. Those, and policies of which each has a lane of its own, need no `position`.
+    """
 
     policy: Policy
     tier: Tier
-    priority: int
+    priority: float
     subject: Pods
     rules: Mapping[Direction, tuple[RuleForm, ...]]
     isolates: frozenset[Direction]
+    lane: str = ""
+    position: str = ""
+    adds: bool = False
+
+    @property
+    def place(self) -> tuple[Tier, float]:
+        """Its place in the order in which policies are asked."""
+        return self.tier, self.priority

@@ -3,36 +3,40 @@
 The answer of a side is a table of numbered port sets, subjects (the ways into pods that policies select) by peers, computed for any window
 of it at a time:
 
-1. The NetworkPolicy tier only adds: each rule joins its ports into the cells of its subjects and peers.
-2. Tiers with order (Admin, Baseline) are few rules over many pods. They are evaluated once, on groups of subjects and of peers that the same
-   rules name, and laid over the window afterwards: accepted before NetworkPolicy, or left to it, or what the tiers after it say.
+1. NetworkPolicies only add: each rule joins its ports into the cells of its subjects and peers.
+2. Policies with order are few rules over many pods. They are evaluated once, on groups of subjects and of peers that the same rules name,
+   and laid over the window afterwards: what is left to NetworkPolicies, and what passes where these isolate and do not allow it, or do
+   not isolate at all.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations, groupby
+from itertools import combinations, groupby, product
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from evidence.cluster.model import Direction
-from evidence.reach.peers import NOBODY, Ends, Peers
+from evidence.reach.peers import NOBODY, Ends, Peers, common
 from evidence.reach.portids import ALL_PORTS, Ids, PortIds
-from evidence.reach.rules import PolicyForm, PortMatch, RuleForm, Tier
-from evidence.reach.tiers import Ordered, Part, PlacedPolicy, PlacedRule, grouped, place
+from evidence.reach.rules import NETWORK_POLICY, NETWORK_POLICY_ORDER, PolicyForm, PortMatch, RuleForm, Tier
+from evidence.reach.tiers import Groups, Ordered, Part, PlacedPolicy, PlacedRule, grouped
 
 _MANY = 48
+_Wanted = tuple[int, tuple[PortMatch, ...]]  # ports by number, as bits, and by name
 
 
 @dataclass(frozen=True, slots=True)
 class _Frame:
-    """Tiers with order, on groups. `accepted` before NetworkPolicy, `left` to it, and the whole answer where no NetworkPolicy isolates (`open`)."""
+    """Policies with order, on groups: what is `left` to NetworkPolicies, what passes where one isolates the subject without allowing it
+    (`closed`), and the whole answer where none isolates it (`open`)."""
 
-    subject_group: npt.NDArray[np.intp]
-    peer_group: npt.NDArray[np.intp]
-    accepted: Ids
+    subject_group: Groups
+    peer_group: Groups
     left: Ids
+    closed: Ids
     open: Ids
 
 
@@ -45,6 +49,7 @@ class Side:
         self._ports = ports
         self._port_bits: dict[tuple[PortMatch, ...], tuple[int, tuple[PortMatch, ...]]] = {}
         self.isolated: npt.NDArray[np.bool_] = np.zeros(peers.pods, dtype=bool)
+        self._added_to: npt.NDArray[np.bool_] = np.zeros(peers.pods, dtype=bool)  # isolated by a NetworkPolicy
         self.policies: list[PlacedPolicy] = []
         for form in forms:
             if direction not in form.rules:
@@ -54,14 +59,12 @@ class Side:
             self.policies.append(placed)
             if direction in form.isolates:
                 self.isolated[subjects] = True
+                if form.adds:
+                    self._added_to[subjects] = True
         self._additive = [
-            part
-            for policy in self.policies
-            if policy.form.tier is Tier.NETWORK_POLICY
-            for rule in policy.rules
-            for part in rule.parts
+            part for policy in self.policies if policy.form.adds for rule in policy.rules for part in rule.parts
         ]
-        ordered = [policy for policy in self.policies if policy.form.tier is not Tier.NETWORK_POLICY and policy.rules]
+        ordered = self._ordered()
         self._frame = self._evaluate(ordered) if ordered else None
         self._by_block: dict[int, dict[int, list[Part]]] = {}
         self._by_subject: dict[int, list[Part]] | None = None
@@ -73,24 +76,26 @@ class Side:
             return
         for rule in form.rules[self.direction]:
             meant = self._peers.meant(rule.peers)
-            parts = tuple(self._parts(rule, subjects, meant)) if meant is None or len(meant) else ()
-            yield PlacedRule(form, rule, self.direction, subjects, parts)
+            limited = subjects if rule.subjects is None else common(subjects, self._peers.meant(rule.subjects))
+            parts = tuple(self._parts(rule, limited, meant)) if (meant is None or len(meant)) and len(limited) else ()
+            yield PlacedRule(form, rule, self.direction, limited, parts)
 
     def _parts(self, rule: RuleForm, subjects: Ends, meant: Ends | None) -> Iterator[Part]:
         """Named ports are those of the destination: of the subject for ingress, of the peer for egress."""
-        if rule.ports is None:
+        if rule.ports is None and not rule.but_ports:
             yield Part(subjects, meant, ALL_PORTS)
             return
-        fixed, names = self._bits(rule.ports)
-        if not names:
-            if fixed:
-                yield Part(subjects, meant, self._ports.number(fixed))
+        fixed, names = (self._ports.all_bits, ()) if rule.ports is None else self._bits(rule.ports)
+        without, except_names = self._bits(rule.but_ports) if rule.but_ports else (0, ())
+        if not names and not except_names:
+            if fixed & ~without:
+                yield Part(subjects, meant, self._ports.number(fixed & ~without))
         elif self.direction is Direction.INGRESS:
-            for destinations, ports in self._resolved(fixed, names, subjects):
+            for destinations, ports in self._resolved((fixed, names), (without, except_names), subjects):
                 yield Part(destinations, meant, ports)
         else:
             everyone: Ends = np.arange(self._peers.count, dtype=np.int32) if meant is None else meant
-            for destinations, ports in self._resolved(fixed, names, everyone):
+            for destinations, ports in self._resolved((fixed, names), (without, except_names), everyone):
                 yield Part(subjects, destinations, ports)
 
     def _bits(self, ports: tuple[PortMatch, ...]) -> tuple[int, tuple[PortMatch, ...]]:
@@ -107,57 +112,80 @@ class Side:
                 bits |= self._ports.bits(port.protocol, port.port, port.end_port or port.port)
         return bits, tuple(names)
 
-    def _resolved(self, fixed: int, names: Sequence[PortMatch], destinations: Ends) -> Iterator[tuple[Ends, int]]:
+    def _resolved(self, ports: _Wanted, but_ports: _Wanted, destinations: Ends) -> Iterator[tuple[Ends, int]]:
         """The destinations split by what the names mean on them; an address has no named ports."""
         pods = destinations[destinations < self._peers.pods]
         kinds = self._peers.named_of[pods]
         ends: dict[int, list[Ends]] = defaultdict(list)
         for kind in np.unique(kinds).tolist():
-            bits = fixed
-            for name, protocol, number in self._peers.named_ports[kind]:
-                if any(want.port == name and want.protocol in (None, protocol) for want in names):
-                    bits |= self._ports.bits(protocol, number, number)
-            ends[bits].append(pods[kinds == kind])
+            ends[self._on(kind, ports) & ~self._on(kind, but_ports)].append(pods[kinds == kind])
         if len(pods) < len(destinations):
-            ends[fixed].append(destinations[len(pods) :])
+            ends[ports[0] & ~but_ports[0]].append(destinations[len(pods) :])
         for bits, found in ends.items():
             if bits:
                 yield np.sort(np.concatenate(found)) if len(found) > 1 else found[0], self._ports.number(bits)
 
-    # -- tiers with order -------------------------------------------------------------------------------------------
+    def _on(self, kind: int, wanted: _Wanted) -> int:
+        """Ports by number and by name, on pods with one set of named ports."""
+        bits, names = wanted
+        for name, protocol, number in self._peers.named_ports[kind] if names else ():
+            if any(want.port == name and want.protocol in (None, protocol) for want in names):
+                bits |= self._ports.bits(protocol, number, number)
+        return bits
+
+    # -- policies with order ------------------------------------------------------------------------------------------
+
+    def _ordered(self) -> list[PlacedPolicy]:
+        """Policies that do more than add, and can change anything."""
+        return [
+            policy
+            for policy in self.policies
+            if not policy.form.adds
+            and len(policy.subjects)
+            and (policy.rules or self.direction in policy.form.isolates)
+        ]
 
     def _evaluate(self, ordered: Sequence[PlacedPolicy]) -> _Frame:
         parts = [part for policy in ordered for rule in policy.rules for part in rule.parts]
-        subject_group, subject_rows = grouped(self._peers.pods, [part.subjects for part in parts])
+        closing = [policy for policy in ordered if self.direction in policy.form.isolates]
+        about = [part.subjects for part in parts] + [policy.subjects for policy in closing]
+        subject_group, subject_rows = grouped(self._peers.pods, about)
         peer_group, peer_columns = grouped(self._peers.count, [part.peers for part in parts])
         cells = {id(part): (subject_rows[n], peer_columns[n]) for n, part in enumerate(parts)}
-        shape = (int(subject_group.max(initial=0)) + 1, int(peer_group.max(initial=0)) + 1)
-        before = Ordered(self._ports, shape, cells)
-        before.ask(policy for policy in ordered if policy.form.tier < Tier.NETWORK_POLICY)
-        after = Ordered(self._ports, shape, cells)
-        after.ask(policy for policy in ordered if policy.form.tier > Tier.NETWORK_POLICY)
-        ports = self._ports
-        finally_open = ports.pairwise(ports.union, after.accepted, after.left)
-        return _Frame(
-            subject_group,
-            peer_group,
-            before.accepted,
-            before.left,
-            ports.pairwise(ports.union, before.accepted, ports.pairwise(ports.meet, before.left, finally_open)),
-        )
+        closes: dict[Tier, list[Groups]] = defaultdict(list)
+        for policy, rows in zip(closing, subject_rows[len(parts) :], strict=True):
+            closes[policy.form.tier].append(rows)
+        closed = {tier: np.unique(np.concatenate(rows)) for tier, rows in closes.items()}
+        before, late, after = _stages(ordered)
+        state = Ordered(self._ports, (int(subject_group.max(initial=0)) + 1, int(peer_group.max(initial=0)) + 1), cells)
+        _through(state, before, closed)
+        state.ask(late.early)
+        left = state.left.copy()
+        if late.others or after or state.passed.any():
+            shut = state.copy()
+            _finish_after(shut, late.others, np.arange(len(left)), after, closed)
+            passes_closed = shut.finally_open()
+        else:
+            passes_closed = state.accepted.copy()
+        _finish_after(state, late.others, closed.get(NETWORK_POLICY), after, closed)
+        return _Frame(subject_group, peer_group, left, passes_closed, state.finally_open())
 
     def equal_priorities(self) -> Iterator[str]:
         """Pairs of policies of one tier and priority that select the same pod and do not do the same with everything they match."""
-        ordered = [policy for policy in self.policies if policy.form.tier is not Tier.NETWORK_POLICY and policy.rules]
-        for (tier, priority), members in groupby(sorted(ordered, key=place), key=place):
-            for one, other in combinations(members, 2):
-                actions = {rule.rule.action for policy in (one, other) for rule in policy.rules if rule.parts}
-                if len(actions) > 1 and np.intersect1d(one.subjects, other.subjects).size:
-                    first, second = sorted((one.form.policy.key, other.form.policy.key))
-                    yield (
-                        f"{first} and {second} have priority {priority} in the {Tier(tier).name.capitalize()} tier, select the same pods "
-                        "and decide differently: which of them is asked first is undefined"
-                    )
+        ordered = sorted((policy for policy in self.policies if policy.rules), key=lambda policy: policy.form.place)
+        for (tier, priority), members in groupby(ordered, key=lambda policy: policy.form.place):
+            lanes: dict[str, list[PlacedPolicy]] = defaultdict(list)
+            for policy in members:
+                lanes[policy.form.lane].append(policy)
+            for first_lane, second_lane in combinations(lanes.values(), 2):
+                for one, other in product(first_lane, second_lane):
+                    actions = {rule.rule.action for policy in (one, other) for rule in policy.rules if rule.parts}
+                    if len(actions) > 1 and np.intersect1d(one.subjects, other.subjects).size:
+                        first, second = sorted((one.form.policy.key, other.form.policy.key))
+                        yield (
+                            f"{first} and {second} have priority {priority:g} in the {tier.name} tier, select the same pods "
+                            "and decide differently: which of them is asked first is undefined"
+                        )
 
     # -- windows of the table -----------------------------------------------------------------------------------------
 
@@ -208,14 +236,14 @@ class Side:
             cells[where] = self._ports.each(self._ports.union, present, ports)
 
     def _finish(self, cells: Ids, subjects: slice, peers: slice) -> Ids:
-        """Lay the tiers with order, and what isolates nobody, over what NetworkPolicies add up to."""
-        isolated = self.isolated[subjects]
+        """Lay the policies with order, and what isolates nobody, over what NetworkPolicies add up to."""
+        isolated = self._added_to[subjects]
         frame = self._frame
         if frame is None:
             cells[~isolated] = ALL_PORTS
             return cells
         where = np.ix_(frame.subject_group[subjects], frame.peer_group[peers])
-        accepted = frame.accepted[where]
+        accepted = frame.closed[where]
         added = np.nonzero(cells)
         if len(added[0]):
             ports, left = self._ports, frame.left[where]
@@ -255,3 +283,47 @@ def _between(ends: Ends, first: int, last: int) -> Ends:
         return NOBODY
     low, high = np.searchsorted(ends, (first, last))
     return ends[low:high]
+
+
+class _Late(NamedTuple):
+    """Policies with order in the tier of NetworkPolicies: those that are asked before these, and the others."""
+
+    early: list[PlacedPolicy]
+    others: list[PlacedPolicy]
+
+
+def _stages(ordered: Sequence[PlacedPolicy]) -> tuple[list[PlacedPolicy], _Late, list[PlacedPolicy]]:
+    """Policies sorted and parted by tier: before, in and after that of NetworkPolicies.
+
+    One with the very priority of NetworkPolicies comes after them: these only accept, so that no other order lets more pass.
+    """
+    listed = sorted(ordered, key=lambda policy: policy.form.place)
+    inside = [policy for policy in listed if policy.form.tier == NETWORK_POLICY]
+    late = _Late(
+        [policy for policy in inside if policy.form.priority < NETWORK_POLICY_ORDER],
+        [policy for policy in inside if policy.form.priority >= NETWORK_POLICY_ORDER],
+    )
+    return (
+        [policy for policy in listed if policy.form.tier < NETWORK_POLICY],
+        late,
+        [policy for policy in listed if policy.form.tier > NETWORK_POLICY],
+    )
+
+
+def _through(state: Ordered, policies: Sequence[PlacedPolicy], closed: Mapping[Tier, Groups]) -> None:
+    for tier, members in groupby(policies, key=lambda policy: policy.form.tier):
+        state.ask(members)
+        state.leave(closed.get(tier))
+
+
+def _finish_after(
+    state: Ordered,
+    others: Sequence[PlacedPolicy],
+    shut: Groups | None,
+    after: Sequence[PlacedPolicy],
+    closed: Mapping[Tier, Groups],
+) -> None:
+    """From the place of NetworkPolicies to the last tier; their tier denies to `shut` what it does not decide."""
+    state.ask(others)
+    state.leave(shut)
+    _through(state, after, closed)

@@ -3,7 +3,7 @@
 Ends that the same rules name are one group, so that a tier of few rules over many pods costs as little as it says.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -12,8 +12,10 @@ import numpy.typing as npt
 
 from evidence.cluster.model import Direction
 from evidence.reach.peers import Ends
-from evidence.reach.portids import ALL_PORTS, NO_PORTS, Ids, Operation, PortIds
+from evidence.reach.portids import ALL_PORTS, NO_PORTS, Ids, PortIds
 from evidence.reach.rules import Action, PolicyForm, RuleForm
+
+Groups = npt.NDArray[np.intp]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -46,40 +48,54 @@ class PlacedPolicy:
 
 
 class Ordered:
-    """Evaluation of tiers with order on a small table of groups."""
+    """Evaluation of tiers with order on a small table of groups, tier by tier: ask its policies, then leave it."""
 
-    def __init__(
-        self,
-        ports: PortIds,
-        shape: tuple[int, int],
-        cells: dict[int, tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]],
-    ) -> None:
+    def __init__(self, ports: PortIds, shape: tuple[int, int], cells: Mapping[int, tuple[Groups, Groups]]) -> None:
+        """`cells`: for each part by its identity the groups of its subjects and of its peers."""
         self._ports = ports
         self._cells = cells
         self.accepted: Ids = np.full(shape, NO_PORTS, dtype=np.int32)
-        self.left: Ids = np.full(shape, ALL_PORTS, dtype=np.int32)  # to the next tier
+        self.left: Ids = np.full(shape, ALL_PORTS, dtype=np.int32)  # to the next policy
+        self.passed: Ids = np.full(shape, NO_PORTS, dtype=np.int32)  # to the next tier
+
+    def copy(self) -> "Ordered":
+        """The same state, to go on from in another way."""
+        other = Ordered(self._ports, (0, 0), self._cells)
+        other.accepted, other.left, other.passed = self.accepted.copy(), self.left.copy(), self.passed.copy()
+        return other
 
     def ask(self, policies: Iterable[PlacedPolicy]) -> None:
-        """Ask tiers and priorities in order. What a tier leaves, by matching nothing or by Pass, the next one is asked."""
-        listed = sorted(policies, key=place)
-        for _, tier in groupby(listed, key=lambda policy: policy.form.tier):
-            passed: Ids = np.full(self.left.shape, NO_PORTS, dtype=np.int32)
-            for _, equals in groupby(list(tier), key=lambda policy: policy.form.priority):
-                accepts, passes, decided = self._side_by_side(list(equals))
-                self.accepted = self._of(self._ports.union, self.accepted, accepts)
-                passed = self._of(self._ports.union, passed, passes)
-                self.left = self._of(self._ports.minus, self.left, decided)
-            self.left = self._of(self._ports.union, self.left, passed)
+        """Ask policies of one tier, sorted by place."""
+        for _, equals in groupby(policies, key=lambda policy: policy.form.priority):
+            listed = [policy for policy in equals if any(rule.parts for rule in policy.rules)]
+            if listed:
+                self._side_by_side(listed)
 
-    def _side_by_side(self, policies: Sequence[PlacedPolicy]) -> tuple[Ids, Ids, Ids]:
-        """What policies of one priority accept, pass, and decide at all. What one accepts is accepted, whatever others do with it."""
+    def leave(self, closed: Groups | None = None) -> None:
+        """End a tier: what its policies left over goes to the next one, but is denied for the groups of subjects in `closed`."""
+        if closed is not None:
+            self.left[closed] = NO_PORTS
+        if self.passed.any():
+            self.left = self._ports.pairwise(self._ports.union, self.left, self.passed)
+            self.passed = np.full(self.left.shape, NO_PORTS, dtype=np.int32)
+
+    def finally_open(self) -> Ids:
+        """What passes after the last tier: what was accepted, and what nothing has decided."""
+        return self._ports.pairwise(self._ports.union, self.accepted, self.left)
+
+    def _side_by_side(self, policies: Sequence[PlacedPolicy]) -> None:
+        """Policies of one priority: a lane decides by the first rule that matches; what one lane accepts is accepted, whatever others do."""
         ports = self._ports
-        accepts, passes, decided = (np.full(self.left.shape, NO_PORTS, dtype=np.int32) for _ in range(3))
-        for policy in policies:
-            undecided = self.left.copy()
-            for rule in policy.rules:
+        touched = [self._cells[id(part)][0] for policy in policies for rule in policy.rules for part in rule.parts]
+        rows = np.unique(np.concatenate(touched))  # of one policy among many namespaces' these are few
+        left = self.left[rows]
+        accepts, passes, decided = (np.full(left.shape, NO_PORTS, dtype=np.int32) for _ in range(3))
+        for _, lane in groupby(sorted(policies, key=_in_lane), key=lambda policy: policy.form.lane):
+            undecided = left.copy()
+            for rule in (rule for policy in lane for rule in policy.rules):
                 for part in rule.parts:
-                    where = np.ix_(*self._cells[id(part)])
+                    subjects, peers = self._cells[id(part)]
+                    where = np.ix_(np.searchsorted(rows, subjects), peers)
                     matched = ports.each(ports.meet, undecided[where], part.ports)
                     undecided[where] = ports.each(ports.minus, undecided[where], part.ports)
                     if rule.rule.action is Action.ACCEPT:
@@ -87,18 +103,16 @@ class Ordered:
                     elif rule.rule.action is Action.PASS:
                         passes[where] = ports.pairwise(ports.union, passes[where], matched)
                     decided[where] = ports.pairwise(ports.union, decided[where], matched)
-        return accepts, passes, decided
-
-    def _of(self, operation: Operation, a: Ids, b: Ids) -> Ids:
-        return self._ports.pairwise(operation, a, b)
-
-
-def place(policy: PlacedPolicy) -> tuple[int, int]:
-    """Its place in the order in which policies are asked."""
-    return policy.form.tier, policy.form.priority
+        self.accepted[rows] = ports.pairwise(ports.union, self.accepted[rows], accepts)
+        self.passed[rows] = ports.pairwise(ports.union, self.passed[rows], passes)
+        self.left[rows] = ports.pairwise(ports.minus, left, decided)
 
 
-def grouped(count: int, sets: Sequence[Ends | None]) -> tuple[npt.NDArray[np.intp], list[npt.NDArray[np.intp]]]:
+def _in_lane(policy: PlacedPolicy) -> tuple[str, str]:
+    return policy.form.lane, policy.form.position
+
+
+def grouped(count: int, sets: Sequence[Ends | None]) -> tuple[Groups, list[Groups]]:
     """Ends that lie in the same sets form a group: the group of each end, and the groups of each set."""
     lies_in: list[list[int]] = [[] for _ in range(count)]
     for number, ends in enumerate(sets):
