@@ -42,11 +42,11 @@ def stale(context: Context) -> Looked:
     why="A risk was accepted until a date that has passed. The exception is still in the file, and nobody has decided whether it goes on.",
     mend="Close what the exception covers, or have it approved again with a new end date.",
     needs=(),
-    needs_intent=True,
+    needs_record=True,
 )
 def exception_expired(context: Context) -> Looked:
     """Waivers whose last day lies before the day of the assessment, and approved flows past their review date."""
-    assert context.intent is not None  # noqa: S101  (needs_intent)
+    assert context.intent is not None  # noqa: S101  (needs_record)
     today = context.at.date()
     hits = [
         Hit(
@@ -88,7 +88,7 @@ def _declared(context: Context, detail: str) -> EvidenceRef:
     "review within that time is declared.",
     mend="Review the policies (the findings and the flow list are a start) and record the review in the intent file.",
     needs=(),
-    needs_intent=True,
+    needs_record=True,
 )
 def review_overdue(context: Context) -> Looked:
     """No review of kind rule-set within REVIEW_DAYS before the assessment."""
@@ -103,7 +103,7 @@ def review_overdue(context: Context) -> Looked:
     why="That segmentation works is to be proven by a test, yearly, for service providers every six months. No record within that time is declared.",
     mend="Have the segmentation tested by somebody independent and record the test in the intent file. A probe run by the operator is no such test.",
     needs=(),
-    needs_intent=True,
+    needs_record=True,
 )
 def test_overdue(context: Context) -> Looked:
     """No review of kind segmentation-test within TEST_DAYS (PROVIDER_TEST_DAYS for a service provider)."""
@@ -112,7 +112,7 @@ def test_overdue(context: Context) -> Looked:
 
 
 def _overdue(context: Context, kind: str, limit_days: int, what: str) -> Looked:
-    assert context.intent is not None  # noqa: S101  (needs_intent)
+    assert context.intent is not None  # noqa: S101  (needs_record)
     today = context.at.date()
     newest = _newest(r.performed_on for r in context.intent.reviews if r.kind == kind and r.performed_on <= today)
     if newest is not None and (today - newest).days <= limit_days:

@@ -12,7 +12,9 @@ def rule_page(rule: Rule) -> str:
     looks_at = ", ".join(sorted(rule.needs)) or "the snapshot itself"
     conditions = [f"Looks at: {looks_at}."]
     if rule.needs_intent:
-        conditions.append("Needs declared zones; without an intent file it does not run, and says so.")
+        conditions.append("Needs declared zones; without them it does not run, and says so.")
+    if rule.needs_record:
+        conditions.append("Looks at the intent file; without one it does not run, and says so.")
     if rule.hangs_on_policies:
         conditions.append("Runs in part only while policies of kinds that are not evaluated are present.")
     if rule.reads_rules:

@@ -88,8 +88,9 @@ Check = Callable[[Context], Looked]
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """`needs` are the kinds it looks at; `needs_intent`: only with declared zones; `hangs_on_policies`: policies that are not
-    evaluated could change its answer; `reads_rules`: it looks at the rules of NetworkPolicies, so other policies' rules are not seen."""
+    """`needs` are the kinds it looks at; `needs_intent`: only with declared zones; `needs_record`: only with an intent file, be it
+    without zones (waivers, reviews); `hangs_on_policies`: policies that are not evaluated could change its answer; `reads_rules`: it
+    looks at the rules of NetworkPolicies, so other policies' rules are not seen."""
 
     id: str
     title: str
@@ -100,6 +101,7 @@ class Rule:
     needs: frozenset[str]
     check: Check
     needs_intent: bool = False
+    needs_record: bool = False
     hangs_on_policies: bool = False
     reads_rules: bool = False
 
@@ -117,6 +119,7 @@ def rule(
     mend: str,
     needs: Iterable[str],
     needs_intent: bool = False,
+    needs_record: bool = False,
     hangs_on_policies: bool = False,
     reads_rules: bool = False,
 ) -> Callable[[Check], Check]:
@@ -135,6 +138,7 @@ def rule(
             frozenset(needs),
             check,
             needs_intent=needs_intent,
+            needs_record=needs_record,
             hangs_on_policies=hangs_on_policies,
             reads_rules=reads_rules,
         )
@@ -181,7 +185,9 @@ def evaluate(context: Context) -> Assessment:
 
 def run_rule(rule: Rule, context: Context) -> tuple[RuleRun, list[Finding]]:
     """Run one rule, or say why it cannot."""
-    if rule.needs_intent and context.intent is None:
+    if rule.needs_record and context.intent is None:
+        return RuleRun(rule.id, RunStatus.NOT_RUN, 0, "no intent file"), []
+    if rule.needs_intent and (context.intent is None or not context.intent.zones):
         return RuleRun(rule.id, RunStatus.NOT_RUN, 0, "no zones declared"), []
     unread = sorted(rule.needs & context.unread_kinds)
     blind = [kind for kind in unread if not objects_read(context.cluster, kind)]

@@ -92,7 +92,7 @@ def test_a_merchants_test_holds_for_a_year() -> None:
 @pytest.mark.parametrize("rule_id", ["PRT-004", "REV-001", "TST-001"])
 def test_without_an_intent_file_nothing_is_known_of_reviews(rule_id: str) -> None:
     run, found = look(rule_id, SHOP)
-    assert (run.status, run.reason, found) == (RunStatus.NOT_RUN, "no zones declared", [])
+    assert (run.status, run.reason, found) == (RunStatus.NOT_RUN, "no intent file", [])
 
 
 def test_what_is_overdue_is_no_worse_in_a_regulated_zone() -> None:

@@ -10,7 +10,7 @@ from evidence.cluster.model import Direction
 from evidence.findings.docs import finds, index_page, rule_page
 from evidence.findings.finding import SENSITIVE, UNMOVED_FAMILIES, Severity, Subject, count, severity_in, shortened
 from evidence.findings.registry import RULES, Context, Hit, Looked, Rule, RunStatus, evaluate, rule, run_rule
-from evidence.intent.model import Classification
+from evidence.intent.model import Classification, Intent
 from tests.builders import cluster, pod, policy
 from tests.findings.looking import baseline_deny, context, look, shown
 from tests.findings.test_bypass import CALICO
@@ -91,9 +91,17 @@ def test_rules_on_policy_rules_are_never_whole_beside_policies_whose_rules_they_
     assert "rules of 1 cluster-wide policy were not looked at (BaselineAdminNetworkPolicy default)" in run.reason
 
 
-def test_without_zones_a_rule_that_needs_them_does_not_run() -> None:
-    run, _ = run_rule(example(needs_intent=True), context(SHOP))
+@pytest.mark.parametrize("intent", [None, Intent(zones=())], ids=["no intent file", "no zones in it"])
+def test_without_zones_a_rule_that_needs_them_does_not_run(intent: Intent | None) -> None:
+    run, _ = run_rule(example(needs_intent=True), context(SHOP, intent))
     assert (run.status, run.reason) == (RunStatus.NOT_RUN, "no zones declared")
+
+
+def test_what_is_on_record_counts_also_without_zones() -> None:
+    run, _ = run_rule(example(needs_record=True), context(SHOP, Intent(zones=())))
+    assert run.status is RunStatus.RAN
+    run, _ = run_rule(example(needs_record=True), context(SHOP))
+    assert (run.status, run.reason) == (RunStatus.NOT_RUN, "no intent file")
 
 
 def test_every_rule_leaves_a_run_also_when_it_found_nothing() -> None:
