@@ -7,8 +7,10 @@ from datetime import datetime
 import click
 
 from evidence.cli.options import source_options
-from evidence.cli.terminal import line
+from evidence.cli.terminal import columns, line, wrapped
 from evidence.cni.model import CniReport, DetectedPlugin, Enforcement
+
+ITEM, FACT = 4, 11  # columns at which later lines of a paragraph begin: below an item of a list, below a plugin's fact
 
 
 @click.command("cni")
@@ -40,38 +42,42 @@ def command(
         sys.stdout.buffer.write(as_json(report))
         sys.stdout.flush()
     else:
-        for text in table(report):
+        for text in table(report, columns()):
             click.echo(text)
     return 1 if require_enforced and report.enforcement is not Enforcement.ENFORCED else 0
 
 
-def table(report: CniReport) -> Iterator[str]:
-    """The verdict with its reasons, the plugins, what each makes of every policy feature, and what none of them covers."""
+def table(report: CniReport, width: int) -> Iterator[str]:
+    """The verdict with its reasons, the plugins, what each makes of every policy feature, and what none of them covers.
+
+    Sentences are wrapped at `width` columns; rows of features are not, for they would no longer be rows.
+    """
     yield f"{report.enforcement.value}"
-    yield from (f"  {line(reason)}" for reason in report.reasons)
+    yield from (wrapped(f"  {reason}", width, ITEM) for reason in report.reasons)
     for plugin in report.plugins:
         yield ""
-        yield from _plugin(plugin)
+        yield from _plugin(plugin, width)
     if any(plugin.found for plugin in report.plugins):
         yield ""
         yield from _features([plugin for plugin in report.plugins if plugin.found])
     yield ""
-    unready = ", ".join(line(name) for name in report.unhealthy_nodes)
-    yield f"nodes without a ready agent: {unready or ('none' if _health_known(report) else 'not known')}"
+    unready = ", ".join(report.unhealthy_nodes) or ("none" if _health_known(report) else "not known")
+    yield wrapped(f"nodes without a ready agent: {unready}", width, ITEM)
     yield "not covered by any enforcer here:" + ("" if report.uncovered else " nothing that is visible")
-    yield from (f"  {line(text)}" for text in report.uncovered)
+    yield from (wrapped(f"  {text}", width, ITEM) for text in report.uncovered)
 
 
-def _plugin(plugin: DetectedPlugin) -> Iterator[str]:
+def _plugin(plugin: DetectedPlugin, width: int) -> Iterator[str]:
     enforces = {True: "enforces policies", False: "does not enforce policies", None: "enforcement not shown"}
-    yield f"{line(plugin.title)}: {enforces[plugin.enforces] if plugin.found else 'traces only, no running agent'}"
+    found = enforces[plugin.enforces] if plugin.found else "traces only, no running agent"
+    yield wrapped(f"{plugin.title}: {found}", width, ITEM)
     if plugin.agent is not None:
-        yield f"  agent    {line(plugin.agent)}"
+        yield wrapped(f"  agent    {plugin.agent}", width, FACT)
     if plugin.agent_ready is not None:
         yield f"  ready    on {plugin.agent_ready} of {plugin.agent_desired} nodes"
     if plugin.mode:
-        yield f"  mode     {line(plugin.mode)}"
-    yield f"  seen by  {'; '.join(line(signal) for signal in plugin.signals)}"
+        yield wrapped(f"  mode     {plugin.mode}", width, FACT)
+    yield wrapped(f"  seen by  {'; '.join(str(signal) for signal in plugin.signals)}", width, FACT)
 
 
 def _features(plugins: list[DetectedPlugin]) -> Iterator[str]:

@@ -1,21 +1,18 @@
 """How `evidence assess` writes findings: a table for people, JSON, SARIF and JUnit for machines."""
 
-import shutil
 import sys
-import textwrap
 
 import click
 import orjson
 
 from evidence import __version__
-from evidence.cli.terminal import line
+from evidence.cli.terminal import columns, wrapped
 from evidence.findings.finding import Finding, Severity
 from evidence.findings.registry import RULES, RunStatus
 from evidence.pipeline import Assessed
 
 COLORS = {"critical": "red", "high": "red", "medium": "yellow", "low": "cyan", "info": None}
 INDENT = 9  # severity or status, and a space
-WIDTH, MAX_WIDTH = 100, 120  # columns: without a terminal, and at most
 
 
 def at_or_above(assessed: Assessed, severity: str) -> bool:
@@ -43,28 +40,24 @@ def write(assessed: Assessed, output: str) -> None:
 def table(assessed: Assessed) -> None:
     """One block a finding, worst first, then what could not be looked at. Text from the cluster is spelled out where it cannot be seen."""
     findings = sorted(assessed.assessment.findings, key=lambda finding: (-finding.severity.rank, finding.rule_id))
-    width = min(max(shutil.get_terminal_size((WIDTH, 24)).columns, 60), MAX_WIDTH)
+    width = columns()
     for finding in findings:
         zones = f"  [{', '.join(finding.zones)}]" if finding.zones else ""
         head = f"{finding.severity.value:8} {finding.rule_id}  {finding.subject}{zones}"
-        click.secho(wrapped(head, width), fg=COLORS[finding.severity.value])
-        click.echo(wrapped(" " * INDENT + finding.message, width))
+        click.secho(wrapped(head, width, INDENT), fg=COLORS[finding.severity.value])
+        click.echo(wrapped(" " * INDENT + finding.message, width, INDENT))
     short = [run for run in assessed.assessment.runs if run.status is not RunStatus.RAN]
     for run in short:
-        click.echo(wrapped(f"{run.status.value:8} {run.rule_id}  {RULES[run.rule_id].title}: {run.reason}", width))
+        click.echo(
+            wrapped(f"{run.status.value:8} {run.rule_id}  {RULES[run.rule_id].title}: {run.reason}", width, INDENT)
+        )
     counts = [(severity, sum(f.severity is severity for f in findings)) for severity in Severity]
     summary = ", ".join(f"{number} {severity.value}" for severity, number in counts if number) or "no findings"
     ran = len(assessed.assessment.runs) - len(short)
     whole = f"{ran} of {len(assessed.assessment.runs)} rules looked at their whole population"
-    click.echo(wrapped(f"{summary}; {whole}", width))
+    click.echo(wrapped(f"{summary}; {whole}", width, INDENT))
     if findings:
         click.echo("evidence, why each matters and how to mend it: --format json")
-
-
-def wrapped(text: str, width: int) -> str:
-    """A paragraph for a terminal: hostile characters spelled out, later lines under the first one's text, names left whole."""
-    margin = " " * INDENT
-    return textwrap.fill(line(text), width, subsequent_indent=margin, break_long_words=False, break_on_hyphens=False)
 
 
 def as_json(assessed: Assessed) -> bytes:

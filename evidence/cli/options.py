@@ -96,7 +96,11 @@ def source_options(command: F) -> F:
     """Where a command that reads a cluster gets it: `--from PATH…`, or the store with `--cluster` and `--at`."""
     for option in (
         click.option("--keep-going", is_flag=True, help="Leave out objects that are wrong, name them, and go on."),
-        click.option("--at", type=Time(), help="Time of the snapshot in the store; default the newest."),
+        click.option(
+            "--at",
+            type=Time(),
+            help="Time of the snapshot in the store, default the newest. With --from: as of when `evidence assess` judges, default now.",
+        ),
         click.option("--cluster", help="Cluster in the store; needed when there are several."),
         database_option,
         click.option(

@@ -92,6 +92,15 @@ def test_table_names_plugin_version_agent_features_and_what_is_not_covered() -> 
     assert features == {"ingress": "full", "endPort": "full", "ClusterNetworkPolicy": "none"}
 
 
+def test_no_sentence_is_wider_than_the_terminal_and_rows_of_features_stay_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    rows = evidence("cni", "--from", dump("two")).out.splitlines()
+    head = next(index for index, row in enumerate(rows) if row.startswith("feature "))
+    assert all(len(row) <= 60 or " " not in row.strip() for row in rows[:head])
+    assert len(rows[head].split("  ")) > 2
+    assert rows[head + 1].startswith("ingress ")
+
+
 def test_health_is_called_unknown_rather_than_none_when_nothing_shows_it() -> None:
     assert "nodes without a ready agent: not known" in evidence("cni", "--from", dump("unread")).out
     assert "nodes without a ready agent: none" in evidence("cni", "--from", dump("calico")).out

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from evidence.cli.terminal import line, lines
+from evidence.cli.terminal import line, lines, wrapped
 from tests.cli.run import evidence
 from tests.cni.clusters import agent, application, nodes
 
@@ -77,3 +77,13 @@ def test_hostile_file_names_and_arguments_are_inert(own_folder: Path) -> None:
 def test_a_line_stays_one_line_and_lines_keep_their_breaks() -> None:
     assert line("a\nb\tc\x1b") == "a⟨U+000A⟩b⟨U+0009⟩c⟨U+001B⟩"
     assert lines("a\nb\x1b") == "a\nb⟨U+001B⟩"
+
+
+def test_a_long_paragraph_goes_on_under_its_text_and_breaks_no_name() -> None:
+    name = "production/" + "very-long-" * 6
+    assert wrapped(f"agent  DaemonSet {name} and others", 30, 7).splitlines() == [
+        "agent  DaemonSet",
+        f"       {name}",
+        "       and others",
+    ]
+    assert wrapped("forged\nline", 60, 2) == "forged⟨U+000A⟩line"
