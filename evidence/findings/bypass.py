@@ -9,7 +9,8 @@ from evidence.findings.enforcement import THE_CLUSTER
 from evidence.findings.finding import EvidenceRef, Severity, count, shortened
 from evidence.findings.index import WorkloadPods, workload_names, workloads_of_pods
 from evidence.findings.registry import Context, Hit, Looked, rule, unlisted
-from evidence.findings.services import behind, service_evidence, service_subject
+from evidence.findings.services import service_evidence, service_subject
+from evidence.reach.services import behind
 
 FORGING = ("NET_ADMIN", "NET_RAW", "ALL")
 

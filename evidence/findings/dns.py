@@ -19,10 +19,10 @@ from evidence.findings.index import (
     workloads_of_pods,
 )
 from evidence.findings.registry import Context, Hit, Looked, rule
-from evidence.findings.services import target_ports
 from evidence.reach.classes import PodClass
 from evidence.reach.manifests import own_labels, pods_in, policy_yaml, rule_body
 from evidence.reach.ports import PortSet
+from evidence.reach.services import target_ports
 
 NEEDS = ("NetworkPolicy", "Pod")
 DNS_PORT = 53

@@ -1,10 +1,10 @@
 """Family exposure: what the outside can reach, and where pods may go outside.
 
-A door (LoadBalancer or NodePort Service, external address, host port) counts when policy lets an outside address, or a node's address
-behind which a door may hide the client, through to the pod's port. Through an Ingress the controller is the source, so the door counts
-when policy lets any peer but the pod's own class through.
+Doors, and which of them policy leaves open, are `evidence.reach.exposure`'s. Pods on the host network are open whatever policy says: they
+are BYP-001's.
 """
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
@@ -23,9 +23,11 @@ from evidence.findings.index import (
 )
 from evidence.findings.registry import Context, Hit, Looked, rule
 from evidence.findings.selection import labels_unread
-from evidence.findings.services import Door, unfollowed
+from evidence.findings.services import door_evidence
 from evidence.intent.model import Classification
 from evidence.reach.classes import ExternalRange, PodClass
+from evidence.reach.doors import Door
+from evidence.reach.exposure import Exposure
 from evidence.reach.ports import PortSet
 
 NEEDS = ("NetworkPolicy", "Pod", "Service", "Ingress", "Namespace")
@@ -60,33 +62,31 @@ class Exposed:
 
 def open_doors(context: Context) -> Iterator[Exposed]:
     """Every workload behind every door that policy leaves open."""
+    by_door: dict[int, list[Exposure]] = defaultdict(list)
+    for exposure in context.exposures.open:
+        if not exposure.behind.peers.host_network:
+            by_door[id(exposure.behind)].append(exposure)
+    for found in by_door.values():
+        way = found[0].behind
+        sources = {one.id: one for exposure in found for one in exposure.ranges}
+        yield Exposed(
+            WorkloadPods(way.workload, way.pods),
+            way.peers,
+            way.door,
+            union(exposure.ports for exposure in found),
+            tuple(sources[number] for number in sorted(sources)),
+        )
+
+
+def _fronts(context: Context, door: Door) -> list[PodClass]:
+    """Who may forward: the recognised controller's classes, or else every class with a door of its own or on the host network."""
     reach = context.reach
-    for way in context.doors:
-        door = way.door
-        sources = tuple(o for o in reach.external if reach.ingress_ports(o.id, way.pods.id) & door.ports)
-        direct = union(reach.ingress_ports(peer.id, way.pods.id) for peer in sources)
-        ports = (direct | context.index.admitted(way.pods, by_nodes=not door.by_controller)) & door.ports
-        if ports:
-            yield Exposed(way.workload, way.pods, door, ports, sources)
-
-
-def _doubts(context: Context) -> tuple[str, ...]:
-    """Why a door that seems shut, or to lead nowhere, may be open."""
-    by_nodes = {way.pods.id for way in context.doors if not way.door.by_controller}
-    by_controller = {way.pods.id for way in context.doors if way.door.by_controller}
-    return (
-        *unfollowed(context.index),
-        *dict.fromkeys(
-            (
-                *context.index.uncertain([found.id for found in _on_nodes(context)], by_nodes),
-                *context.index.uncertain([found.id for found in context.index.classes], by_controller),
-            )
-        ),
-    )
-
-
-def _on_nodes(context: Context) -> list[PodClass]:
-    return [found for found in context.index.all_classes if found.host_network]
+    if door.front is not None and door.front.pods is not None:
+        ids = {reach.peer_of(pod.key) for pod in door.front.pods}
+    else:
+        ids = {way.peers.id for way in context.exposures.doors.behind if way.door.front is None}
+        ids |= {found.id for found in context.index.all_classes if found.host_network}
+    return [reach.classes[number] for number in sorted(ids)]
 
 
 @rule(
@@ -116,7 +116,7 @@ def data_store_exposed(context: Context) -> Looked:
                     f"{what} of {found.workload.key} is reachable from outside through {found.door.text}",
                 )
             )
-    return Looked(population, tuple(hits), _doubts(context))
+    return Looked(population, tuple(hits), context.exposures.doubts)
 
 
 def _exposed(context: Context, found: Exposed, message: str) -> Hit:
@@ -125,7 +125,7 @@ def _exposed(context: Context, found: Exposed, message: str) -> Hit:
         subject=found.workload.subject,
         message=message,
         evidence=(
-            found.door.evidence,
+            door_evidence(found.door),
             *(policy_evidence(policy, "admits by ingress") for policy in policies),
             *(() if policies else found.workload.evidence),
         ),
@@ -150,32 +150,31 @@ def _exposed(context: Context, found: Exposed, message: str) -> Hit:
 def public_without_approval(context: Context) -> Looked:
     """Workloads of zones in scope behind an open door, on ports that no approved flow from an internet zone covers.
 
-    Through an Ingress the outside comes by way of a controller: pods that have a door of their own, or share their node's network, and
-    that policy lets through. An approved flow from the controller's zone counts there, too.
+    Through an Ingress or a route the outside comes by way of a controller: its pods where they are recognised, else pods that have a door of
+    their own, or share their node's network, and that policy lets through. An approved flow from the controller's zone counts there, too.
     """
     internet = [
         zone.name for zone in context.crossings.zones.values() if zone.classification is Classification.INTERNET
     ]
-    fronts = {way.pods.id: way.pods for way in context.doors if not way.door.by_controller}
-    fronts.update({found.id: found for found in _on_nodes(context)})
     hits = []
     population = 0
-    by_ingress = False
+    frontless = False
     for found in open_doors(context):
         zones = [zone.name for zone in context.zones_of(found.workload.pods) if zone.classification in IN_SCOPE]
         if not zones:
             continue
         population += 1
-        by_ingress = by_ingress or found.door.by_controller
-        if found.door.by_controller:
-            excess = union(_unapproved_way(context, front, found, zones, internet) for front in fronts.values())
+        if found.door.front is not None and not found.door.front.outside:
+            fronts = _fronts(context, found.door)
+            frontless = frontless or not fronts
+            excess = union(_unapproved_way(context, front, found, zones, internet) for front in fronts)
         else:
             excess = found.ports - _approved(context, internet, zones)
         if excess:
             message = f"{excess} of {found.workload.key} is reachable from outside through {found.door.text}, and no approved flow covers it"
             hits.append(_exposed(context, found, message))
-    doubts = list(_doubts(context))
-    if by_ingress and not fronts:
+    doubts = list(context.exposures.doubts)
+    if frontless:
         doubts.append("workloads are published by Ingress, and no pod was recognised that could be its controller")
     return Looked(population, tuple(hits), tuple(doubts))
 
@@ -183,7 +182,7 @@ def public_without_approval(context: Context) -> Looked:
 def _unapproved_way(
     context: Context, front: PodClass, found: Exposed, zones: list[str], internet: list[str]
 ) -> PortSet:
-    """Ports of an Ingress's door on which a possible controller reaches the pods and no approved flow says so."""
+    """Ports of a door on which a possible controller reaches the pods and no approved flow says so."""
     if front.id == found.pods.id:
         return PortSet.none()
     passing = context.reach.ingress_ports(front.id, found.pods.id) & context.reach.egress_ports(front.id, found.pods.id)

@@ -10,14 +10,9 @@ from functools import cached_property
 from itertools import chain, product
 from operator import attrgetter
 
-import numpy as np
-import numpy.typing as npt
-
 from evidence.cluster.model import (
     Cluster,
     Direction,
-    Ingress,
-    IngressBackend,
     IpBlock,
     NetworkPolicy,
     Pod,
@@ -34,6 +29,7 @@ from evidence.findings.finding import EvidenceRef, Subject
 from evidence.reach.classes import PeerId, PodClass
 from evidence.reach.engine import Reachability
 from evidence.reach.ports import PortSet
+from evidence.reach.services import ServiceIndex
 
 MAX_REASONS = 5  # as many as a reader takes in
 ORDER = attrgetter("namespace", "name", "kind", "group")
@@ -123,28 +119,6 @@ class ClusterIndex:
                 found[id(placed.form.policy)] = tuple(classes[number] for number in sorted(ids))
         return found
 
-    def admitted(self, found: PodClass, *, by_nodes: bool) -> PortSet:
-        """Ports on which the class's ingress lets some other class of pods in (`by_nodes`: some class on the host network)."""
-        reach = self._reach
-        families = reach.peers.families
-        own = 0
-        for end in reach.ends(found.id):
-            own |= int(families[end])
-        others = self._on_nodes if by_nodes else ~self._on_nodes
-        ends = np.flatnonzero(others & (self._class_of != found.id) & ((families[: len(others)] & own) != 0))
-        row = reach.row(Direction.INGRESS, reach.ends(found.id)[0])
-        return union(reach.port_ids.port_set(number) for number in np.unique(row[ends]).tolist())
-
-    @cached_property
-    def _class_of(self) -> npt.NDArray[np.int64]:
-        """Class of each way into a pod."""
-        return np.array(self._reach.peers.class_of[: self._reach.peers.pods], dtype=np.int64)
-
-    @cached_property
-    def _on_nodes(self) -> npt.NDArray[np.bool_]:
-        """For each way into a pod, whether the pod is on the host network."""
-        return np.array([self._reach.classes[number].host_network for number in self._class_of.tolist()], dtype=bool)
-
     def namespaces(self, selector: LabelSelector) -> tuple[str, ...]:
         """Names of the namespaces that a selector matches."""
         if selector not in self._namespaces:
@@ -208,31 +182,11 @@ class ClusterIndex:
 
     def services(self, pod: Pod) -> list[Service]:
         """Services that select the pod, in the cluster's order."""
-        found = {
-            number: service
-            for label in pod.labels.items()
-            for number, service in self._by_label.get((pod.namespace, *label), ())
-            if all(pod.labels.get(key) == value for key, value in (service.selector or {}).items())
-        }
-        return [found[number] for number in sorted(found)]
+        return [leads.service for leads in self._services.selecting(pod)]
 
     @cached_property
-    def _by_label(self) -> Mapping[tuple[str, str, str], Sequence[tuple[int, Service]]]:
-        """Services by their namespace and one label of their selector."""
-        found: dict[tuple[str, str, str], list[tuple[int, Service]]] = defaultdict(list)
-        for number, service in enumerate(self.cluster.services):
-            for key, value in [*(service.selector or {}).items()][:1]:
-                found[service.namespace, key, value].append((number, service))
-        return found
-
-    @cached_property
-    def backends(self) -> Mapping[tuple[str, str], Sequence[tuple[Ingress, IngressBackend]]]:
-        """Ingress backends by namespace and Service."""
-        found: dict[tuple[str, str], list[tuple[Ingress, IngressBackend]]] = defaultdict(list)
-        for ingress in self.cluster.ingresses:
-            for backend in ingress.backends:
-                found[ingress.namespace, backend.service].append((ingress, backend))
-        return found
+    def _services(self) -> ServiceIndex:
+        return ServiceIndex(self.cluster)
 
     def rules(self, *directions: Direction) -> Iterator[RuleAt]:
         """Every rule that has an effect, in the order of policies."""

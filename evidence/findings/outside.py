@@ -13,9 +13,10 @@ from evidence.findings.index import (
     rule_ports,
 )
 from evidence.findings.registry import Context, Hit, Looked, rule
-from evidence.findings.services import behind, service_evidence, target_ports
+from evidence.findings.services import service_evidence
 from evidence.reach.classes import PodClass
 from evidence.reach.manifests import policy_port_bodies, policy_yaml, rule_body
+from evidence.reach.services import behind, target_ports
 
 WEB_PORTS = (80, 443)
 # What an outside peer is not: private, shared and link-local ranges, where pods, nodes and metadata services live.

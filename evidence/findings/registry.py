@@ -15,10 +15,10 @@ from evidence.cni.model import CniReport
 from evidence.findings.crossings import Crossings
 from evidence.findings.finding import EvidenceRef, Finding, Severity, Subject, count, severity_in, shortened
 from evidence.findings.index import ClusterIndex
-from evidence.findings.services import BehindDoor, behind_doors
 from evidence.intent.model import Classification, Intent, Zone
 from evidence.intent.zones import ZoneMap
 from evidence.reach.engine import Reachability
+from evidence.reach.exposure import Exposures
 
 
 @dataclass(frozen=True)  # no slots: the cached look-ups live in the instance
@@ -39,9 +39,9 @@ class Context:
         return ClusterIndex(self.cluster, self.reach)
 
     @cached_property
-    def doors(self) -> tuple[BehindDoor, ...]:
-        """Workloads with a way in from outside, whether policy leaves it open or not."""
-        return tuple(behind_doors(self.index))
+    def exposures(self) -> Exposures:
+        """Ways in from outside, and which of them policy leaves open."""
+        return Exposures(self.reach)
 
     @cached_property
     def crossings(self) -> Crossings:

@@ -14,6 +14,8 @@ from evidence.cluster.model import (
     Service,
     ServicePort,
 )
+from evidence.cluster.objects import ObjectKey
+from evidence.cluster.routes import GATEWAY_GROUP, BackendRef, Gateway, IngressClass, Listener, ParentRef, Route
 from evidence.findings.finding import Severity
 from evidence.findings.registry import RunStatus
 from evidence.intent.model import ApprovedFlow, Classification, FlowPort, Intent
@@ -99,11 +101,46 @@ def test_a_node_without_a_known_address_may_hide_the_client_of_a_door_that_seems
 
 def test_ways_in_that_cannot_be_followed_keep_the_rules_from_looking_clean() -> None:
     loose = replace(DB_FRONT, name="loose", selector=None)
-    gateways = frozenset({"httproutes.gateway.networking.k8s.io"})
-    run, _ = look("EXP-001", replace(published(DENY, services=(loose,)), crds=gateways))
+    others = frozenset({"httproutes.gateway.networking.k8s.io", "ingressroutes.traefik.io"})
+    run, _ = look("EXP-001", replace(published(DENY, services=(loose,)), crds=others))
     assert run.status is RunStatus.PARTIAL
     assert "public Services without a selector were not followed to their endpoints: shop/loose" in run.reason
-    assert "Gateway API routes are not read" in run.reason
+    assert run.reason.endswith("ways in of kinds that are not read may exist: Traefik IngressRoute")
+
+
+def test_definitions_of_the_gateway_api_are_no_doubt_where_routes_are_read() -> None:
+    gateways = frozenset({"httproutes.gateway.networking.k8s.io"})
+    run, _ = look("EXP-001", replace(published(DENY, services=(DB_FRONT,)), crds=gateways))
+    assert run.status is RunStatus.RAN
+    unread = replace(published(DENY, services=(DB_FRONT,)), unread_kinds=("HTTPRoute",))
+    assert "could not be read (whole), and may be ways in: HTTPRoute" in look("EXP-001", unread)[0].reason
+
+
+@hit("EXP-001")
+def test_a_database_published_by_a_route_is_exposed() -> None:
+    key = ObjectKey(GATEWAY_GROUP, "TCPRoute", "shop", "db")
+    parent = ParentRef(GATEWAY_GROUP, "Gateway", "shop", "front")
+    route = Route(key, (parent,), (BackendRef("", "Service", "shop", "db", 5432),))
+    front = Gateway("shop", "front", "any", (Listener("pg", 5432, "TCP"),))
+    state = published(services=(replace(DB_FRONT, type="ClusterIP"),))
+    found = finding("EXP-001", replace(state, routes=(route,), gateways=(front,)))
+    assert "through TCPRoute shop/db on Gateway shop/front" in found.message
+    assert key in {ref.key for ref in found.evidence}
+
+
+@near_miss("EXP-001")
+def test_a_database_that_the_recognised_controller_may_not_reach_is_not_exposed_by_its_ingress() -> None:
+    nginx = replace(PROXY, images=("registry.k8s.io/ingress-nginx/controller:v1.12.0",))
+    inside = replace(DB_FRONT, type="ClusterIP")
+    from_web = policy("db", "shop", {"app": "db"}, ingress=[rule([peer({"app": "web"})], [port("pg")])])
+    state = replace(
+        cluster([DB, WEB, nginx], [DENY, from_web]),
+        services=(inside, PROXY_FRONT),
+        ingresses=(Ingress("shop", "db", "nginx", (IngressBackend("db", 5432),)),),
+    )
+    known = replace(state, ingress_classes=(IngressClass("nginx", "k8s.io/ingress-nginx"),))
+    assert clean("EXP-001", known)
+    assert findings("EXP-001", state)  # without the class, any pod may be the controller
 
 
 @hit("EXP-002")

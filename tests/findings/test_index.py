@@ -4,8 +4,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evidence.cluster.model import Cluster, IpBlock, NetworkPolicy, Pod, PodPeer, Service, ServicePort
-from evidence.findings.index import MAX_REASONS, labels_of, union
-from evidence.findings.services import behind
+from evidence.findings.index import MAX_REASONS, labels_of
+from evidence.reach.services import behind
 from tests.builders import block, cluster, named_port, peer, pod, policy, port, rule
 from tests.findings.looking import context
 
@@ -55,16 +55,6 @@ def test_what_the_engine_placed_is_what_the_selector_selects(state: Cluster) -> 
     for found in state.policies:
         plain = [c for c in index.in_namespace(found.namespace) if found.pod_selector.matches(labels_of(c))]
         assert list(index.selected(found)) == plain
-
-
-@settings(deadline=None)
-@given(CLUSTERS, st.booleans())
-def test_what_a_class_admits_is_what_it_admits_from_each_of_the_others(state: Cluster, by_nodes: bool) -> None:
-    given_context = context(state)
-    for found in given_context.index.classes:
-        others = [c for c in given_context.index.all_classes if c.host_network is by_nodes and c.id != found.id]
-        plain = union(given_context.reach.ingress_ports(other.id, found.id) for other in others)
-        assert given_context.index.admitted(found, by_nodes=by_nodes) == plain
 
 
 @given(pods(), st.lists(st.dictionaries(st.sampled_from(["app", "tier"]), APPS, max_size=2), max_size=4))

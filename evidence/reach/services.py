@@ -1,0 +1,175 @@
+"""Which pods a Service leads to, and on which of their ports.
+
+Sources: API references of Service and EndpointSlice; kube-proxy's own rules where they leave something open.
+
+1. A Service with a selector leads to the pods of its namespace that have all its labels, ready or not.
+2. It leads to the endpoints of its slices, too, whoever made these: the only ones of a Service without a selector.
+3. `targetPort` by name is the pod's port of that name and protocol, and may differ from pod to pod. A slice's ports are numbers.
+4. A Service of type ExternalName is another name: one that ends in `.svc` leads on to that Service, any other out of the cluster.
+
+Services are found by the rarest label of their selectors and remembered for each set of labels that selectors of a namespace look at, so
+that cost grows with pods and Services, not with their product.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from evidence.cluster.model import Cluster, IPAddress, Labels, Pod, Service, ServicePort
+from evidence.cluster.routes import EndpointPort
+from evidence.reach.ports import FIRST_PORT, LAST_PORT, PortSet
+
+ServicePorts = Sequence[ServicePort]
+
+
+def behind(service: Service, pod: Pod) -> bool:
+    """True when the Service selects the pod."""
+    return (
+        bool(service.selector)
+        and service.namespace == pod.namespace
+        and all(pod.labels.get(key) == value for key, value in (service.selector or {}).items())
+    )
+
+
+def target_ports(ports: Iterable[ServicePort], pod: Pod) -> PortSet:
+    """Ports of the pod that the Service's ports lead to."""
+    found = PortSet.none()
+    for port in ports:
+        numbers = (
+            [port.target_port]
+            if isinstance(port.target_port, int)
+            else [p.number for p in pod.ports if p.name == port.target_port and p.protocol is port.protocol]
+        )
+        for number in numbers:
+            found = found | PortSet.of(port.protocol, number)
+    return found
+
+
+def is_public(service: Service) -> bool:
+    """True when the Service has an address outside the cluster: LoadBalancer, NodePort or external addresses."""
+    return service.type in ("LoadBalancer", "NodePort") or bool(service.external_addresses)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Leads:
+    """One way from a Service to a pod: by selector (`ports` None), or by a slice with these ports."""
+
+    service: Service
+    ports: tuple[EndpointPort, ...] | None = None
+
+    def to(self, pod: Pod, ports: ServicePorts) -> PortSet:
+        """Ports of the pod that these ports of the Service lead to."""
+        if self.ports is None:
+            return target_ports(ports, pod)
+        found = PortSet.none()
+        for port in self.ports:
+            if any(asked.name == port.name and asked.protocol is port.protocol for asked in ports):
+                first, last = (port.number, port.number) if port.number else (FIRST_PORT, LAST_PORT)
+                found = found | PortSet.of(port.protocol, first, last)
+        return found
+
+
+class ServiceIndex:
+    """Look-ups between the Services of a cluster and its pods."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self._cluster = cluster
+        self.by_name: Mapping[tuple[str, str], Service] = {(s.namespace, s.name): s for s in cluster.services}
+        spaces: dict[str, list[Service]] = defaultdict(list)
+        for service in cluster.services:
+            if service.selector and service.type != "ExternalName":
+                spaces[service.namespace].append(service)
+        self._spaces = {name: _Space(services) for name, services in spaces.items()}
+        self.strangers: list[tuple[Service, IPAddress]] = []  # endpoints that no pod is known to have
+        self.with_endpoints: set[tuple[str, str]] = set()  # Services of which a slice was read
+        self._by_slice = self._sliced()
+
+    def selecting(self, pod: Pod) -> tuple[Leads, ...]:
+        """The ways from Services that select the pod, in the cluster's order."""
+        space = self._spaces.get(pod.namespace)
+        return space.selecting(pod.labels) if space else ()
+
+    def leading(self, pod: Pod) -> tuple[Leads, ...]:
+        """Every way from a Service to the pod."""
+        selected = self.selecting(pod)
+        return selected + self._by_slice[pod.key] if self._by_slice and pod.key in self._by_slice else selected
+
+    def meant(self, namespace: str, name: str, port: int | str) -> Iterator[tuple[Service, ServicePorts]]:
+        """The Service that a backend means, with those of its ports that `port` (number, name, or 0 for any) means.
+
+        Ports are compared with the target port, too, as ingress-nginx does.
+        """
+        seen: set[tuple[str, str]] = set()
+        service = self.by_name.get((namespace, name))
+        while service is not None and (service.namespace, service.name) not in seen:
+            seen.add((service.namespace, service.name))
+            asked = [p for p in service.ports if not port or port in (p.port, p.name, p.target_port)]
+            if service.type != "ExternalName":
+                yield service, asked
+                return
+            port = asked[0].port if asked else port
+            found = service.external_name.rstrip(".").split(".")
+            service = self.by_name.get((found[1], found[0])) if found[2:3] == ["svc"] else None
+
+    def _sliced(self) -> dict[str, tuple[Leads, ...]]:
+        """Ways from Services to pods by their slices, without those that the selector gives already."""
+        found: dict[str, list[Leads]] = defaultdict(list)
+        if not self._cluster.endpoint_slices:
+            return {}
+        pods = {pod.key: pod for pod in self._cluster.pods if not pod.finished}
+        at: dict[IPAddress, list[Pod]] = defaultdict(list)
+        for pod in pods.values():
+            for address in (*pod.addresses, *(pod.node_addresses if pod.host_network else ())):
+                at[address].append(pod)
+        for made in self._cluster.endpoint_slices:
+            service = self.by_name.get((made.namespace, made.service))
+            if service is None:
+                continue
+            self.with_endpoints.add((service.namespace, service.name))
+            leads = Leads(service, made.ports)
+            for endpoint in made.endpoints:
+                named = pods.get(f"{made.namespace}/{endpoint.pod}") if endpoint.pod else None
+                holders = [named] if named else [pod for address in endpoint.addresses for pod in at.get(address, ())]
+                for pod in holders:
+                    if not self._selected_alike(leads, pod):
+                        found[pod.key].append(leads)
+                if not holders and not endpoint.pod:
+                    self.strangers += ((service, address) for address in endpoint.addresses)
+        return {key: tuple(dict.fromkeys(leads)) for key, leads in found.items()}
+
+    @staticmethod
+    def _selected_alike(leads: Leads, pod: Pod) -> bool:
+        return behind(leads.service, pod) and not (
+            leads.to(pod, leads.service.ports) - target_ports(leads.service.ports, pod)
+        )
+
+
+class _Space:
+    """The Services with selectors of one namespace."""
+
+    def __init__(self, services: Sequence[Service]) -> None:
+        pairs = Counter(pair for service in services for pair in (service.selector or {}).items())
+        self._leads = tuple(map(Leads, services))
+        self._keys = tuple(sorted({key for key, _ in pairs}))
+        self._known: dict[tuple[str | None, ...], tuple[Leads, ...]] = {}
+        self._sets: dict[tuple[int, ...], tuple[Leads, ...]] = {}
+        self._by_label: dict[tuple[str, str], list[int]] = defaultdict(list)
+        for number, service in enumerate(services):
+            rarest = min((service.selector or {}).items(), key=lambda pair: (pairs[pair], pair))
+            self._by_label[rarest].append(number)
+
+    def selecting(self, labels: Labels) -> tuple[Leads, ...]:
+        raw = tuple(map(labels.get, self._keys))
+        if raw not in self._known:
+            found = tuple(
+                sorted(
+                    number
+                    for pair in labels.items()
+                    for number in self._by_label.get(pair, ())
+                    if all(
+                        labels.get(key) == value for key, value in (self._leads[number].service.selector or {}).items()
+                    )
+                )
+            )
+            self._known[raw] = self._sets.setdefault(found, tuple(self._leads[number] for number in found))
+        return self._known[raw]
