@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from evidence.cli.options import source_options
+from evidence.cli.reach_diff import diff
 from evidence.cli.reach_paths import blast, paths
 from evidence.errors import InputError, UsageError
 
@@ -200,3 +201,4 @@ def _analysed(
 
 command.add_command(paths)
 command.add_command(blast)
+command.add_command(diff)

@@ -75,6 +75,17 @@ def load_state(
     return replace(state, intent=parsed_intent(given, str(intent_path))) if given else state
 
 
+def snapshot_state(db: str, cluster: str | None, number: int) -> State:
+    """The state that one snapshot of the store holds, by its number. `cluster`: it has to be of this one."""
+    from evidence.store import Store
+
+    with Store.open(db, read_only=True) as store:
+        snapshot = store.read(number)
+    if cluster is not None and snapshot.info.cluster != cluster:
+        raise UsageError(f"snapshot {number} is of cluster {snapshot.info.cluster}, not of {cluster}")
+    return state_of(snapshot)
+
+
 def state_of(snapshot: "StoredSnapshot", before: State | None = None) -> State:
     """The state that a snapshot of the store holds. What is the same as in `before`, a state of the same cluster, is shared with it."""
     from evidence.cluster.parse import build_cluster
