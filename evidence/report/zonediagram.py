@@ -67,10 +67,14 @@ def zone_diagram(matrix: FlowMatrix, colours: Palette) -> Markup | None:
     if len(matrix.groups) > MAX_ZONES or len(drawn) > MAX_ARROWS:
         return None
     places, height = _placed(matrix.groups)
-    parts: list[Markup] = []
+    lines: list[Markup] = []
+    marks: list[Markup] = []
     numbers: list[Point] = []
     for arrow, route in zip(drawn, _routes(drawn, places, height), strict=True):
-        parts += _arrow(arrow, route, numbers, tuple(places.values()), colours)
+        lines += _line(arrow, route, colours)
+        numbers.append(_free_place(route, numbers, tuple(places.values())))
+        marks += _mark(arrow, numbers[-1], colours)
+    parts = [*lines, *marks]  # no line runs through a number
     parts += [part for group in matrix.groups for part in _box(group, *places[group.name], colours)]
     return picture(
         "Zones and the computed flows between them",
@@ -184,27 +188,33 @@ def _ends(drawn: Sequence[Arrow], places: Mapping[str, Point]) -> Mapping[int, t
     return {arrow.number: (points[arrow.number, True], points[arrow.number, False]) for arrow in drawn}
 
 
-def _arrow(
-    arrow: Arrow, route: Sequence[Curve], numbers: list[Point], boxes: Sequence[Point], colours: Palette
-) -> list[Markup]:
-    broken = bool(arrow.cell.uncovered)
-    colour = colours["refuted"] if broken else colours["supported"]
+def _colour(arrow: Arrow, colours: Palette) -> str:
+    return colours["refuted"] if arrow.cell.uncovered else colours["supported"]
+
+
+def _line(arrow: Arrow, route: Sequence[Curve], colours: Palette) -> list[Markup]:
+    broken, colour = bool(arrow.cell.uncovered), _colour(arrow, colours)
     *_, handle, (x2, y2) = route[-1]
     back = 1.0 if handle[0] > x2 else -1.0
     curves = [(*route[-1][:3], (x2 + 5 * back, y2)) if curve is route[-1] else curve for curve in route]
     path = f"M{_pair(route[0][0])} " + " ".join(f"C{_pair(a)} {_pair(b)} {_pair(end)}" for _, a, b, end in curves)
     head = f"{number(x2)},{number(y2)} {number(x2 + 7 * back)},{number(y2 - 3.5)} {number(x2 + 7 * back)},{number(y2 + 3.5)}"
-    x, y = _free_place(route, numbers, boxes)
-    numbers.append((x, y))
     return [
         element(
             "path", d=path, fill="none", stroke=colour, stroke_width=1.5 if broken else 1.1,
             stroke_dasharray="5 3" if broken else "none",
         ),
         element("polygon", points=head, fill=colour),
+    ]  # fmt: skip
+
+
+def _mark(arrow: Arrow, place: Point, colours: Palette) -> list[Markup]:
+    x, y = place
+    colour = _colour(arrow, colours)
+    return [
         element("circle", cx=x, cy=y, r=_NUMBER_RADIUS, fill=colours["paper"], stroke=colour, stroke_width=1),
         label(str(arrow.number), x, y + 2.8, text_anchor="middle", font_size=8.0, font_weight="bold", fill=colour),
-    ]  # fmt: skip
+    ]
 
 
 def _pair(point: Point) -> str:

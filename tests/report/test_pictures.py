@@ -167,6 +167,14 @@ def test_numbers_of_arrows_never_hide_behind_a_box() -> None:
     assert hidden == []
 
 
+def test_no_arrow_is_drawn_over_a_number() -> None:
+    picture = read(zone_diagram(matrix(5, classification="connected-to"), PAINTS))
+    shapes = [one.tag.rpartition("}")[2] for one in picture.iter()]
+    last_line = max(index for index, shape in enumerate(shapes) if shape in ("path", "polygon"))
+    assert shapes.count("circle") > 1
+    assert last_line < shapes.index("circle")
+
+
 def test_no_arrow_runs_behind_a_box() -> None:
     names = ("internet", "other", "connected-to", "cde")
     groups = tuple(FlowGroup(f"{name} {n}", name, 1) for name in names for n in range(3))
