@@ -4,14 +4,11 @@ import os
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from tests.real.postgres import postgres_server, postgres_url
 
 __all__ = ["postgres_server", "postgres_url"]
-
-settings.register_profile("tests", deadline=None)  # a busy machine is no defect
-settings.load_profile("tests")
 
 # No test is judged by its speed. Build servers set CI: there the examples are the same in every run, and people's runs search further.
 settings.register_profile(
