@@ -1,4 +1,4 @@
-"""`evidence reach`: who may connect to whom (`matrix`), answers in bulk (`query`), and which rule decides (`explain`)."""
+"""`evidence reach`: who may connect to whom, answers in bulk, which rule decides, and what else follows from it."""
 
 import gc
 import sys
@@ -10,6 +10,7 @@ import click
 
 from evidence.cli.options import source_options
 from evidence.cli.reach_diff import diff
+from evidence.cli.reach_exposure import exposure
 from evidence.cli.reach_paths import blast, paths
 from evidence.errors import InputError, UsageError
 
@@ -202,3 +203,4 @@ def _analysed(
 command.add_command(paths)
 command.add_command(blast)
 command.add_command(diff)
+command.add_command(exposure)

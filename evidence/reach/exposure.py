@@ -74,7 +74,7 @@ class Exposures:
     """The open doors of one cluster. `open` is in the order of `doors.behind`."""
 
     def __init__(self, reach: Reachability) -> None:
-        self._reach = reach
+        self.reach = reach
         self.doors = Doors(reach.cluster, reach.classes)
         self._admitted: dict[PeerId, _Admitted] = {}
 
@@ -126,7 +126,7 @@ class Exposures:
     def _forwarded(
         self, way: BehindDoor, front: Front, origins: Mapping[str, frozenset[AddressKind]]
     ) -> Iterator[Exposure]:
-        door, admitted, reach = way.door, self._of(way.peers), self._reach
+        door, admitted, reach = way.door, self._of(way.peers), self.reach
         ends: list[int] = []
         if front.pods is not None:
             ports = _NONE
@@ -157,7 +157,7 @@ class Exposures:
         return self._admitted[peers.id]
 
     def _look(self, peers: PodClass) -> "_Admitted":
-        reach = self._reach
+        reach = self.reach
         families = reach.peers.families
         own = 0
         for end in reach.ends(peers.id):
@@ -179,17 +179,17 @@ class Exposures:
     @cached_property
     def _outside(self) -> npt.NDArray[np.intp]:
         """The end of each outside range."""
-        return np.array([self._reach.ends(found.id)[0] for found in self._reach.external], dtype=np.intp)
+        return np.array([self.reach.ends(found.id)[0] for found in self.reach.external], dtype=np.intp)
 
     @cached_property
     def _class_of(self) -> npt.NDArray[np.int64]:
         """Class of each way into a pod."""
-        return np.array(self._reach.peers.class_of[: self._reach.peers.pods], dtype=np.int64)
+        return np.array(self.reach.peers.class_of[: self.reach.peers.pods], dtype=np.int64)
 
     @cached_property
     def _node_ends(self) -> npt.NDArray[np.intp]:
         """The ends behind which a node may stand: its addresses, and pods on the host network."""
-        reach = self._reach
+        reach = self.reach
         ends = {end for found in reach.classes if found.host_network for end in reach.ends(found.id)}
         ends |= {reach.peers.pods + reach.space.position(address) for address in node_addresses(reach)}
         return np.array(sorted(ends), dtype=np.intp)
@@ -197,8 +197,10 @@ class Exposures:
     # -- why ----------------------------------------------------------------------------------------------------------
 
     def admitted_by(self, exposure: Exposure) -> tuple[str, ...]:
-        """The rules that admit it ("NetworkPolicy shop/web spec.ingress[0]"), or that no policy isolates the pods."""
-        reach, peers = self._reach, exposure.behind.peers
+        """The rules that admit it ("NetworkPolicy shop/web spec.ingress[0]"), or that none has to."""
+        reach, peers = self.reach, exposure.behind.peers
+        if peers.host_network:
+            return ("no policy is about the host network",)
         subject = reach.ends(peers.id)[0]
         sources = np.array(sorted(set(exposure.sources)), dtype=np.intp)
         row = reach.row(Direction.INGRESS, subject)
@@ -217,7 +219,7 @@ class Exposures:
         self, peers: PodClass, subject: int, sources: npt.NDArray[np.intp], ports: PortSet
     ) -> Iterator[tuple[int, PortSet]]:
         """For each rule that may admit some source one of those, with the ports; the first source where no rule does."""
-        reach = self._reach
+        reach = self.reach
         any_rule = False
         for placed in reach.selecting(peers.id, Direction.INGRESS):
             for rule in placed.rules:
@@ -243,7 +245,7 @@ class Exposures:
 
     def _hidden(self) -> Iterator[str]:
         """Doors that hide the client where nobody knows the nodes' addresses: one that policy admits may be a node's, and so anybody's."""
-        if node_addresses(self._reach) or any(found.host_network and found.addressed for found in self._reach.classes):
+        if node_addresses(self.reach) or any(found.host_network and found.addressed for found in self.reach.classes):
             return
         names = sorted(
             {
@@ -261,7 +263,7 @@ class Exposures:
 
     def _uncertain(self) -> Iterator[str]:
         """Sources of which it is not known whether a rule means them: for each class behind a door the first."""
-        reach = self._reach
+        reach = self.reach
         spaces = reach.cluster.namespaces
         unsure = [found for found in reach.classes if not found.addressed or not spaces[found.namespace].declared]
         nodes = [found for found in unsure if found.host_network]
@@ -350,6 +352,6 @@ def _together(
         if by_kind.get(kind):
             kinds.setdefault(by_kind[kind], []).append(kind)
     for ports, same in kinds.items():
-        met = {int(one.id): (one, end) for kind in same for one, end in ranges.get(kind, ())}
+        met = dict(sorted({int(one.id): (one, end) for kind in same for one, end in ranges.get(kind, ())}.items()))
         ends = tuple(end for _, end in met.values())
         yield Exposure(way, seen_as, frozenset(same), ports, tuple(one for one, _ in met.values()), (*ends, *sources))
