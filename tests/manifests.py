@@ -14,6 +14,8 @@ CLUSTER_SCOPED = frozenset(
         "Namespace",
         "Node",
         "AdminNetworkPolicy",
+        "CiliumCIDRGroup",
+        "CiliumClusterwideNetworkPolicy",
         "BaselineAdminNetworkPolicy",
         "ClusterNetworkPolicy",
         "CustomResourceDefinition",

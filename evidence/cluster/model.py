@@ -13,6 +13,7 @@ from evidence.cluster.objects import CollectedObject, ObjectKey
 from evidence.cluster.selectors import LabelSelector
 
 if TYPE_CHECKING:
+    from evidence.cluster.cilium import CidrGroup, CiliumPolicy
     from evidence.cluster.policies import ClusterPolicy
     from evidence.cluster.routes import EndpointSlice, Gateway, GatewayClass, Grant, IngressClass, Route
 
@@ -296,6 +297,8 @@ class Cluster:
     routes: "tuple[Route, ...]" = ()
     reference_grants: "tuple[Grant, ...]" = ()
     cluster_policies: "tuple[ClusterPolicy, ...]" = ()
+    cilium_policies: "tuple[CiliumPolicy, ...]" = ()
+    cidr_groups: "tuple[CidrGroup, ...]" = ()
     other_policies: tuple[OtherPolicy, ...] = ()
     crds: frozenset[str] = frozenset()  # names of CustomResourceDefinitions seen (CNI signals)
     unread_kinds: tuple[str, ...] = ()  # kinds that were forbidden, failed, or had objects left out

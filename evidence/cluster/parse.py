@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import Any
 
+from evidence.cluster.cilium import CIDR_GROUP_KIND, POLICY_KINDS, CidrGroup, CiliumPolicy
+from evidence.cluster.cilium import GROUP as CILIUM_GROUP
 from evidence.cluster.cycles import without_cycle_search
 from evidence.cluster.fields import FieldError, Raw, labels, mapping, text
 from evidence.cluster.model import (
@@ -30,6 +32,7 @@ from evidence.cluster.model import (
     Workload,
 )
 from evidence.cluster.objects import CollectedObject, Collection, KindStatus, ObjectKey
+from evidence.cluster.parse_cilium import cidr_group, cilium_policy
 from evidence.cluster.parse_clusterpolicies import cluster_policy
 from evidence.cluster.parse_others import ingress, namespace, node, service, undeclared_namespace
 from evidence.cluster.parse_pods import CONTROLLERS, controller, finished_job, pod, workload
@@ -52,6 +55,9 @@ from evidence.errors import InputError, ManyInputsError
 MODELLED_KINDS = (
     "AdminNetworkPolicy",
     "BaselineAdminNetworkPolicy",
+    "CiliumCIDRGroup",
+    "CiliumClusterwideNetworkPolicy",
+    "CiliumNetworkPolicy",
     "ClusterNetworkPolicy",
     "CronJob",
     "DaemonSet",
@@ -108,6 +114,8 @@ class Parsed:
     routes: list[Route] = field(default_factory=list)
     reference_grants: list[Grant] = field(default_factory=list)
     cluster_policies: list[ClusterPolicy] = field(default_factory=list)
+    cilium_policies: list[CiliumPolicy] = field(default_factory=list)
+    cidr_groups: list[CidrGroup] = field(default_factory=list)
     other_policies: list[OtherPolicy] = field(default_factory=list)
     crds: set[str] = field(default_factory=set)
     owners: dict[ObjectKey, ObjectKey] = field(default_factory=dict)  # controllers of ReplicaSets and Jobs
@@ -120,6 +128,7 @@ class Parsed:
         named |= {service.namespace for service in self.services} | {ingress.namespace for ingress in self.ingresses}
         named |= {route.key.namespace for route in self.routes} | {gateway.namespace for gateway in self.gateways}
         named |= {w.key.namespace for w in self.workloads} | {policy.key.namespace for policy in self.other_policies}
+        named |= {policy.key.namespace for policy in self.cilium_policies}
         for name in named - self.namespaces.keys() - {""}:
             self.namespaces[name] = undeclared_namespace(name)
         by_name, by_key = attrgetter("namespace", "name"), attrgetter("key")
@@ -138,6 +147,8 @@ class Parsed:
             routes=tuple(sorted(self.routes, key=by_key)),
             reference_grants=tuple(self.reference_grants),
             cluster_policies=tuple(sorted(self.cluster_policies, key=by_key)),
+            cilium_policies=tuple(sorted(self.cilium_policies, key=by_key)),
+            cidr_groups=tuple(sorted(self.cidr_groups, key=attrgetter("name"))),
             other_policies=tuple(sorted(self.other_policies, key=by_key)),
             crds=frozenset(self.crds),
             unread_kinds=tuple(sorted(set(unread_kinds))),
@@ -293,6 +304,14 @@ def _reference_grant(parsed: Parsed, obj: CollectedObject, _: Raw) -> None:
     parsed.reference_grants += grants(obj)
 
 
+def _cilium_policy(parsed: Parsed, obj: CollectedObject, _: Raw) -> None:
+    parsed.cilium_policies.append(cilium_policy(obj))
+
+
+def _cidr_group(parsed: Parsed, obj: CollectedObject, _: Raw) -> None:
+    parsed.cidr_groups.append(cidr_group(obj))
+
+
 def _crd(parsed: Parsed, obj: CollectedObject, _: Raw) -> None:
     parsed.crds.add(obj.key.name)
 
@@ -309,6 +328,8 @@ _PARSERS: Mapping[tuple[str, str], _Parser] = {
     ("", "Node"): _node,
     ("", "Service"): _service,
     ("apiextensions.k8s.io", "CustomResourceDefinition"): _crd,
+    **{(CILIUM_GROUP, kind): _cilium_policy for kind in POLICY_KINDS},
+    (CILIUM_GROUP, CIDR_GROUP_KIND): _cidr_group,
     ("discovery.k8s.io", "EndpointSlice"): _endpoint_slice,
     (GATEWAY_GROUP, "Gateway"): _gateway,
     (GATEWAY_GROUP, "GatewayClass"): _gateway_class,

@@ -284,6 +284,14 @@ KINDS: tuple[Kind, ...] = (
         False,
         {"metadata": _scalars("name", "uid", "creationTimestamp")},
     ),
+    Kind(
+        "cilium.io",
+        "CiliumCIDRGroup",
+        "ciliumcidrgroups",
+        (),
+        False,
+        {"metadata": _METADATA, "spec": _scalars("externalCIDRs")},
+    ),
     # Policies of other makers: kept as they are and named wherever they could change a verdict.
     _other("crd.projectcalico.org", "NetworkPolicy", "networkpolicies"),
     _other("crd.projectcalico.org", "GlobalNetworkPolicy", "globalnetworkpolicies", namespaced=False),

@@ -3,21 +3,24 @@
 1. An ipBlock covers a pod or not by its address; where that is not known, a rule with an ipBlock may admit the pod.
 2. A namespace of which no object was read has labels that are not known; a namespaceSelector may match it, in a peer or in the subject
    of a cluster-wide policy. Its name is known.
-3. Domain names are not resolved here; a rule that accepts them may admit any outside address.
+3. Domain names are not resolved here; a rule that accepts them may admit any outside address. The same goes for everything else of which
+   it is not known what it means (`Unplaced`).
 
 A reason is given only where the rule would let more pass than passes already, the other side included. Rules that deny make nothing
 uncertain: they could only take away what is counted as allowed.
 """
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from evidence.cluster.model import Direction, IpBlock, Namespace
 from evidence.cluster.selectors import LabelSelector
 from evidence.reach.classes import PeerId, PodClass
 from evidence.reach.ports import PortSet
-from evidence.reach.rules import Action, Domains, Matcher, Nodes, Pods, PortMatch
+from evidence.reach.rules import Action, Domains, Matcher, Nodes, Pods, PortMatch, Unplaced, Within
 from evidence.reach.tiers import PlacedPolicy, PlacedRule
 
 if TYPE_CHECKING:
@@ -66,8 +69,10 @@ class Doubts:
                 return bool(self._unaddressed)
             case Pods(namespaces=LabelSelector() as selector):
                 return bool(self._undeclared) and any(need.key != NAME_LABEL for need in selector.requirements)
-            case Domains():
+            case Domains() | Unplaced():
                 return True
+            case Within():
+                return any(self._doubtful(part) for union in peer.every for part in union)
             case _:
                 return False
 
@@ -120,7 +125,29 @@ class Doubts:
                 return f"the labels of namespace {space} are not known, so namespaceSelector {peer.namespaces} may match it"
             case Domains() if outside:
                 return f"the addresses of {', '.join(peer.names)} are not known"
+            case Unplaced():
+                on_host = not outside and self._reach.classes[other].host_network
+                meant = peer.outside if outside else peer.nodes if on_host else peer.pods
+                return peer.why if meant else ""
+            case Within():
+                return self._reason_within(peer, other)
         return ""
+
+    def _reason_within(self, peer: Within, other: PeerId) -> str:
+        """A part that may mean the other end, where every other part does or may, and nothing takes it out again."""
+        if peer.none and self._means(peer.none, other):
+            return ""
+        reasons = [
+            next((text for part in union if (text := self._reason(part, other))), "")
+            for union in peer.every
+            if not self._means(union, other)
+        ]
+        return reasons[0] if reasons and all(reasons) else ""
+
+    def _means(self, matchers: Iterable[Matcher], other: PeerId) -> bool:
+        """True when the matchers mean every way into the other end."""
+        meant = self._reach.peers.meant(matchers)
+        return meant is None or bool(np.isin(list(self._reach.ends(other)), meant).all())
 
     def _may_mean(self, peer: Pods, number: int) -> bool:
         """True when the pods of a class in a namespace without an object may be meant, though they do not seem to be."""

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from evidence.cluster.cilium import CiliumPolicy
 from evidence.cluster.model import (
     Cluster,
     Direction,
@@ -43,7 +44,7 @@ ALL = PortSet.all()
 _CELLS_AT_ONCE = 16_000_000
 _ROWS_KEPT = 64 * 1024 * 1024  # bytes of single rows that are remembered
 
-Unevaluated = OtherPolicy | ClusterPolicy
+Unevaluated = OtherPolicy | ClusterPolicy | CiliumPolicy
 
 
 class Flow(NamedTuple):
@@ -70,6 +71,10 @@ def analyse(cluster: Cluster, extra_networks: Iterable[IPNetwork] = ()) -> "Reac
     """Reachability of a cluster. `extra_networks` (the zones') cut the outside, too, so that each range lies wholly in or out of each."""
     forms = [networkpolicy.translate(policy) for policy in cluster.policies]
     forms += [form for policy in cluster.cluster_policies if (form := clusterpolicy.translate(policy)) is not None]
+    if cluster.cilium_policies:
+        from evidence.reach import cilium
+
+        forms += [form for policy in cluster.cilium_policies for form in cilium.translate(policy, cluster)]
     forms.sort(key=lambda form: (*form.place, form.lane, form.position, form.policy.key))
     return Reachability(cluster, forms, tuple(extra_networks))
 
@@ -275,8 +280,11 @@ class Reachability:
     @property
     def unevaluated(self) -> tuple[Unevaluated, ...]:
         """Policies that were not evaluated, or not whole: of other kinds, or with parts that this program does not know."""
-        unknown = [policy for policy in self.cluster.cluster_policies if any(policy.unknown())]
-        return (*self.cluster.other_policies, *unknown)
+        kinds: tuple[ClusterPolicy | CiliumPolicy, ...] = (
+            *self.cluster.cluster_policies,
+            *self.cluster.cilium_policies,
+        )
+        return (*self.cluster.other_policies, *(policy for policy in kinds if any(policy.unknown())))
 
     @cached_property
     def equal_priorities(self) -> tuple[str, ...]:

@@ -113,7 +113,7 @@ def side(
     if subject >= reach.peers.pods:
         return SideReason(True, "outside the cluster")
     policies = reach.selecting(PeerId(reach.peers.class_of[subject]), direction)
-    selecting = tuple(policy.form.policy.key for policy in policies)
+    selecting = tuple(dict.fromkeys(policy.form.policy.key for policy in policies))
     atom = reach.port_ids.atom(protocol, port)
     asked = _Asked(reach, direction, subject, other, atom, selecting)
     for _, members in groupby(policies, key=lambda policy: policy.form.tier):
@@ -162,6 +162,8 @@ class _Asked:
         others = tuple(rule.form.policy.key for rule in found if rule.rule.action is not action)
         verb = {Action.ACCEPT: "allowed", Action.DENY: "denied", Action.PASS: "passed on"}[action]
         text = f"{verb} by {decisive.form.policy.key} {decisive.rule.where}"
+        if decisive.rule.limits:
+            text += f" (at most: {' and '.join(decisive.rule.limits)} may let less pass)"
         if others:
             text += f" (of equal priority and otherwise: {', '.join(map(str, others))})"
         return _Decision(
@@ -178,7 +180,9 @@ class _Asked:
         )
 
     def isolated(self, policies: Sequence[PlacedPolicy]) -> SideReason:
-        isolating = [policy.form.policy.key for policy in policies if self.direction in policy.form.isolates]
+        isolating = list(
+            dict.fromkeys(policy.form.policy.key for policy in policies if self.direction in policy.form.isolates)
+        )
         names = ", ".join(map(str, isolating))
         text = f"isolated by {names}, {'which does not allow it' if len(isolating) == 1 else 'none of which allows it'}"
         return SideReason(False, text, isolating[0], "", "isolated", self.selecting)

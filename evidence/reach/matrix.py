@@ -129,7 +129,13 @@ def _by_source(reach: Reachability) -> Iterator[tuple[int, list[int], list[int]]
 def computed_on(reach: Reachability) -> str:
     """ "computed on 41 of 44 policies; not evaluated: 2 CiliumNetworkPolicy, 1 AuthorizationPolicy"."""
     left_out = Counter(policy.key.kind for policy in reach.unevaluated)
-    total = len(reach.cluster.policies) + len(reach.cluster.cluster_policies) + len(reach.cluster.other_policies)
+    cluster = reach.cluster
+    total = (
+        len(cluster.policies)
+        + len(cluster.cluster_policies)
+        + len(cluster.cilium_policies)
+        + len(cluster.other_policies)
+    )
     sentence = f"computed on {total - left_out.total()} of {total} policies"
     if not left_out:
         return sentence

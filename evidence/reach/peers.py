@@ -16,7 +16,7 @@ from evidence.cluster.model import Cluster, IpBlock, Namespace
 from evidence.cluster.selectors import LabelSelector, Operator, Requirement
 from evidence.reach.addresses import FAMILIES, AddressSpace, inside
 from evidence.reach.classes import ExternalRange, NamedPort, PeerId, PodClass, family_bit
-from evidence.reach.rules import Domains, Everything, Matcher, Nodes, Pods, Within
+from evidence.reach.rules import Domains, Everything, HostPods, Matcher, Nodes, Pods, Unplaced, Within
 
 Ends = npt.NDArray[np.int32]
 
@@ -43,6 +43,7 @@ class Peers:
         named_of: list[int] = []
         families: list[int] = []
         members: dict[int, list[int]] = defaultdict(list)
+        on_hosts: list[int] = []
         spaces: dict[str, _Space] = {}
         for found in classes:
             self.first_end.append(len(self.class_of))
@@ -56,6 +57,8 @@ class Peers:
                 named_of.append(number)
                 if signature:
                     members[signature].append(end)
+                if found.host_network:
+                    on_hosts.append(end)
                 if found.namespace not in spaces:
                     spaces[found.namespace] = _Space(end)
                 spaces[found.namespace].add(found)
@@ -68,6 +71,7 @@ class Peers:
         self.count = self.pods + len(space.ranges)
         self.families: npt.NDArray[np.uint8] = np.array(families, dtype=np.uint8)
         self.named_of: npt.NDArray[np.int32] = np.array(named_of, dtype=np.int32)
+        self._on_hosts: Ends = np.array(on_hosts, dtype=np.int32)
         self._spaces = spaces
         self._by_address = _by_matcher(space.signatures, members)
         self._namespaces = namespaces
@@ -87,7 +91,9 @@ class Peers:
                 if found is None:
                     return None
                 parts.append(found)
-            elif not isinstance(matcher, Domains):
+            elif isinstance(matcher, HostPods):
+                parts.append(self._on_hosts)
+            elif not isinstance(matcher, Domains | Unplaced):
                 parts.append(self._by_address.get(self._address_matchers[matcher], NOBODY))
         if len(parts) == 1:
             return parts[0]

@@ -18,11 +18,12 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import NamedTuple
 
+from evidence.cluster.cilium import CiliumPolicy
 from evidence.cluster.model import Direction, IpBlock, NetworkPolicy, Protocol
 from evidence.cluster.policies import ClusterPolicy
 from evidence.cluster.selectors import LabelSelector
 
-Policy = NetworkPolicy | ClusterPolicy
+Policy = NetworkPolicy | ClusterPolicy | CiliumPolicy
 
 
 class Tier(NamedTuple):
@@ -76,6 +77,22 @@ class Domains:
 
 
 @dataclass(frozen=True, slots=True)
+class HostPods:
+    """Every pod on the host network."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unplaced:
+    """Something of which it is not known what it means (`why`, half a sentence). It matches nothing and leaves uncertain whether it means
+    outside addresses, nodes with the pods on their network, or other pods."""
+
+    why: str
+    outside: bool = False
+    nodes: bool = False
+    pods: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Within:
     """What each of `every` (a union of matchers) means and none of `none` does."""
 
@@ -83,7 +100,7 @@ class Within:
     none: "tuple[Matcher, ...]" = ()
 
 
-Matcher = Everything | Pods | IpBlock | Nodes | Domains | Within
+Matcher = Everything | Pods | IpBlock | Nodes | Domains | HostPods | Unplaced | Within
 
 
 def leaves(matchers: Iterable[Matcher]) -> Iterator[Matcher]:
@@ -110,7 +127,8 @@ class PortMatch:
 class RuleForm:
     """One rule. No `peers` match nothing; `ports` None is any port of any protocol. `where` is its place in the policy ("spec.ingress[0]").
 
-    `subjects` limits it to some of the policy's pods; `but_ports` are taken out of its ports.
+    `subjects` limits it to some of the policy's pods; `but_ports` are taken out of its ports. `limits` are parts of it that are not evaluated
+    and can only let less pass.
     """
 
     action: Action
@@ -119,6 +137,7 @@ class RuleForm:
     where: str
     subjects: tuple[Matcher, ...] | None = None
     but_ports: tuple[PortMatch, ...] = ()
+    limits: tuple[str, ...] = ()
 
     def mentioned(self) -> Iterator[Matcher]:
         """Every matcher of either side."""
@@ -130,7 +149,7 @@ class RuleForm:
 class PolicyForm:
     """One policy: the pods that it is about, its rules by direction, and the directions in which it isolates these pods.
 
-    `adds` marks a NetworkPolicy. Those, and policies of which each has a lane of its own, need no `position`.
+    `adds` marks one that stands among NetworkPolicies and only accepts. Those, and policies of which each has a lane of its own, need no `position`.
     """
 
     policy: Policy
