@@ -11,7 +11,7 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -44,6 +44,18 @@ ALL = PortSet.all()
 _CELLS_AT_ONCE = 16_000_000
 _ROWS_KEPT = 64 * 1024 * 1024  # bytes of single rows that are remembered
 
+_OF_PEERS = (
+    "address_matchers",
+    "classes",
+    "external",
+    "extra_networks",
+    "peers",
+    "port_names",
+    "space",
+    "_ends_of_range",
+    "_ids",
+)
+
 Unevaluated = OtherPolicy | ClusterPolicy | CiliumPolicy
 
 
@@ -69,27 +81,50 @@ class FlowTable:
 
 def analyse(cluster: Cluster, extra_networks: Iterable[IPNetwork] = ()) -> "Reachability":
     """Reachability of a cluster. `extra_networks` (the zones') cut the outside, too, so that each range lies wholly in or out of each."""
+    return Reachability(cluster, forms_of(cluster), tuple(extra_networks))
+
+
+def forms_of(cluster: Cluster) -> list[PolicyForm]:
+    """All policies that are evaluated, in the engine's form, in the order in which they are asked."""
     forms = [networkpolicy.translate(policy) for policy in cluster.policies]
     forms += [form for policy in cluster.cluster_policies if (form := clusterpolicy.translate(policy)) is not None]
     if cluster.cilium_policies:
         from evidence.reach import cilium
 
         forms += [form for policy in cluster.cilium_policies for form in cilium.translate(policy, cluster)]
-    forms.sort(key=lambda form: (*form.place, form.lane, form.position, form.policy.key))
-    return Reachability(cluster, forms, tuple(extra_networks))
+    forms.sort(key=in_order)
+    return forms
+
+
+def in_order(form: PolicyForm) -> tuple[Any, ...]:
+    """Sorts policies as they are asked."""
+    return *form.place, form.lane, form.position, form.policy.key
 
 
 class Reachability:
     """The answers about one cluster. Single answers are computed when they are asked for, and remembered."""
 
-    def __init__(self, cluster: Cluster, forms: Sequence[PolicyForm], extra_networks: Sequence[IPNetwork]) -> None:
+    def __init__(
+        self,
+        cluster: Cluster,
+        forms: Sequence[PolicyForm],
+        extra_networks: Sequence[IPNetwork],
+        also_split_by: Sequence[PolicyForm] = (),
+    ) -> None:
+        """Policies in `also_split_by` decide nothing; peers and ports that they tell apart are told apart."""
         self.cluster = cluster
         self.forms = forms
-        matchers = address_matchers(forms)
-        self.space = AddressSpace([addresses_of(matcher, cluster) for matcher in matchers], extra_networks)
-        self.classes: tuple[PodClass, ...] = group(cluster, label_looks(cluster, forms), port_names(forms), self.space)
-        self.peers = Peers(self.classes, cluster.namespaces, self.space, matchers)
-        self.port_ids = PortIds(port_bounds(forms, self.classes))
+        self.extra_networks = extra_networks
+        self.also_split_by = also_split_by
+        splitting = [*forms, *also_split_by]
+        self.address_matchers = address_matchers(splitting)
+        self.port_names = port_names(splitting)
+        self.space = AddressSpace([addresses_of(matcher, cluster) for matcher in self.address_matchers], extra_networks)
+        self.classes: tuple[PodClass, ...] = group(
+            cluster, label_looks(cluster, splitting), self.port_names, self.space
+        )
+        self.peers = Peers(self.classes, cluster.namespaces, self.space, self.address_matchers)
+        self.port_ids = PortIds(port_bounds(splitting, self.classes))
         self.external, self._ids = shown_ranges(cluster, self.classes, self.peers)
         self.sides: Mapping[Direction, Side] = {
             direction: Side(direction, forms, self.peers, self.port_ids) for direction in Direction
@@ -98,6 +133,23 @@ class Reachability:
         self._ends_of_range = {
             int(number): end for end, number in enumerate(self._ids.tolist()) if number >= len(self.classes)
         }
+
+    def with_forms(self, cluster: Cluster, forms: Sequence[PolicyForm]) -> "Reachability":
+        """The same peers under other policies, which must tell no pods or addresses apart that are one peer here (any ports may be).
+
+        Policies that stay (the same object in both) keep the place that was computed for them.
+        """
+        other = Reachability.__new__(Reachability)
+        vars(other).update({name: vars(self)[name] for name in _OF_PEERS}, cluster=cluster, forms=forms, _rows={})
+        kept = set(map(id, forms))
+        other.also_split_by = [*self.also_split_by, *(form for form in self.forms if id(form) not in kept)]
+        before = set(map(id, self.forms))
+        other.port_ids = self.port_ids.refined(port_bounds((form for form in forms if id(form) not in before), ()))
+        other.sides = {
+            direction: Side(direction, forms, self.peers, other.port_ids, side)
+            for direction, side in self.sides.items()
+        }
+        return other
 
     # -- peers ----------------------------------------------------------------------------------------------------------
 
@@ -122,6 +174,11 @@ class Reachability:
         if peer_id < len(self.classes):
             return range(self.peers.first_end[peer_id], self.peers.first_end[peer_id + 1])
         return (self._ends_of_range[peer_id],)
+
+    @property
+    def peer_ids(self) -> Ends:
+        """The peer id of every end; -1 for addresses that are no outside peer."""
+        return self._ids
 
     def peer_id_of_end(self, end: int) -> PeerId | None:
         """The peer that an end belongs to; None for addresses that are no outside peer."""
@@ -157,7 +214,7 @@ class Reachability:
             return FlowTable(nothing, nothing, nothing)
         sources, destinations, ports = (np.concatenate(columns) for columns in zip(*pieces, strict=True))
         if self.peers.pods > len(self.classes) and len(sources):
-            sources, destinations, ports = self._merged(sources, destinations, ports)
+            sources, destinations, ports = self.merged(sources, destinations, ports)
         return FlowTable(sources, destinations, ports)
 
     def _block(self, first: int, last: int) -> tuple[Ends, Ends, Ids]:
@@ -185,7 +242,7 @@ class Reachability:
             rows, columns, found = rows[possible], columns[possible], found[possible]
         return ids[rows], ids[columns], found
 
-    def _merged(self, sources: Ends, destinations: Ends, ports: Ids) -> tuple[Ends, Ends, Ids]:
+    def merged(self, sources: Ends, destinations: Ends, ports: Ids) -> tuple[Ends, Ends, Ids]:
         """One row for each pair of peers: ports of its pairs of ends united."""
         keys = sources.astype(np.int64) << 32 | destinations
         order = np.argsort(keys, kind="stable")

@@ -41,6 +41,22 @@ class PortIds:
         self._sets: dict[int, PortSet] = {NO_PORTS: PortSet.none(), ALL_PORTS: PortSet.all()}
         self._known: tuple[dict[tuple[int, int], int], ...] = ({}, {}, {})
 
+    def refined(self, cuts: Mapping[Protocol, Iterable[int]]) -> "PortIds":
+        """The same sets under the same numbers, with atoms that end at these bounds too."""
+        more = {
+            protocol: {*starts, *(n for n in cuts.get(protocol, ()) if FIRST_PORT < n <= LAST_PORT)}
+            for protocol, starts in self._starts.items()
+        }
+        if all(len(starts) == len(self._starts[protocol]) for protocol, starts in more.items()):
+            return self
+        other = PortIds(more)
+        became = [other.bits(atom.protocol, atom.first, atom.last) for atom in self._atoms]
+        other._bits = [sum(atom for place, atom in enumerate(became) if bits >> place & 1) for bits in self._bits]
+        other._numbers = {bits: number for number, bits in enumerate(other._bits)}
+        other._sets = dict(self._sets)
+        other._known = tuple(dict(known) for known in self._known)
+        return other
+
     def bits(self, protocol: Protocol, first: int = FIRST_PORT, last: int = LAST_PORT) -> int:
         """The atoms of a range of ports, as bits; ports outside 1 to 65535 are none."""
         first, last = max(first, FIRST_PORT), min(last, LAST_PORT)

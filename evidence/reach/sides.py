@@ -43,7 +43,15 @@ class _Frame:
 class Side:
     """The tables of one direction."""
 
-    def __init__(self, direction: Direction, forms: Iterable[PolicyForm], peers: Peers, ports: PortIds) -> None:
+    def __init__(
+        self,
+        direction: Direction,
+        forms: Iterable[PolicyForm],
+        peers: Peers,
+        ports: PortIds,
+        earlier: "Side | None" = None,
+    ) -> None:
+        """`earlier` has the same peers and some of the same policies, whose places are taken over; its port sets have the same numbers."""
         self.direction = direction
         self._peers = peers
         self._ports = ports
@@ -51,21 +59,27 @@ class Side:
         self.isolated: npt.NDArray[np.bool_] = np.zeros(peers.pods, dtype=bool)
         self._added_to: npt.NDArray[np.bool_] = np.zeros(peers.pods, dtype=bool)  # isolated by a NetworkPolicy
         self.policies: list[PlacedPolicy] = []
+        known = {id(placed.form): placed for placed in earlier.policies} if earlier else {}
         for form in forms:
             if direction not in form.rules:
                 continue
-            subjects = peers.selected(form.subject)
-            placed = PlacedPolicy(form, subjects, tuple(self._place(form, subjects)))
+            placed = known.get(id(form))
+            if placed is None:
+                subjects = peers.selected(form.subject)
+                placed = PlacedPolicy(form, subjects, tuple(self._place(form, subjects)))
             self.policies.append(placed)
             if direction in form.isolates:
-                self.isolated[subjects] = True
+                self.isolated[placed.subjects] = True
                 if form.adds:
-                    self._added_to[subjects] = True
+                    self._added_to[placed.subjects] = True
         self._additive = [
             part for policy in self.policies if policy.form.adds for rule in policy.rules for part in rule.parts
         ]
-        ordered = self._ordered()
-        self._frame = self._evaluate(ordered) if ordered else None
+        self.ordered = self._with_order()
+        if earlier and list(map(id, self.ordered)) == list(map(id, earlier.ordered)):
+            self.frame = earlier.frame
+        else:
+            self.frame = self._evaluate(self.ordered) if self.ordered else None
         self._by_block: dict[int, dict[int, list[Part]]] = {}
         self._by_subject: dict[int, list[Part]] | None = None
 
@@ -135,7 +149,7 @@ class Side:
 
     # -- policies with order ------------------------------------------------------------------------------------------
 
-    def _ordered(self) -> list[PlacedPolicy]:
+    def _with_order(self) -> list[PlacedPolicy]:
         """Policies that do more than add, and can change anything."""
         return [
             policy
@@ -221,6 +235,22 @@ class Side:
         finished: Ids = self._finish(cells, slice(subject, subject + 1), slice(None))[0]
         return finished
 
+    def among(self, subjects: Ends, peers: Ends) -> Ids:
+        """Cells of any subjects (rows) by any peers (columns), both sorted."""
+        cells = np.zeros((len(subjects), len(peers)), dtype=np.int32)
+        row_of = _places(subjects, self._peers.pods)
+        column_of = _places(peers, self._peers.count)
+        for part in self._additive:
+            rows = row_of[part.subjects]
+            rows = rows[rows >= 0]
+            if len(rows):
+                columns = part.peers
+                if columns is not None:
+                    columns = column_of[columns]
+                    columns = columns[columns >= 0]
+                self._join(cells, rows, columns, part.ports)
+        return self._finish(cells, subjects, peers)
+
     def _join(self, cells: Ids, rows: Ends, columns: Ends | None, ports: int) -> None:
         if columns is None:
             where = (rows, slice(None))
@@ -235,10 +265,10 @@ class Side:
         else:
             cells[where] = self._ports.each(self._ports.union, present, ports)
 
-    def _finish(self, cells: Ids, subjects: slice, peers: slice) -> Ids:
+    def _finish(self, cells: Ids, subjects: slice | Ends, peers: slice | Ends) -> Ids:
         """Lay the policies with order, and what isolates nobody, over what NetworkPolicies add up to."""
         isolated = self._added_to[subjects]
-        frame = self._frame
+        frame = self.frame
         if frame is None:
             cells[~isolated] = ALL_PORTS
             return cells
@@ -283,6 +313,13 @@ def _between(ends: Ends, first: int, last: int) -> Ends:
         return NOBODY
     low, high = np.searchsorted(ends, (first, last))
     return ends[low:high]
+
+
+def _places(ends: Ends, count: int) -> Ends:
+    """For each of `count` ends its place in a sorted array, -1 where it is not in it."""
+    found: Ends = np.full(count, -1, dtype=np.int32)
+    found[ends] = np.arange(len(ends), dtype=np.int32)
+    return found
 
 
 class _Late(NamedTuple):

@@ -1,0 +1,171 @@
+"""One changed policy: the flows that it changes are those by which two whole analyses differ."""
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from evidence.cluster.model import Cluster, Direction, NetworkPolicy, Pod, Rule
+from evidence.cluster.policies import ClusterPolicy
+from evidence.errors import InputError
+from evidence.reach import incremental
+from evidence.reach.engine import Reachability, analyse
+from evidence.reach.incremental import Changed, changed
+from evidence.reach.ports import PortSet
+from tests.builders import block, cluster, named_port, peer, pod, policy, port, rule, selector
+from tests.oracle.strategies import NETWORKS, clusters
+from tests.reach.test_laws import RELAXED, End, by_pod
+
+Policy = NetworkPolicy | ClusterPolicy
+Pairs = dict[tuple[End, End], PortSet]
+
+
+def told(found: Changed) -> tuple[Pairs, Pairs]:
+    """Added and removed ports between pods and single outside addresses."""
+    pods: dict[int, list[End]] = {int(one.id): [pod.key for pod in one.pods] for one in found.reach.classes}
+    taken = {address for pod in found.reach.cluster.pods for address in pod.addresses}
+    outside = {address for network in NETWORKS for address in (network[0], network[-1])} - taken
+    for one in found.reach.external:
+        pods[int(one.id)] = [
+            a for a in outside if a.version == one.first.version and int(one.first) <= int(a) <= int(one.last)
+        ]
+    added, removed = (
+        {(a, b): ports for flow, ports in listed if ports for a in pods[flow.source] for b in pods[flow.destination]}
+        for listed in ([(f, f.added) for f in found.flows], [(f, f.removed) for f in found.flows])
+    )
+    return added, removed
+
+
+def minus(one: Pairs, other: Pairs) -> Pairs:
+    left = {pair: ports - other.get(pair, PortSet.none()) for pair, ports in one.items()}
+    return {pair: ports for pair, ports in left.items() if ports}
+
+
+def with_policies(where: Cluster, policies: list[Policy]) -> Cluster:
+    return replace(
+        where,
+        policies=tuple(policy for policy in policies if isinstance(policy, NetworkPolicy)),
+        cluster_policies=tuple(policy for policy in policies if isinstance(policy, ClusterPolicy)),
+    )
+
+
+def policies_of(where: Cluster) -> list[Policy]:
+    return [*where.policies, *where.cluster_policies]
+
+
+@RELAXED
+@given(clusters(), clusters(), st.data())
+def test_changes_of_policies_one_after_another_are_what_whole_analyses_differ_by(
+    first: Cluster, other: Cluster, data: st.DataObject
+) -> None:
+    reach = analyse(first, NETWORKS[:1])
+    for _ in range(data.draw(st.integers(1, 3))):
+        now = policies_of(reach.cluster)
+        before = data.draw(st.sampled_from([None, *now]))
+        names = {policy.key for policy in now if policy is not before}
+        offered = [policy for policy in policies_of(other) if policy.key not in names]
+        after = data.draw(st.sampled_from([None, *offered]))
+        found = changed(reach, before, after)
+        kept = [policy for policy in now if policy is not before] + ([] if after is None else [after])
+        whole = analyse(with_policies(found.reach.cluster, kept), NETWORKS[:1])
+        earlier, later = by_pod(reach), by_pod(whole)
+        assert by_pod(found.reach) == later
+        assert told(found) == (minus(later, earlier), minus(earlier, later))
+        assert {policy.key for policy in policies_of(found.reach.cluster)} == {policy.key for policy in kept}
+        reach = found.reach
+
+
+PODS = [
+    pod("web", "shop", {"app": "web"}, ip="10.0.0.1"),
+    pod("db", "shop", {"app": "db"}, ip="10.0.0.2"),
+    pod("cache", "shop", {"app": "db", "tier": "fast"}, ip="10.0.0.3", ports=[named_port("pg", 5432)]),
+    pod("prometheus", "ops", {"app": "prometheus"}, ip="10.0.0.4"),
+]
+CLOSED = policy("db", "shop", {"app": "db"}, ingress=[])
+ABOUT_WEB = policy("web", "shop", {"app": "web"}, egress=[rule()])
+OPEN_TO_WEB = policy("db", "shop", {"app": "db"}, ingress=[rule([peer({"app": "web"})], [port(5432)])])
+# What each of them lets in, and whether pods and addresses that were one peer under CLOSED are one still.
+OTHERS = [
+    (rule([peer({"app": "web"})], [port(443), port(8000, end_port=9000)]), True),
+    (rule([peer(namespaces={"team": "x"})]), True),
+    (rule([peer({"tier": "fast"})]), False),
+    (rule([peer({"app": "web", "tier": "fast"})]), True),
+    (rule([block("198.51.100.0/24")]), False),
+    (rule([], [port("pg")]), False),
+]
+
+
+def flows(found: Changed) -> set[tuple[str, str, str, str]]:
+    """Changes between pods, in words."""
+    return {
+        (one.key, other.key, f"+ {flow.added}", f"- {flow.removed}")
+        for flow in found.flows
+        for one in pods_of(found.reach, flow.source)
+        for other in pods_of(found.reach, flow.destination)
+        if one is not other
+    }
+
+
+def pods_of(reach: Reachability, peer_id: int) -> tuple[Pod, ...]:
+    return reach.classes[peer_id].pods if peer_id < len(reach.classes) else ()
+
+
+def test_a_rule_that_a_policy_gains_adds_its_flows_and_no_others() -> None:
+    found = changed(analyse(cluster(PODS, [CLOSED, ABOUT_WEB])), CLOSED, OPEN_TO_WEB)
+    assert flows(found) == {
+        ("shop/web", "shop/db", "+ TCP 5432", "- no ports"),
+        ("shop/web", "shop/cache", "+ TCP 5432", "- no ports"),
+    }
+
+
+def test_a_policy_that_goes_gives_back_what_it_closed() -> None:
+    found = changed(analyse(cluster(PODS, [CLOSED])), CLOSED, None)
+    assert ("ops/prometheus", "shop/db", "+ all ports", "- no ports") in flows(found)
+    assert not found.reach.isolated(found.reach.peer_of("shop/db"), Direction.INGRESS)
+    assert found.reach.cluster.policies == ()
+
+
+def test_the_engine_before_the_change_still_answers_for_the_time_before() -> None:
+    reach = analyse(cluster(PODS, [CLOSED]))
+    rows = list(reach.flows())
+    changed(reach, CLOSED, OPEN_TO_WEB)
+    changed(reach, CLOSED, None)
+    assert list(reach.flows()) == rows
+    assert reach.forms[0].policy is CLOSED
+
+
+@pytest.mark.parametrize(("let_in", "same_peers"), OTHERS)
+def test_peers_stay_unless_the_policy_tells_some_of_them_apart(let_in: Rule, same_peers: bool) -> None:
+    reach = analyse(cluster(PODS, [CLOSED, ABOUT_WEB]))
+    after = replace(CLOSED, ingress=(let_in,))
+    found = changed(reach, CLOSED, after)
+    assert (found.reach.peers is reach.peers) == same_peers
+    assert by_pod(found.reach) == by_pod(analyse(cluster(PODS, [after, ABOUT_WEB])))
+
+
+def test_peers_that_former_policies_tell_apart_are_joined_again_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(incremental, "_FORMER_KEPT", 2)
+    reach = analyse(cluster(PODS, [CLOSED]))
+    fast = replace(OPEN_TO_WEB, name="fast", pod_selector=selector({"tier": "fast"}))
+    counts = []
+    for before, after in [(None, fast), (fast, None), (CLOSED, OPEN_TO_WEB), (OPEN_TO_WEB, CLOSED)]:
+        reach = changed(reach, before, after).reach
+        counts.append(len(reach.classes))
+    assert counts == [4, 4, 4, 3]
+
+
+def test_a_policy_in_a_namespace_that_nobody_named_changes_nothing() -> None:
+    found = changed(analyse(cluster(PODS, [CLOSED])), None, policy("p", "elsewhere", ingress=[]))
+    assert not found.flows
+    assert not found.reach.cluster.namespaces["elsewhere"].declared
+
+
+def test_a_policy_that_is_not_there_cannot_be_removed_and_one_that_is_there_not_added() -> None:
+    reach = analyse(cluster(PODS, [CLOSED]))
+    with pytest.raises(
+        InputError, match="NetworkPolicy shop/other cannot be changed or removed: it is not in the cluster"
+    ):
+        changed(reach, replace(CLOSED, name="other"), None)
+    with pytest.raises(InputError, match="NetworkPolicy shop/db cannot be added: it is in the cluster already"):
+        changed(reach, None, CLOSED)
