@@ -3,6 +3,7 @@
 from evidence.cluster.model import Direction
 from evidence.cluster.objects import ObjectKey
 from evidence.cluster.selectors import LabelSelector
+from evidence.findings.beside import further_interfaces
 from evidence.findings.finding import EvidenceRef, Severity, Subject, count, shortened
 from evidence.findings.index import WorkloadPods, pods_of, policy_evidence, workloads_of
 from evidence.findings.registry import Context, Hit, Looked, rule
@@ -54,7 +55,7 @@ def _not_isolated(context: Context, direction: Direction, consequence: str) -> L
         _bare_workload(context, workload, everyone[workload.key], direction, consequence)
         for workload in workloads_of(bare)
     )
-    return Looked(len(everyone), hits)
+    return Looked(len(everyone), hits, tuple(further_interfaces(context.cluster.pods)))
 
 
 def _bare_workload(context: Context, workload: WorkloadPods, total: int, direction: Direction, consequence: str) -> Hit:

@@ -1,10 +1,11 @@
 """Family crossing: connections between zones that should not be, or that nobody approved."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from evidence.cluster.model import Pod
 from evidence.cluster.objects import ObjectKey
+from evidence.findings.beside import further_interfaces, on_the_node
 from evidence.findings.crossings import NO_ZONE, Crossing, Crossings, evidence, lines
 from evidence.findings.finding import SENSITIVE, EvidenceRef, Severity, Subject, count, shortened
 from evidence.findings.index import pod_evidence
@@ -65,7 +66,21 @@ def _broken(context: Context, *, inbound: bool) -> Looked:
     outside = _classes(table, [name for name in table.members if table.classification(name) not in IN_SCOPE])
     inside = _classes(table, [zone.name for zone in regulated])
     doubts = context.index.uncertain(*((outside, inside) if inbound else (inside, outside)))
-    return Looked(len(regulated), tuple(hits), doubts)
+    return Looked(len(regulated), tuple(hits), (*doubts, *_beside(context)))
+
+
+def _beside(context: Context) -> Iterator[str]:
+    """Ways past the policies between pods of regulated zones and pods out of scope."""
+    inside: list[Pod] = []
+    outside: list[Pod] = []
+    for pod in context.cluster.pods:
+        found = {zone.classification for zone in context.zones.of_pod(pod.key)}
+        if found & SENSITIVE:
+            inside.append(pod)
+        if not found or found - IN_SCOPE:
+            outside.append(pod)
+    yield from on_the_node(outside, inside)
+    yield from further_interfaces(inside)
 
 
 def _classes(table: Crossings, zones: Iterable[str]) -> frozenset[PeerId]:

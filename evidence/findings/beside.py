@@ -1,0 +1,40 @@
+"""Ways between pods beside the paths that NetworkPolicy rules: they make no finding by themselves, and leave a doubt where isolation is claimed.
+
+1. Traffic between a node and its own pods always passes (Kubernetes, "Network Policies": whatever the addresses), and a pod on the host
+   network is its node. So it passes to and from the pods beside it, whatever the policies say.
+2. A further interface (Multus) is a path of its own; NetworkPolicy holds on the first.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from evidence.cluster.model import Pod
+from evidence.findings.finding import count, shortened
+
+_FURTHER_NETWORKS = "k8s.v1.cni.cncf.io/networks"
+
+
+def on_the_node(outside: Iterable[Pod], inside: Iterable[Pod]) -> Iterator[str]:
+    """One sentence when pods of `outside` on the host network share a node with pods of `inside`. A pod that is not placed may come to any."""
+    agents = [pod for pod in outside if pod.host_network and not pod.finished]
+    nodes = {pod.node for pod in inside if not pod.finished and not pod.host_network} if agents else set()
+    beside = [pod.key for pod in agents if nodes and (pod.node in nodes or not pod.node or "" in nodes)]
+    if beside:
+        yield (
+            f"{count(len(beside), 'pod')} outside the scope on the host network ({shortened(beside)}) may share a node with pods inside, and traffic "
+            "between a node and its own pods always passes"
+        )
+
+
+def further_interfaces(pods: Iterable[Pod]) -> Iterator[str]:
+    """One sentence when pods have interfaces beside the one on which NetworkPolicy holds."""
+    found = [pod.key for pod in pods if not pod.finished and _annotations(pod).get(_FURTHER_NETWORKS)]
+    if found:
+        what = "has a further network interface" if len(found) == 1 else "have further network interfaces"
+        yield f"{shortened(found)} {what} ({_FURTHER_NETWORKS}), on which NetworkPolicy does not hold"
+
+
+def _annotations(pod: Pod) -> Mapping[str, Any]:
+    metadata = pod.origin.body.get("metadata") if pod.origin and not pod.template else None
+    found = metadata.get("annotations") if isinstance(metadata, dict) else None
+    return found if isinstance(found, dict) else {}
