@@ -15,13 +15,15 @@ from evidence.intent.zones import ZoneMap
 @dataclass(frozen=True, slots=True)
 class Facts:
     """What a result depends on beside the findings. `partial` and `unevaluated` name what was not read and policies that were not
-    evaluated, one a string; `baseline` is the one asked for, None for the intent's own."""
+    evaluated, one a string. `unseen` are kinds of which the source does not tell whether there are any: those of the API by their kind, others
+    by resource and group. `baseline` is the one asked for, None for the intent's own."""
 
     intent: Intent | None
     cni: CniReport
     zones: ZoneMap
     partial: tuple[str, ...] = ()
     unevaluated: tuple[str, ...] = ()
+    unseen: tuple[str, ...] = ()
     baseline: str | None = None
 
 

@@ -1,20 +1,22 @@
 """Why nothing may be called supported, and what a supported result says for itself.
 
 Supported takes all of these: every direct check exists and hit nothing; no finding that withholds support is open; all of these checks
-ran over their whole population; no finding lies on pods whose zone was not declared; nothing is unread or unevaluated; there are pods
-to speak of; the declared zones are not in doubt and, where approved flows count, hold every address outside; the strength that the
-control needs was reached. A record on which a control rests (strength declared) is no matter of pods: for it the first four count.
+ran over their whole population; no finding lies on pods whose zone was not declared; nothing is unread, unevaluated or missing from the
+source; there are pods to speak of; the declared zones are not in doubt and, where approved flows count, hold every address outside; the
+strength that the control needs was reached. A record on which a control rests (strength declared) is no matter of pods: for it the first
+four count.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
 
 from evidence.cni.model import Enforcement
 from evidence.findings.finding import Finding, count, shortened
-from evidence.findings.registry import RunStatus
+from evidence.findings.registry import RULES, RunStatus
 from evidence.frameworks.facts import Evidence, Facts, any_of, rule_name
 from evidence.frameworks.model import Control, Feed, FeedStrength, Strength
 from evidence.intent.model import Classification
 
+ANSWER_FOR_OTHERS = frozenset({"NetworkPolicy", "CustomResourceDefinition"})
 COMPARES_FLOWS = "PRT-002"  # looks at pairs of declared zones only: addresses of no zone escape it
 
 
@@ -64,6 +66,11 @@ def _population(control: Control, facts: Facts, evidence: Evidence) -> Iterator[
     if facts.unevaluated:
         kinds = count(len(facts.unevaluated), "policy of a kind that is", "policies of kinds that are")
         yield f"{kinds} not evaluated could change who may connect: {shortened(facts.unevaluated)}"
+    if unseen := _unseen(control, facts):
+        yield (
+            f"the source says nothing of {shortened(unseen)}, so whether the cluster has any is not known: collect from the API server, or add "
+            "to the files each kind's list as `kubectl get --raw` writes it"
+        )
     scope = control.zones
     if scope and not scope & evidence.peopled:
         yield f"no pod lies in a zone that is declared as {any_of(sorted(scope))}: there is nothing to speak of"
@@ -78,6 +85,13 @@ def _population(control: Control, facts: Facts, evidence: Evidence) -> Iterator[
     doubts = [str(problem) for problem in facts.zones.problems if not scope or _concerns(problem.zones, scope, facts)]
     if doubts:
         yield f"the declared zones are in doubt: {shortened(doubts)}"
+
+
+def _unseen(control: Control, facts: Facts) -> list[str]:
+    """Kinds of which nothing is known and that matter: those that deciding checks look at, all policies, all of other groups."""
+    feeds = [feed for feed in control.feeds if feed.withholds or feed.strength is FeedStrength.DIRECT]
+    looked_at = {kind for feed in feeds if feed.rule_id in RULES for kind in RULES[feed.rule_id].needs}
+    return [kind for kind in facts.unseen if kind in looked_at or "." in kind or kind in ANSWER_FOR_OTHERS]
 
 
 def _decides_approval(feed: Feed) -> bool:

@@ -191,6 +191,7 @@ def make_pack(
 def judged_snapshot(framework: "Framework", assessed: Assessed, baseline: str | None) -> "SnapshotEvidence":
     """One snapshot with its control results, as the report wants it."""
     from evidence.frameworks.judge import Facts, judge
+    from evidence.pipeline.unseen import unseen_kinds
     from evidence.report.view.inputs import Custody, SnapshotEvidence
 
     state = assessed.state
@@ -203,6 +204,7 @@ def judged_snapshot(framework: "Framework", assessed: Assessed, baseline: str | 
         zones=assessed.zones,
         partial=shortfalls(state.collection),
         unevaluated=tuple(str(policy.key) for policy in assessed.reach.unevaluated),
+        unseen=unseen_kinds(state.collection),
         baseline=baseline,
     )
     return SnapshotEvidence(

@@ -102,6 +102,10 @@ def test_a_missing_probe_does_not_stop_support_but_is_said() -> None:
     assert "no probe ran" in text(judged.reasons)
 
 
+def test_a_kind_that_no_deciding_check_looks_at_may_be_missing_from_the_source() -> None:
+    assert result(ONE, assessment(), facts(unseen=("Ingress",))).verdict is Verdict.SUPPORTED
+
+
 def test_a_record_rests_on_what_is_declared() -> None:
     one = control(feed("REV-001"), needs=Strength.DECLARED)
     judged = result(one, assessment(rules=["REV-001"]), facts(partial=("Pod: forbidden",), cni=NOT_SHOWN))
@@ -122,6 +126,9 @@ CARD, SHOP = ZONES
         (ONE, Assessment((), ()), facts(), "it is not part of the assessment"),
         (ONE, assessment(), facts(partial=("Node: forbidden",)), "the snapshot is partial: Node: forbidden"),
         (ONE, assessment(), facts(unevaluated=("A x",)), "1 policy of a kind that is not evaluated"),
+        (ONE, assessment(), facts(unseen=("Pod",)), "the source says nothing of Pod"),
+        (ONE, assessment(), facts(unseen=("a.example.com",)), "the source says nothing of a.example.com"),
+        (ONE, assessment(), facts(unseen=("CustomResourceDefinition",)), "the source says nothing of CustomResource"),
         (ONE, assessment(), facts(cni=NOT_SHOWN), "enforcement was not shown (enforcement not shown): no plugin"),
         (ONE, assessment(), facts(cni=HALF), "enforced on some nodes"),
         (
