@@ -11,9 +11,10 @@ Finished pods (Succeeded, Failed) hold no address and accept nothing: they are i
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import summarize_address_range
+from operator import attrgetter
 from typing import NamedTuple, NewType
 
 from evidence.cluster.model import Cluster, IPAddress, IPNetwork, Labels, Pod, Protocol
@@ -108,7 +109,7 @@ def group(
     nothing = Looks()
     node_addresses = {node.name: node.addresses for node in cluster.nodes}
     plain = len(space.signatures) == 1
-    for pod in sorted(cluster.pods, key=lambda pod: (pod.namespace, pod.name)):
+    for pod in sorted(cluster.pods, key=attrgetter("namespace", "name")):
         if pod.finished:
             continue
         named = named_ports(pod, port_names) if port_names and pod.ports else ()
@@ -135,6 +136,9 @@ class _Key(NamedTuple):
 
 def named_ports(pod: Pod, names: frozenset[str]) -> tuple[NamedPort, ...]:
     """The pod's ports that have one of the names. Several of one name: all of them."""
+    if len(pod.ports) == 1:
+        (only,) = pod.ports
+        return ((only.name, only.protocol, only.number),) if only.name in names else ()
     return tuple(sorted({(p.name, p.protocol, p.number) for p in pod.ports if p.name in names}))
 
 
@@ -143,8 +147,11 @@ def host_addresses(pod: Pod, node_addresses: Mapping[str, Sequence[IPAddress]]) 
     return tuple(dict.fromkeys((*pod.addresses, *pod.node_addresses, *node_addresses.get(pod.node, ()))))
 
 
-def ways_of(addresses: Iterable[IPAddress], space: AddressSpace) -> Ways:
+def ways_of(addresses: Sequence[IPAddress], space: AddressSpace) -> Ways:
     """The ways in that some addresses give; addresses of both families that no matcher holds are one way."""
+    if len(addresses) == 1:
+        (only,) = addresses
+        return ((space.signature(only), _FAMILY[only.version]),)
     families: dict[int, int] = {}
     for address in addresses:
         signature = space.signature(address)

@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from evidence.cluster.model import Direction
-from evidence.reach.peers import NOBODY, Ends, Peers, common
+from evidence.reach.peers import NOBODY, Ends, Peers, common, distinct
 from evidence.reach.portids import ALL_PORTS, Ids, PortIds
 from evidence.reach.rules import NETWORK_POLICY, NETWORK_POLICY_ORDER, PolicyForm, PortMatch, RuleForm, Tier
 from evidence.reach.tiers import Groups, Ordered, Part, PlacedPolicy, PlacedRule, grouped
@@ -76,6 +76,7 @@ class Side:
             part for policy in self.policies if policy.form.adds for rule in policy.rules for part in rule.parts
         ]
         self.ordered = self._with_order()
+        self.frame: _Frame | None
         if earlier and list(map(id, self.ordered)) == list(map(id, earlier.ordered)):
             self.frame = earlier.frame
         else:
@@ -131,7 +132,7 @@ class Side:
         pods = destinations[destinations < self._peers.pods]
         kinds = self._peers.named_of[pods]
         ends: dict[int, list[Ends]] = defaultdict(list)
-        for kind in np.unique(kinds).tolist():
+        for kind in distinct(kinds).tolist():
             ends[self._on(kind, ports) & ~self._on(kind, but_ports)].append(pods[kinds == kind])
         if len(pods) < len(destinations):
             ends[ports[0] & ~but_ports[0]].append(destinations[len(pods) :])
@@ -169,7 +170,7 @@ class Side:
         closes: dict[Tier, list[Groups]] = defaultdict(list)
         for policy, rows in zip(closing, subject_rows[len(parts) :], strict=True):
             closes[policy.form.tier].append(rows)
-        closed = {tier: np.unique(np.concatenate(rows)) for tier, rows in closes.items()}
+        closed = {tier: distinct(np.concatenate(rows)) for tier, rows in closes.items()}
         before, late, after = _stages(ordered)
         state = Ordered(self._ports, (int(subject_group.max(initial=0)) + 1, int(peer_group.max(initial=0)) + 1), cells)
         _through(state, before, closed)

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from evidence.cluster.model import Direction
-from evidence.reach.peers import Ends
+from evidence.reach.peers import Ends, distinct
 from evidence.reach.portids import ALL_PORTS, NO_PORTS, Ids, PortIds
 from evidence.reach.rules import Action, PolicyForm, RuleForm
 
@@ -87,7 +87,7 @@ class Ordered:
         """Policies of one priority: a lane decides by the first rule that matches; what one lane accepts is accepted, whatever others do."""
         ports = self._ports
         touched = [self._cells[id(part)][0] for policy in policies for rule in policy.rules for part in rule.parts]
-        rows = np.unique(np.concatenate(touched))  # of one policy among many namespaces' these are few
+        rows = distinct(np.concatenate(touched))  # of one policy among many namespaces' these are few
         left = self.left[rows]
         accepts, passes, decided = (np.full(left.shape, NO_PORTS, dtype=np.int32) for _ in range(3))
         for _, lane in groupby(sorted(policies, key=_in_lane), key=lambda policy: policy.form.lane):
