@@ -19,6 +19,8 @@ CLUSTER_SCOPED = frozenset(
         "BaselineAdminNetworkPolicy",
         "ClusterNetworkPolicy",
         "CustomResourceDefinition",
+        "GatewayClass",
+        "IngressClass",
     }
 )
 

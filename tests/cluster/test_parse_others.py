@@ -102,14 +102,13 @@ def test_an_ingress_of_today_and_one_of_old() -> None:
     assert ingress.backends == (IngressBackend("web", 80),)
 
 
-def test_other_makers_policies_are_named_and_endpoint_slices_have_no_place_in_the_model() -> None:
+def test_other_makers_policies_are_named() -> None:
     cluster = cluster_of(
-        body("projectcalico.org/v3", "GlobalNetworkPolicy", spec={"anything": [1]}),
-        body("discovery.k8s.io/v1", "EndpointSlice", endpoints=[]),
+        body("security.istio.io/v1", "AuthorizationPolicy", spec={"anything": [1]}),
         body("apiextensions.k8s.io/v1", "CustomResourceDefinition", "ippools.crd.projectcalico.org"),
     )
     assert [(policy.key.kind, policy.api_version) for policy in cluster.other_policies] == [
-        ("GlobalNetworkPolicy", "projectcalico.org/v3")
+        ("AuthorizationPolicy", "security.istio.io/v1")
     ]
     assert cluster.crds == {"ippools.crd.projectcalico.org"}
 
