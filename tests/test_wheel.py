@@ -43,6 +43,7 @@ def test_wheel_holds_every_file_of_the_package_and_of_its_data(wheel: Path) -> N
         "evidence/cni/capabilities.yaml",
         "evidence/cni/report.schema.json",
         "evidence/intent/segmentation.schema.json",
+        "evidence/reach/flows.schema.json",
         "evidence/sample/cluster-2026-08-20.json",
         "evidence/sample/segmentation.yaml",
         "evidence/_data/controls/pci-dss-4.0.1.yaml",

@@ -24,7 +24,7 @@ COMMANDS = {
     "db": "Migrate, check and describe the store.",
     "demo": "The whole pipeline on the sample cluster, into a folder.",
     "keys": "Show or make the key that signs packs.",
-    "reach": "Reachability: matrix, query, explain.",
+    "reach": "Reachability: flows, paths, changes, assertions, and what decides.",
     "report": "Assess a period, render and sign a pack, add it to the archive.",
     "schedule": "Collect, assess and report on a schedule, in one process.",
     "verify": "Check a pack offline: every file, every signature.",

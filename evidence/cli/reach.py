@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from evidence.cli.options import source_options
+from evidence.cli.reach_check import check
 from evidence.cli.reach_diff import diff
 from evidence.cli.reach_exposure import exposure
 from evidence.cli.reach_paths import blast, paths
@@ -203,4 +204,5 @@ def _analysed(
 command.add_command(paths)
 command.add_command(blast)
 command.add_command(diff)
+command.add_command(check)
 command.add_command(exposure)
