@@ -2,7 +2,6 @@
 
 import gc
 import sys
-from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -11,13 +10,13 @@ import click
 from evidence.cli.options import source_options
 from evidence.cli.reach_check import check
 from evidence.cli.reach_diff import diff
+from evidence.cli.reach_explain import explain
 from evidence.cli.reach_exposure import exposure
 from evidence.cli.reach_paths import blast, paths
 from evidence.errors import InputError, UsageError
 
 if TYPE_CHECKING:
     from evidence.reach.engine import Reachability
-    from evidence.reach.explain import Explanation, SideReason
 
 
 @click.group("reach")
@@ -103,76 +102,6 @@ def query(
     sys.stdout.flush()
 
 
-@command.command("explain")
-@click.argument("source")
-@click.argument("destination")
-@click.argument("port", metavar="PORT[/PROTOCOL]")
-@source_options
-@click.option("--family", type=click.Choice(["4", "6"]), help="Addresses of this family only.")
-@click.option("--format", "output", type=click.Choice(["text", "json"]), default="text", show_default=True)
-def explain(
-    source: str,
-    destination: str,
-    port: str,
-    from_paths: tuple[str, ...],
-    db: str,
-    cluster: str | None,
-    at: datetime | None,
-    keep_going: bool,
-    family: str | None,
-    output: str,
-) -> None:
-    """Whether SOURCE may connect to PORT of DESTINATION, and which rule decides on each side.
-
-    SOURCE and DESTINATION are namespace/pod, namespace/workload or an outside address; PORT is a number, with /UDP or /SCTP if not TCP.
-    """
-    from evidence.cluster.model import Protocol
-    from evidence.reach.query import Answering, Query, as_json, checked_port
-
-    number, _, protocol = port.partition("/")
-    protocol = protocol.upper() or Protocol.TCP.value
-    if not number.isdecimal() or protocol not in set(Protocol):
-        raise UsageError(f"PORT {port!r} is not a port such as 5432, 53/UDP or 3868/SCTP")
-    try:
-        asked = Query(
-            source,
-            destination,
-            Protocol(protocol),
-            checked_port(int(number), "explain"),
-            int(family) if family else None,
-            "explain",
-        )
-    except InputError as error:
-        raise UsageError(str(error)) from None
-    found = Answering(_analysed(from_paths, db, cluster, at, keep_going)).answer(asked)
-    if output == "json":
-        import orjson
-
-        body = {"from": source, "to": destination, "protocol": protocol, "port": int(number), **as_json(found)}
-        for name, side in (("egress", found.egress), ("ingress", found.ingress)):
-            body[name]["selecting"] = [str(key) for key in side.selecting]
-        sys.stdout.buffer.write(orjson.dumps(body, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
-        sys.stdout.flush()
-        return
-    for text in _explained(f"{source} → {destination} {protocol} {number}", found):
-        click.echo(text)
-
-
-def _explained(asked: str, found: "Explanation") -> Sequence[str]:
-    from evidence.cli.terminal import line
-
-    lines = [f"{line(asked)}: {'allowed' if found.allowed else 'denied'}"]
-    for name, side in (("egress of the source", found.egress), ("ingress of the destination", found.ingress)):
-        lines.append(f"  {name}: {_verdict(side)}, {line(side.reason)}")
-        lines.append(f"    selected by: {', '.join(line(key) for key in side.selecting) or 'no policy'}")
-    lines += [f"  not certain: {line(reason)}" for reason in found.uncertain]
-    return [*lines, f"  note: {line(found.note)}"] if found.note else lines
-
-
-def _verdict(side: "SideReason") -> str:
-    return "allowed" if side.allowed else "denied"
-
-
 def _decoded(path: str) -> object:
     """JSON of a file or of standard input."""
     from pathlib import Path
@@ -201,6 +130,7 @@ def _analysed(
     return analyse(pipeline.load_cluster(from_paths, db=db, cluster=cluster, at=at, keep_going=keep_going))
 
 
+command.add_command(explain)
 command.add_command(paths)
 command.add_command(blast)
 command.add_command(diff)

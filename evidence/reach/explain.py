@@ -8,8 +8,8 @@ Answers come from the same placed rules as the tables of flows, so that a verdic
 4. Addresses must be of one family. With several pairs of addresses the connection passes when one of them lets it.
 """
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from itertools import groupby
 
 import numpy as np
@@ -24,6 +24,8 @@ from evidence.reach.rules import Action
 from evidence.reach.tiers import PlacedPolicy, PlacedRule
 
 NOT_ISOLATED = "not isolated"
+OWN_NODE = "a pod's own node always reaches it"
+_WAY = {Action.ACCEPT: 0, Action.PASS: 1, Action.DENY: 2}  # which action has its way among rules of one priority
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,13 +54,26 @@ class SideReason:
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """A verdict with both sides. `uncertain` says why a denied connection may pass all the same."""
+    """A verdict with both sides. `uncertain` says why a denied connection may pass all the same; `pair` are the ends that were decisive."""
 
     allowed: bool
     egress: SideReason
     ingress: SideReason
     uncertain: tuple[str, ...] = ()
     note: str = ""
+    pair: tuple[int, int] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What one side's policies decide. `rules` are the matching rules of the priority that decides, one a lane, those that have their way
+    first; `isolating` the policies that isolate the pod where no rule of their tier matches. Neither: nothing restricts the side. `passed`
+    are rules that passed it on to a later tier."""
+
+    allowed: bool
+    rules: tuple[PlacedRule, ...] = ()
+    isolating: tuple[PlacedPolicy, ...] = ()
+    passed: tuple[PlacedRule, ...] = ()
 
 
 def explain(
@@ -72,14 +87,7 @@ def explain(
     if source.pod is not None and source.pod is destination.pod:
         itself = SideReason(True, "a pod always reaches itself")
         return Explanation(True, itself, itself)
-    families = reach.peers.families
-    asked = family_bit(family) if family else 0xFF
-    pairs = [
-        (start, end)
-        for start in source.ends
-        for end in destination.ends
-        if int(families[start]) & int(families[end]) & asked
-    ]
+    pairs = pairs_of(reach, source, destination, family)
     if not pairs:
         apart = SideReason(False, "the two have no addresses of one family")
         return Explanation(False, apart, apart)
@@ -87,17 +95,30 @@ def explain(
     for start, end in pairs:
         egress = side(reach, Direction.EGRESS, start, end, protocol, port)
         ingress = side(reach, Direction.INGRESS, end, start, protocol, port)
-        if not ingress.allowed and _own_node(reach, source, destination):
-            ingress = SideReason(True, "a pod's own node always reaches it", selecting=ingress.selecting)
-        answers.append(Explanation(egress.allowed and ingress.allowed, egress, ingress))
+        if not ingress.allowed and own_node(reach, source, destination):
+            ingress = SideReason(True, OWN_NODE, selecting=ingress.selecting)
+        answers.append(Explanation(egress.allowed and ingress.allowed, egress, ingress, pair=(start, end)))
     best = next((answer for answer in answers if answer.allowed), answers[0])
     if best.allowed or source.peer is None or destination.peer is None:
         return best
     doubts = reach.uncertain(source.peer, destination.peer, PortSet.of(protocol, port))
-    return Explanation(False, best.egress, best.ingress, doubts) if doubts else best
+    return replace(best, uncertain=doubts) if doubts else best
 
 
-def _own_node(reach: Reachability, source: Point, destination: Point) -> bool:
+def pairs_of(reach: Reachability, source: Point, destination: Point, family: int | None) -> list[tuple[int, int]]:
+    """The pairs of ends, of one family each, by which the source may reach the destination."""
+    families = reach.peers.families
+    asked = family_bit(family) if family else 0xFF
+    return [
+        (start, end)
+        for start in source.ends
+        for end in destination.ends
+        if int(families[start]) & int(families[end]) & asked
+    ]
+
+
+def own_node(reach: Reachability, source: Point, destination: Point) -> bool:
+    """True when the source is the destination pod's own node, or a host-network pod of it."""
     pod = destination.pod
     if pod is None or pod.host_network:
         return False
@@ -114,89 +135,80 @@ def side(
         return SideReason(True, "outside the cluster")
     policies = reach.selecting(PeerId(reach.peers.class_of[subject]), direction)
     selecting = tuple(dict.fromkeys(policy.form.policy.key for policy in policies))
-    atom = reach.port_ids.atom(protocol, port)
-    asked = _Asked(reach, direction, subject, other, atom, selecting)
-    for _, members in groupby(policies, key=lambda policy: policy.form.tier):
-        listed = list(members)
-        for _, equals in groupby(listed, key=lambda policy: policy.form.priority):
-            found = asked.decide(list(equals))
-            if found is not None and found.action is Action.PASS:
-                break
-            if found is not None:
-                return found.reason
-        else:
-            if any(direction in policy.form.isolates for policy in listed):
-                return asked.isolated(listed)
+    found = decide(reach, direction, subject, other, reach.port_ids.atom(protocol, port))
+    if found.rules:
+        return _by_rule(found, selecting)
+    if found.isolating:
+        return _isolated(found, selecting)
     if not policies:
         return SideReason(True, NOT_ISOLATED)
     return SideReason(True, f"{NOT_ISOLATED}, and no rule of a cluster-wide policy decides", selecting=selecting)
 
 
-@dataclass(frozen=True, slots=True)
-class _Decision:
-    action: Action
-    reason: SideReason
+def decide(reach: Reachability, direction: Direction, subject: int, other: int, atom: int) -> Decision:
+    """Ask the policies that select the subject (an end of a pod), in their order, about the ports of one atom."""
+    policies = reach.selecting(PeerId(reach.peers.class_of[subject]), direction)
+    passed: tuple[PlacedRule, ...] = ()
+    for _, tier in groupby(policies, key=lambda policy: policy.form.tier):
+        listed = list(tier)
+        for _, equals in groupby(listed, key=lambda policy: policy.form.priority):
+            found = _side_by_side(reach, equals, subject, other, atom)
+            if found and found[0].rule.action is Action.PASS:
+                passed += found
+                break
+            if found:
+                return Decision(found[0].rule.action is Action.ACCEPT, found, passed=passed)
+        else:
+            isolating = tuple(policy for policy in listed if direction in policy.form.isolates)
+            if isolating:
+                return Decision(False, isolating=isolating, passed=passed)
+    return Decision(True, passed=passed)
 
 
-@dataclass(frozen=True, slots=True)
-class _Asked:
-    """One question to one side."""
+def _side_by_side(
+    reach: Reachability, policies: Iterable[PlacedPolicy], subject: int, other: int, atom: int
+) -> tuple[PlacedRule, ...]:
+    """The first matching rule of each lane of one priority: accepting ones, which have their way, before passing and denying ones."""
+    lanes = groupby(policies, key=lambda policy: policy.form.lane)
+    found = (first_match(reach, lane, subject, other, atom) for _, lane in lanes)
+    return tuple(sorted(filter(None, found), key=lambda rule: _WAY[rule.rule.action]))
 
-    reach: Reachability
-    direction: Direction
-    subject: int
-    other: int
-    atom: int
-    selecting: tuple[ObjectKey, ...]
 
-    def decide(self, policies: Sequence[PlacedPolicy]) -> _Decision | None:
-        """What policies of one priority decide together: accepted if any accepts, else passed if any passes."""
-        lanes = groupby(policies, key=lambda policy: policy.form.lane)
-        found = [rule for _, lane in lanes if (rule := self._first(lane)) is not None]
-        if not found:
-            return None
-        decisive = next(
-            rule for action in (Action.ACCEPT, Action.PASS, Action.DENY) for rule in found if rule.rule.action is action
-        )
-        action = decisive.rule.action
-        others = tuple(rule.form.policy.key for rule in found if rule.rule.action is not action)
-        verb = {Action.ACCEPT: "allowed", Action.DENY: "denied", Action.PASS: "passed on"}[action]
-        text = f"{verb} by {decisive.form.policy.key} {decisive.rule.where}"
-        if decisive.rule.limits:
-            text += f" (at most: {' and '.join(decisive.rule.limits)} may let less pass)"
-        if others:
-            text += f" (of equal priority and otherwise: {', '.join(map(str, others))})"
-        return _Decision(
-            action,
-            SideReason(
-                action is Action.ACCEPT,
-                text,
-                decisive.form.policy.key,
-                decisive.rule.where,
-                action.value,
-                self.selecting,
-                others,
-            ),
-        )
+def first_match(
+    reach: Reachability, lane: Iterable[PlacedPolicy], subject: int, other: int, atom: int
+) -> PlacedRule | None:
+    """The first rule of a lane's policies, in their order, that matches the connection."""
+    rules = (rule for policy in lane for rule in policy.rules)
+    return next((rule for rule in rules if matches(reach, rule, subject, other, atom)), None)
 
-    def isolated(self, policies: Sequence[PlacedPolicy]) -> SideReason:
-        isolating = list(
-            dict.fromkeys(policy.form.policy.key for policy in policies if self.direction in policy.form.isolates)
-        )
-        names = ", ".join(map(str, isolating))
-        text = f"isolated by {names}, {'which does not allow it' if len(isolating) == 1 else 'none of which allows it'}"
-        return SideReason(False, text, isolating[0], "", "isolated", self.selecting)
 
-    def _first(self, lane: Iterable[PlacedPolicy]) -> PlacedRule | None:
-        return next((rule for policy in lane for rule in policy.rules if self._matches(rule)), None)
+def matches(reach: Reachability, rule: PlacedRule, subject: int, other: int, atom: int) -> bool:
+    """True when a rule means this subject, this other end and these ports."""
+    return any(
+        reach.port_ids.holds(part.ports, atom)
+        and contains(part.subjects, subject)
+        and (part.peers is None or contains(part.peers, other))
+        for part in rule.parts
+    )
 
-    def _matches(self, rule: PlacedRule) -> bool:
-        return any(
-            self.reach.port_ids.holds(part.ports, self.atom)
-            and contains(part.subjects, self.subject)
-            and (part.peers is None or contains(part.peers, self.other))
-            for part in rule.parts
-        )
+
+def _by_rule(found: Decision, selecting: tuple[ObjectKey, ...]) -> SideReason:
+    decisive = found.rules[0]
+    action, key = decisive.rule.action, decisive.form.policy.key
+    others = tuple(rule.form.policy.key for rule in found.rules if rule.rule.action is not action)
+    text = f"{'allowed' if found.allowed else 'denied'} by {key} {decisive.rule.where}"
+    if decisive.rule.limits:
+        text += f" (at most: {' and '.join(decisive.rule.limits)} may let less pass)"
+    if others:
+        text += f" (of equal priority and otherwise: {', '.join(map(str, others))})"
+    return SideReason(found.allowed, text, key, decisive.rule.where, action.value, selecting, others)
+
+
+def _isolated(found: Decision, selecting: tuple[ObjectKey, ...]) -> SideReason:
+    isolating = list(dict.fromkeys(policy.form.policy.key for policy in found.isolating))
+    names = ", ".join(map(str, isolating))
+    text = f"isolated by {names}, {'which does not allow it' if len(isolating) == 1 else 'none of which allows it'}"
+    return SideReason(False, text, isolating[0], "", "isolated", selecting)
 
 
 def contains(ends: Ends, end: int) -> bool:

@@ -9,16 +9,20 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import ip_address
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from evidence.cluster.model import IPAddress, Pod, Protocol
+from evidence.cluster.objects import ObjectKey
 from evidence.errors import InputError
 from evidence.reach.classes import PeerId
 from evidence.reach.engine import Reachability
 from evidence.reach.explain import Explanation, Point, SideReason, explain
 from evidence.reach.ports import FIRST_PORT, LAST_PORT
+
+if TYPE_CHECKING:
+    from evidence.reach.account import Account
 
 _FIELDS = {"from", "to", "protocol", "port", "family"}
 
@@ -80,23 +84,35 @@ class Answering:
 
     def answer(self, query: Query) -> Explanation:
         """Raises InputError when a pod is not in the cluster or an address is none."""
+        return self.decisive(query)[2]
+
+    def decisive(self, query: Query) -> tuple[Point, Point, Explanation]:
+        """The answer, with the two ends that gave it. Raises InputError like `answer`."""
         sources = self._named(query.source, f"{query.where}: from")
         destinations = self._named(query.destination, f"{query.where}: to")
-        yes: Explanation | None = None
-        no: Explanation | None = None
+        yes: tuple[Point, Point, Explanation] | None = None
+        no: tuple[Point, Point, Explanation] | None = None
         for source, destination in _pairs(sources, destinations):
             found = explain(self._reach, source, destination, query.protocol, query.port, query.family)
             if found.allowed:
-                yes = yes or found
+                yes = yes or (source, destination, found)
             else:
-                no = no or found
+                no = no or (source, destination, found)
             if yes and no:
                 note = f"not all pods of {query.source} and {query.destination} alike: some of these connections are denied"
-                return Explanation(True, yes.egress, yes.ingress, note=note)
+                return (*yes[:2], replace(yes[2], note=note))
         answer = yes or no
         if answer is None:
             raise InputError(f"{query.where}: {query.source} and {query.destination} have no two pods to ask about")
         return answer
+
+    def explained(self, query: Query) -> "Account":
+        """The whole account of the answer. Raises InputError like `answer`."""
+        from evidence.reach.account import account
+
+        source, destination, found = self.decisive(query)
+        told = account(self._reach, source, destination, query.protocol, query.port, query.family)
+        return replace(told, explanation=replace(told.explanation, note=found.note))
 
     def _named(self, name: str, where: str) -> tuple[Point, ...]:
         if name not in self._points:
@@ -175,13 +191,15 @@ def as_json(found: Explanation) -> dict[str, Any]:
 
 
 def _side(found: SideReason) -> dict[str, Any]:
-    policy = found.policy
     return {
         "verdict": "allow" if found.allowed else "deny",
-        "policy": None
-        if policy is None
-        else {"group": policy.group, "kind": policy.kind, "namespace": policy.namespace, "name": policy.name},
+        "policy": None if found.policy is None else key_body(found.policy),
         "rule": found.rule or None,
         "action": found.action or None,
         "reason": found.reason,
     }
+
+
+def key_body(key: ObjectKey) -> dict[str, str]:
+    """An object's identity for JSON."""
+    return {"group": key.group, "kind": key.kind, "namespace": key.namespace, "name": key.name}

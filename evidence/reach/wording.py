@@ -1,0 +1,65 @@
+"""What rules say, in words: peers with kubectl's selector notation, ports as a reader expects them."""
+
+from collections.abc import Iterable
+
+from evidence.cluster.model import IpBlock
+from evidence.cluster.selectors import LabelSelector
+from evidence.reach.rules import (
+    Domains,
+    Everything,
+    HostPods,
+    Matcher,
+    Nodes,
+    Pods,
+    PortMatch,
+    RuleForm,
+    Unplaced,
+    Within,
+)
+
+
+def peers_text(matchers: Iterable[Matcher]) -> str:
+    """ "pods app=web of namespace shop; 10.0.0.0/8"; "nobody" without any."""
+    return "; ".join(map(peer_text, matchers)) or "nobody"
+
+
+def peer_text(matcher: Matcher) -> str:
+    """One peer of a rule."""
+    match matcher:
+        case Everything():
+            return "anyone"
+        case Pods():
+            who = f"pods {matcher.pods}" if matcher.pods and matcher.pods.requirements else "all pods"
+            if matcher.namespace is not None:
+                return f"{who} of namespace {matcher.namespace}"
+            spaces = matcher.namespaces or LabelSelector()
+            return f"{who} of namespaces {spaces}" if spaces.requirements else f"{who} of every namespace"
+        case IpBlock():
+            gaps = f" except {', '.join(map(str, matcher.excepts))}" if matcher.excepts else ""
+            return f"{matcher.cidr}{gaps}"
+        case Nodes():
+            return f"nodes {matcher.nodes}"
+        case Domains():
+            return f"names {', '.join(matcher.names)}"
+        case HostPods():
+            return "pods on the host network"
+        case Unplaced():
+            return f"something not known here ({matcher.why})"
+        case Within():
+            every = " and ".join(f"({peers_text(union)})" for union in matcher.every)
+            return f"{every} but not ({peers_text(matcher.none)})" if matcher.none else every
+
+
+def ports_text(rule: RuleForm) -> str:
+    """ "TCP 80, UDP 5000-5010"; "every port"."""
+    asked = ", ".join(map(port_text, rule.ports)) if rule.ports is not None else "every port"
+    return f"{asked} but {', '.join(map(port_text, rule.but_ports))}" if rule.but_ports else asked or "no port"
+
+
+def port_text(port: PortMatch) -> str:
+    """One entry of a rule's ports."""
+    protocol = port.protocol.value if port.protocol else "any protocol"
+    if port.port is None:
+        return f"every {protocol} port" if port.protocol else "every port"
+    last = f"-{port.end_port}" if port.end_port not in (None, port.port) else ""
+    return f"{protocol} {port.port}{last}"
