@@ -99,21 +99,25 @@ def test_matrix_as_table_and_json(manifests: Path) -> None:
     assert len(document["flows"]) == 9
 
 
-def test_explain_names_the_rule_on_each_side(manifests: Path) -> None:
-    text = run("explain", "shop/web", "shop/db", "5432", "--from", manifests).stdout
-    assert text.splitlines() == [
+def test_explain_names_the_rule_on_each_side_and_what_would_turn_it(manifests: Path) -> None:
+    text = run("explain", "shop/web", "shop/db", "5432", "--from", manifests).stdout.splitlines()
+    assert text[:6] == [
         "shop/web → shop/db TCP 5432: allowed",
         "  egress of the source: allowed, not isolated",
         "    selected by: no policy",
         "  ingress of the destination: allowed, allowed by NetworkPolicy shop/db spec.ingress[0]",
-        "    selected by: NetworkPolicy shop/db",
+        "    NetworkPolicy shop/db (default tier): decides",
+        "      spec.ingress[0] Accept: matches",
     ]
+    assert text[6:8] == ["  to deny it, either of:", "    - remove NetworkPolicy shop/db spec.ingress[0]"]
+    assert "      kind: NetworkPolicy" in text
     body = json.loads(run("explain", "shop/web", "shop/db", "53/udp", "--from", manifests, "--format", "json").stdout)
     assert (body["verdict"], body["protocol"], body["ingress"]["selecting"]) == (
         "deny",
         "UDP",
         ["NetworkPolicy shop/db"],
     )
+    assert body["ingress"]["change"]["patches"][0]["patch"][0]["path"] == "/spec/ingress/1"
 
 
 @pytest.mark.parametrize("port", ["http", "0", "65536", "80/ICMP", ""])
