@@ -1,0 +1,236 @@
+"""A naive evaluator of Cilium's policies beside NetworkPolicies: one connection at a time, sharing nothing with the engine.
+
+It reads the typed policies, and the choices of docs/reachability.md: what allows means all that it may mean, what denies only what it means for
+certain. Clusters here have no policies of other kinds.
+"""
+
+from collections.abc import Iterator, Sequence
+
+from evidence.cluster.cilium import (
+    CidrGroupPeer,
+    CiliumPolicy,
+    CiliumPort,
+    CiliumRule,
+    CiliumSpec,
+    Endpoints,
+    Entity,
+    ForeignPeer,
+    FqdnPeer,
+    ServicePeer,
+)
+from evidence.cluster.model import Cluster, Direction, IPAddress, IpBlock, Pod, Protocol
+from evidence.cluster.policies import Unknown
+from tests.oracle.naive import Connection, addresses, admits, from_own_node, holds, other_end, within
+
+
+def may_connect(
+    cluster: Cluster,
+    source: Pod | IPAddress,
+    destination: Pod | IPAddress,
+    protocol: Protocol,
+    port: int,
+    family: int | None = None,
+    *,
+    own_node: bool = True,
+) -> bool:
+    """True when some pair of addresses of one family lets the connection through."""
+    if any(isinstance(end, Pod) and end.phase in ("Succeeded", "Failed") for end in (source, destination)):
+        return False
+    if isinstance(source, Pod) and source is destination:
+        return True
+    for attempt in attempts(cluster, source, destination, protocol, port, family):
+        let_in = passes(cluster, attempt, Direction.INGRESS) or (own_node and from_own_node(cluster, attempt))
+        if let_in and passes(cluster, attempt, Direction.EGRESS):
+            return True
+    return False
+
+
+def attempts(
+    cluster: Cluster,
+    source: Pod | IPAddress,
+    destination: Pod | IPAddress,
+    protocol: Protocol,
+    port: int,
+    family: int | None,
+) -> Iterator[Connection]:
+    for here in addresses(cluster, source):
+        for there in addresses(cluster, destination):
+            versions = {a.version for a in (here, there) if a is not None}
+            if len(versions) < 2 and not (family and versions and family not in versions):
+                yield Connection(
+                    source if isinstance(source, Pod) else None,
+                    here,
+                    destination if isinstance(destination, Pod) else None,
+                    there,
+                    protocol,
+                    port,
+                )
+
+
+def passes(cluster: Cluster, attempt: Connection, direction: Direction) -> bool:
+    """One side: denied by any, else allowed by any, else whether nobody put the pod into default deny."""
+    subject = attempt.source if direction is Direction.EGRESS else attempt.destination
+    if subject is None or subject.host_network:
+        return True
+    mine = [
+        (policy, spec)
+        for policy in cluster.cilium_policies
+        for spec in policy.specs
+        if sure(spec) and is_about(cluster, policy, spec, subject)
+    ]
+    if any(
+        denies(cluster, attempt, direction, policy, rule) for policy, spec in mine for rule in spec.denies[direction]
+    ):
+        return False
+    network = [
+        policy
+        for policy in cluster.policies
+        if policy.namespace == subject.namespace
+        and holds(policy.pod_selector, subject.labels)
+        and direction in policy.policy_types
+    ]
+    if not network and not any(direction in spec.default_deny for _, spec in mine):
+        return True
+    return any(
+        admits(cluster, attempt, direction, policy, number)
+        for policy in network
+        for number in range(len(policy.rules(direction)))
+    ) or any(
+        allows(cluster, attempt, direction, policy, rule) for policy, spec in mine for rule in spec.allows[direction]
+    )
+
+
+def sure(spec: CiliumSpec) -> bool:
+    return isinstance(spec.subject, Endpoints) and not spec.doubts
+
+
+def is_about(cluster: Cluster, policy: CiliumPolicy, spec: CiliumSpec, pod: Pod) -> bool:
+    assert isinstance(spec.subject, Endpoints)
+    return in_endpoints(cluster, policy, spec.subject, pod)
+
+
+def in_endpoints(cluster: Cluster, policy: CiliumPolicy, endpoints: Endpoints, pod: Pod) -> bool:
+    if pod.host_network:
+        return False
+    if endpoints.namespaces is None:
+        there = pod.namespace == policy.key.namespace
+    else:
+        there = holds(endpoints.namespaces, cluster.namespaces[pod.namespace].labels)
+    return there and holds(endpoints.pods, pod.labels)
+
+
+def allows(cluster: Cluster, attempt: Connection, direction: Direction, policy: CiliumPolicy, rule: CiliumRule) -> bool:
+    if rule.peers is None and rule.ports is None:
+        return False
+    meant = rule.peers is None or any(may_be(cluster, attempt, direction, policy, peer) for peer in rule.peers)
+    return meant and on_ports(rule, attempt, (Protocol.TCP, Protocol.UDP, Protocol.SCTP))
+
+
+def denies(cluster: Cluster, attempt: Connection, direction: Direction, policy: CiliumPolicy, rule: CiliumRule) -> bool:
+    if (rule.peers is None and rule.ports is None) or any(rule.unknown()):
+        return False
+    meant = rule.peers is None or any(surely_is(cluster, attempt, direction, policy, peer) for peer in rule.peers)
+    return meant and on_ports(rule, attempt, (Protocol.TCP, Protocol.UDP))
+
+
+def on_ports(rule: CiliumRule, attempt: Connection, any_of: Sequence[Protocol]) -> bool:
+    if rule.ports is None:
+        return True
+    return any(isinstance(port, CiliumPort) and is_port(port, attempt, any_of) for port in rule.ports)
+
+
+def is_port(port: CiliumPort, attempt: Connection, any_of: Sequence[Protocol]) -> bool:
+    if attempt.protocol not in ((port.protocol,) if port.protocol else any_of):
+        return False
+    if port.port is None:
+        return True
+    if isinstance(port.port, str):
+        return attempt.destination is not None and any(
+            (declared.name, declared.protocol, declared.number) == (port.port, attempt.protocol, attempt.port)
+            for declared in attempt.destination.ports
+        )
+    return port.port <= attempt.port <= (port.end_port or port.port)
+
+
+def on_a_node(cluster: Cluster, pod: Pod | None, address: IPAddress | None) -> bool:
+    """A pod on the host network, or an address that is known as a node's."""
+    if pod is not None:
+        return pod.host_network
+    return any(address in node.addresses for node in cluster.nodes)
+
+
+def may_be(cluster: Cluster, attempt: Connection, direction: Direction, policy: CiliumPolicy, peer: object) -> bool:
+    """Whether a peer of a rule that allows means the other end."""
+    pod, address = other_end(attempt, direction)
+    on_node = on_a_node(cluster, pod, address)
+    ordinary = pod is not None and not pod.host_network
+    match peer:
+        case Endpoints():
+            return pod is not None and in_endpoints(cluster, policy, peer, pod)
+        case IpBlock():
+            return not ordinary and in_block(address, peer)
+        case CidrGroupPeer():
+            return not ordinary and any(in_block(address, one) for one in blocks(cluster, peer))
+        case Entity.ALL:
+            return True
+        case Entity.CLUSTER:
+            return ordinary or on_node
+        case Entity.HOST | Entity.REMOTE_NODE:
+            return on_node
+        case Entity.WORLD | Entity.WORLD_IPV4 | Entity.WORLD_IPV6:
+            return pod is None and not on_node and of_family(address, peer)
+        case Entity.KUBE_APISERVER:
+            roles = ("node-role.kubernetes.io/control-plane", "node-role.kubernetes.io/master")
+            return not ordinary and any(
+                address in node.addresses for node in cluster.nodes if any(role in node.labels for role in roles)
+            )
+        case ServicePeer():
+            return pod is not None and in_service(cluster, peer, pod)
+        case Entity() | FqdnPeer() | ForeignPeer() | Unknown():
+            return False
+    raise AssertionError(peer)
+
+
+def surely_is(cluster: Cluster, attempt: Connection, direction: Direction, policy: CiliumPolicy, peer: object) -> bool:
+    """Whether a peer of a rule that denies means the other end for certain."""
+    pod, address = other_end(attempt, direction)
+    outside = pod is None and not on_a_node(cluster, pod, address)
+    match peer:
+        case Endpoints() | ServicePeer() | Entity.ALL | Entity.CLUSTER:
+            return may_be(cluster, attempt, direction, policy, peer)
+        case Entity.WORLD | Entity.WORLD_IPV4 | Entity.WORLD_IPV6:
+            return may_be(cluster, attempt, direction, policy, peer)
+        case IpBlock():
+            return outside and in_block(address, peer)
+        case CidrGroupPeer():
+            return outside and any(in_block(address, one) for one in blocks(cluster, peer))
+        case Entity.REMOTE_NODE:
+            return direction is Direction.INGRESS and on_a_node(cluster, pod, address)
+        case _:
+            return False
+
+
+def in_block(address: IPAddress | None, block: IpBlock) -> bool:
+    return within(address, block.cidr) and not any(within(address, gap) for gap in block.excepts)
+
+
+def blocks(cluster: Cluster, peer: CidrGroupPeer) -> Iterator[IpBlock]:
+    for group in cluster.cidr_groups:
+        if holds(peer.selector, group.labels) if peer.selector is not None else group.name == peer.name:
+            yield from (IpBlock(network, peer.excepts) for network in group.networks)
+
+
+def of_family(address: IPAddress | None, entity: object) -> bool:
+    if address is None or entity is Entity.WORLD:
+        return address is not None
+    return address.version == (4 if entity is Entity.WORLD_IPV4 else 6)
+
+
+def in_service(cluster: Cluster, peer: ServicePeer, pod: Pod) -> bool:
+    return not pod.host_network and any(
+        bool(service.selector)
+        and pod.namespace == service.namespace
+        and all(pod.labels.get(key) == value for key, value in (service.selector or {}).items())
+        for service in cluster.services
+        if (service.namespace, service.name) == (peer.namespace, peer.name)
+    )

@@ -1,0 +1,405 @@
+"""What Cilium's policies let pass, rule by rule. Objects are read as from manifests, so that reading and meaning are tested together."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from ipaddress import ip_address, ip_network
+from typing import Any
+
+import pytest
+
+from evidence.cluster.cilium import CidrGroup, CiliumPolicy
+from evidence.cluster.model import Cluster, NetworkPolicy, Node, Pod, Protocol, Service
+from evidence.cluster.policies import Action, Unknown
+from evidence.reach.engine import analyse
+from evidence.reach.explain import Explanation
+from evidence.reach.matrix import computed_on
+from evidence.reach.query import Answering, Query
+from tests.builders import cluster, named_port, namespace, pod, policy, rule
+from tests.manifests import body, cluster_of
+from tests.reach.build import cluster_policy, does
+
+OUTSIDE, ELSEWHERE, NODE_1, NODE_2 = "203.0.113.7", "198.51.100.1", "172.16.0.1", "172.16.0.2"
+WEB, DB, OTHER, AGENT, FAR_AGENT = "shop/web", "shop/db", "bank/other", "kube-system/agent", "kube-system/far-agent"
+
+PODS: tuple[Pod, ...] = (
+    pod("web", "shop", {"app": "web"}, ip="10.0.0.1", node="n1", ports=[named_port("http", 8080)]),
+    pod("db", "shop", {"app": "db"}, ip="10.0.0.2", node="n1", ports=[named_port("http", 9090)]),
+    pod("other", "bank", {"app": "web"}, ip="10.0.1.1", node="n2"),
+    pod("agent", "kube-system", ip=NODE_1, node="n1", host_network=True),
+    pod("far-agent", "kube-system", ip=NODE_2, node="n2", host_network=True),
+)
+NODES = (
+    Node("n1", {"node-role.kubernetes.io/control-plane": ""}, (ip_address(NODE_1),), ready=True),
+    Node("n2", {}, (ip_address(NODE_2),), ready=True),
+)
+NAMESPACES = (namespace("bank", team="money"), namespace("shop"), namespace("kube-system"))
+
+
+def cilium(spec: Mapping[str, Any] | None = None, *, clusterwide: bool = False, **more: Any) -> CiliumPolicy:
+    """A policy about db in namespace shop, unless the spec says otherwise."""
+    kind = "CiliumClusterwideNetworkPolicy" if clusterwide else "CiliumNetworkPolicy"
+    whole = {} if spec is None else {"spec": {"endpointSelector": {"matchLabels": {"app": "db"}}, **spec}}
+    return cluster_of(body("cilium.io/v2", kind, "p", "shop", **whole, **more)).cilium_policies[0]
+
+
+def with_policies(*policies: CiliumPolicy, network: tuple[NetworkPolicy, ...] = (), **more: Any) -> Cluster:
+    base = cluster(PODS, network, NAMESPACES)
+    return replace(base, cilium_policies=policies, **{"nodes": NODES, **more})
+
+
+def ask(found: Cluster, source: str, destination: str, port: int = 80, protocol: str = "TCP") -> Explanation:
+    return Answering(analyse(found)).answer(Query(source, destination, Protocol(protocol), port))
+
+
+def sources(found: Cluster, port: int = 80, protocol: str = "TCP") -> set[str]:
+    """Who may connect to db."""
+    everyone = (WEB, OTHER, FAR_AGENT, OUTSIDE, ELSEWHERE, NODE_2)
+    return {one for one in everyone if ask(found, one, DB, port, protocol).allowed}
+
+
+def destinations(found: Cluster, port: int = 80, protocol: str = "TCP") -> set[str]:
+    """Whom db may connect to."""
+    everyone = (WEB, OTHER, AGENT, FAR_AGENT, OUTSIDE, ELSEWHERE, NODE_1, NODE_2)
+    return {one for one in everyone if ask(found, DB, one, port, protocol).allowed}
+
+
+def let_in(*entries: Mapping[str, Any], **more: Any) -> Cluster:
+    return with_policies(cilium({"ingress": list(entries)}), **more)
+
+
+def let_out(*entries: Mapping[str, Any], **more: Any) -> Cluster:
+    return with_policies(cilium({"egress": list(entries)}), **more)
+
+
+ANYBODY_IN = {WEB, OTHER, FAR_AGENT, OUTSIDE, ELSEWHERE, NODE_2}
+ANYBODY_OUT = {WEB, OTHER, AGENT, FAR_AGENT, OUTSIDE, ELSEWHERE, NODE_1, NODE_2}
+ON_NODES = {AGENT, FAR_AGENT, NODE_1, NODE_2}
+
+
+# -- sections and default deny ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("spec", "expected"),
+    [
+        ({}, ANYBODY_IN),
+        ({"ingress": []}, ANYBODY_IN),
+        ({"egress": [{}]}, ANYBODY_IN),
+        ({"ingress": [{}]}, set()),
+        ({"ingressDeny": [{}]}, set()),
+        ({"ingress": [{}], "enableDefaultDeny": {"ingress": False}}, ANYBODY_IN),
+        ({"egress": [{}], "enableDefaultDeny": {"ingress": True}}, ANYBODY_IN),
+    ],
+)
+def test_a_section_with_an_entry_puts_into_default_deny(spec: Any, expected: set[str]) -> None:
+    assert sources(with_policies(cilium(spec))) == expected
+
+
+def test_directions_are_separate() -> None:
+    assert destinations(let_in({})) == ANYBODY_OUT
+    assert destinations(let_out({})) == set()
+
+
+def test_any_policy_that_asks_for_default_deny_gets_it() -> None:
+    mild = cilium({"ingress": [{"fromEndpoints": [{}]}], "enableDefaultDeny": {"ingress": False}})
+    assert sources(with_policies(mild)) == ANYBODY_IN
+    assert sources(with_policies(mild, cilium({"ingress": [{}]}))) == {WEB}
+
+
+def test_specs_are_rule_objects_of_their_own() -> None:
+    subject = {"endpointSelector": {}}
+    specs = [
+        {**subject, "ingress": [{}]},
+        {**subject, "ingress": [{"fromEndpoints": [{"matchLabels": {"app": "web"}}]}]},
+    ]
+    found = with_policies(cilium(None, specs=specs))
+    assert sources(found) == {WEB}
+    assert ask(found, WEB, DB).ingress.rule == "specs[1].ingress[0]"
+
+
+def test_policies_select_in_their_own_namespace_only_and_clusterwide_ones_everywhere() -> None:
+    everyone = {"endpointSelector": {}, "ingress": [{}]}
+    assert ask(with_policies(cilium(everyone)), WEB, OTHER).allowed
+    assert not ask(with_policies(cilium(everyone, clusterwide=True)), WEB, OTHER).allowed
+
+
+def test_pods_on_the_host_network_are_no_endpoints() -> None:
+    found = with_policies(cilium({"endpointSelector": {}, "ingress": [{}], "egress": [{}]}, clusterwide=True))
+    assert ask(found, OUTSIDE, FAR_AGENT).allowed
+    assert ask(found, FAR_AGENT, OUTSIDE).allowed
+    assert not ask(let_in({"fromEndpoints": [{}]}), FAR_AGENT, DB).allowed
+
+
+# -- peers --------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("entry", "expected"),
+    [
+        ({"fromEndpoints": []}, set()),
+        ({"fromEndpoints": [{}]}, {WEB}),
+        ({"fromEndpoints": [{"matchLabels": {"app": "web"}}]}, {WEB}),
+        ({"fromEndpoints": [{"matchLabels": {"k8s:io.kubernetes.pod.namespace": "bank"}}]}, {OTHER}),
+        ({"fromEndpoints": [{"matchExpressions": [{"key": "io.kubernetes.pod.namespace", "operator": "Exists"}]}]}, {WEB, OTHER}),
+        ({"fromEndpoints": [{"matchLabels": {"io.cilium.k8s.namespace.labels.team": "money"}}]}, {OTHER}),
+        ({"fromEndpoints": [{"matchLabels": {"app": "db"}}, {"matchLabels": {"app": "web"}}]}, {WEB}),
+        ({"fromEndpoints": [{"matchLabels": {"reserved:world": ""}}]}, {OUTSIDE, ELSEWHERE}),
+        ({"fromCIDR": ["0.0.0.0/0"]}, {OUTSIDE, ELSEWHERE, FAR_AGENT, NODE_2}),
+        ({"fromCIDR": ["10.0.0.0/8"]}, set()),
+        ({"fromCIDR": [OUTSIDE]}, {OUTSIDE}),
+        ({"fromCIDR": []}, set()),
+        ({"fromCIDRSet": [{"cidr": "0.0.0.0/0", "except": ["198.51.100.0/24", "172.16.0.0/12"]}]}, {OUTSIDE}),
+        ({"fromEntities": ["all"]}, ANYBODY_IN),
+        ({"fromEntities": ["world"]}, {OUTSIDE, ELSEWHERE}),
+        ({"fromEntities": ["world-ipv4"]}, {OUTSIDE, ELSEWHERE}),
+        ({"fromEntities": ["world-ipv6"]}, set()),
+        ({"fromEntities": ["cluster"]}, {WEB, OTHER, FAR_AGENT, NODE_2}),
+        ({"fromEntities": ["remote-node"]}, {FAR_AGENT, NODE_2}),
+        ({"fromEntities": ["host"]}, {FAR_AGENT, NODE_2}),
+        ({"fromEntities": ["kube-apiserver"]}, set()),
+        ({"fromEntities": ["init", "health", "none"]}, set()),
+        ({"fromEntities": []}, set()),
+    ],
+)  # fmt: skip
+def test_who_is_let_in(entry: Any, expected: set[str]) -> None:
+    assert sources(let_in(entry)) == expected
+
+
+@pytest.mark.parametrize(
+    ("entry", "expected"),
+    [
+        ({"toEndpoints": [{}]}, {WEB}),
+        ({"toCIDR": ["203.0.113.0/24"]}, {OUTSIDE}),
+        ({"toEntities": ["world"]}, {OUTSIDE, ELSEWHERE}),
+        ({"toEntities": ["host"]}, ON_NODES),
+        ({"toEntities": ["kube-apiserver"]}, {AGENT, NODE_1}),
+        ({"toEntities": ["cluster"]}, {WEB, OTHER, *ON_NODES}),
+        ({"toFQDNs": [{"matchName": "example.com"}]}, set()),
+    ],
+)
+def test_who_may_be_reached(entry: Any, expected: set[str]) -> None:
+    assert destinations(let_out(entry)) == expected
+
+
+def test_a_clusterwide_policy_with_an_empty_selector_lets_in_pods_and_nobody_else() -> None:
+    found = with_policies(cilium({"ingress": [{"fromEndpoints": [{}]}]}, clusterwide=True))
+    assert sources(found) == {WEB, OTHER}
+
+
+def test_services_are_the_pods_that_they_select() -> None:
+    service = Service("bank", "front", "ClusterIP", {"app": "web"}, ())
+    entry = {"toServices": [{"k8sService": {"serviceName": "front", "namespace": "bank"}}]}
+    assert destinations(let_out(entry, services=(service,))) == {OTHER}
+    bare = replace(service, selector=None)
+    assert destinations(let_out(entry, services=(bare,))) == set()
+    assert "addresses of Service bank/front are not known" in str(
+        ask(let_out(entry, services=(bare,)), DB, OUTSIDE).uncertain
+    )
+    assert ask(let_out(entry), DB, OTHER).uncertain
+    assert not ask(let_out(entry, services=(bare,)), DB, OTHER).uncertain
+
+
+def test_groups_of_networks() -> None:
+    group = CidrGroup("partners", {"of": "partners"}, (ip_network("203.0.113.0/24"), ip_network("198.51.100.0/24")))
+    by_name = {"fromCIDRSet": [{"cidrGroupRef": "partners", "except": ["198.51.100.0/25"]}]}
+    by_label = {"fromCIDRSet": [{"cidrGroupSelector": {"matchLabels": {"of": "partners"}}}]}
+    assert sources(let_in(by_name, cidr_groups=(group,))) == {OUTSIDE}
+    assert sources(let_in(by_label, cidr_groups=(group,))) == {OUTSIDE, ELSEWHERE}
+    assert "networks of CiliumCIDRGroup partners are not known" in str(ask(let_in(by_name), OUTSIDE, DB).uncertain)
+
+
+# -- ports --------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("ports", "opened"),
+    [
+        ([{"port": "80", "protocol": "TCP"}], {("TCP", 80)}),
+        ([{"port": "80"}], {("TCP", 80), ("UDP", 80), ("SCTP", 80)}),
+        ([{"port": "79", "endPort": 81, "protocol": "TCP"}], {("TCP", 79), ("TCP", 80), ("TCP", 81)}),
+        ([{"port": "0", "protocol": "UDP"}], {("UDP", n) for n in (79, 80, 81, 9090)}),
+        ([{"port": "http", "protocol": "TCP"}], {("TCP", 9090)}),
+        ([{"port": "http", "protocol": "UDP"}], set()),
+    ],
+)
+def test_ports_are_the_destinations(ports: Any, opened: set[tuple[str, int]]) -> None:
+    found = let_in({"fromEndpoints": [{}], "toPorts": [{"ports": ports}]})
+    probes = {(protocol, port) for protocol in ("TCP", "UDP", "SCTP") for port in (79, 80, 81, 9090)}
+    assert {(protocol, port) for protocol, port in probes if ask(found, WEB, DB, port, protocol).allowed} == opened
+
+
+def test_ports_without_peers_are_open_to_anybody() -> None:
+    assert sources(let_in({"toPorts": [{"ports": [{"port": "80", "protocol": "TCP"}]}]})) == ANYBODY_IN
+    assert sources(let_in({"toPorts": [{"ports": [{"port": "80", "protocol": "TCP"}]}]}), 81) == set()
+
+
+def test_only_icmp_opens_no_port() -> None:
+    assert sources(let_in({"icmps": [{"fields": [{"type": 8}]}]})) == set()
+
+
+def test_layer_7_rules_make_an_upper_bound_and_say_so() -> None:
+    found = let_in(
+        {"fromEndpoints": [{}], "toPorts": [{"ports": [{"port": "80", "protocol": "TCP"}], "rules": {"http": [{}]}}]}
+    )
+    answer = ask(found, WEB, DB)
+    assert answer.allowed
+    assert answer.ingress.reason.endswith("spec.ingress[0] (at most: layer 7 rules may let less pass)")
+    assert analyse(found).unevaluated == ()
+
+
+# -- deny ---------------------------------------------------------------------------------------------------------------
+
+
+def deny(*entries: Mapping[str, Any], **more: Any) -> Cluster:
+    """db lets everybody in, but for these."""
+    spec = {"ingress": [{"fromEntities": ["all"]}], "ingressDeny": list(entries)}
+    return with_policies(cilium(spec), **more)
+
+
+@pytest.mark.parametrize(
+    ("entry", "denied"),
+    [
+        ({}, set()),
+        ({"fromEndpoints": []}, set()),
+        ({"fromEndpoints": [{}]}, {WEB}),
+        ({"fromEntities": ["world"]}, {OUTSIDE, ELSEWHERE}),
+        ({"fromEntities": ["cluster"]}, {WEB, OTHER, FAR_AGENT, NODE_2}),
+        ({"fromEntities": ["remote-node"]}, {FAR_AGENT, NODE_2}),
+        ({"fromEntities": ["host"]}, set()),
+        ({"fromEntities": ["all"]}, ANYBODY_IN),
+        ({"fromCIDR": ["0.0.0.0/0"]}, {OUTSIDE, ELSEWHERE}),
+        ({"fromCIDRSet": [{"cidr": "0.0.0.0/0", "except": ["203.0.113.0/24"]}]}, {ELSEWHERE}),
+        ({"fromCIDRSet": [{"cidrGroupRef": "missing"}]}, set()),
+        ({"toPorts": [{"ports": [{"port": "80"}]}]}, ANYBODY_IN),
+        ({"toPorts": [{"ports": [{"port": "81"}]}]}, set()),
+        ({"toPorts": [{}]}, set()),
+        ({"fromMoon": ["x"], "fromEntities": ["all"]}, set()),
+    ],
+)
+def test_who_is_denied(entry: Any, denied: set[str]) -> None:
+    assert sources(deny(entry)) == ANYBODY_IN - denied
+
+
+def test_denying_any_protocol_leaves_sctp() -> None:
+    found = deny({"toPorts": [{"ports": [{"port": "80"}]}]})
+    assert sources(found, 80, "UDP") == set()
+    assert sources(found, 80, "SCTP") == ANYBODY_IN
+
+
+def test_deny_is_over_allow_whoever_allows() -> None:
+    denying = cilium({"ingressDeny": [{"fromEndpoints": [{"matchLabels": {"app": "web"}}]}]})
+    allowing = cilium({"ingress": [{"fromEndpoints": [{}]}]})
+    network = policy("open", "shop", {"app": "db"}, ingress=[rule()])
+    found = with_policies(allowing, denying, network=(network,))
+    answer = ask(found, WEB, DB)
+    assert not answer.allowed
+    assert (str(answer.ingress.policy), answer.ingress.rule) == ("CiliumNetworkPolicy shop/p", "spec.ingressDeny[0]")
+    assert sources(found) == ANYBODY_IN - {WEB}
+
+
+def test_deny_without_default_deny_only_takes_away() -> None:
+    spec = {"ingressDeny": [{"fromEndpoints": [{}]}], "enableDefaultDeny": {"ingress": False}}
+    assert sources(with_policies(cilium(spec))) == ANYBODY_IN - {WEB}
+
+
+def test_denied_egress_to_nodes_leaves_the_pods_own() -> None:
+    base = {"egress": [{"toEntities": ["all"]}]}
+    for entity in ("host", "remote-node"):
+        assert destinations(with_policies(cilium({**base, "egressDeny": [{"toEntities": [entity]}]}))) == ANYBODY_OUT
+    gone = destinations(with_policies(cilium({**base, "egressDeny": [{"toEntities": ["cluster"]}]})))
+    assert gone == {OUTSIDE, ELSEWHERE}
+
+
+# -- beside others ------------------------------------------------------------------------------------------------------
+
+
+def test_what_allows_adds_up_with_network_policies() -> None:
+    network = policy("p", "shop", {"app": "db"}, ingress=[rule([], [])])
+    assert sources(with_policies(cilium({"ingress": [{}]}), network=(network,))) == ANYBODY_IN
+    closed = policy("p", "shop", {"app": "db"}, ingress=[])
+    assert sources(with_policies(cilium({"ingress": [{"fromEndpoints": [{}]}]}), network=(closed,))) == {WEB}
+
+
+def test_admin_policies_decide_first() -> None:
+    found = with_policies(
+        cilium({"ingressDeny": [{"fromEntities": ["all"]}]}),
+        cluster_policies=(cluster_policy("a", does(Action.ACCEPT)),),
+    )
+    assert ask(found, WEB, DB).allowed
+
+
+def test_the_own_node_always_reaches_its_pods() -> None:
+    found = let_in({})
+    assert ask(found, AGENT, DB).ingress.reason == "a pod's own node always reaches it"
+    assert ask(found, NODE_1, DB).allowed
+
+
+# -- what is not known --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("entry", "source", "word"),
+    [
+        ({"fromEntities": ["kube-apiserver"]}, OUTSIDE, "API server"),
+        ({"fromEntities": ["kube-apiserver"]}, FAR_AGENT, "API server"),
+        ({"fromEntities": ["ingress"]}, OTHER, "proxy"),
+        ({"fromEntities": ["unmanaged"]}, OTHER, "does not manage"),
+        ({"fromMoon": ["x"]}, OTHER, "fromMoon"),
+        ({"fromEndpoints": [{"matchLabels": {"pod-template-hash": "x"}}]}, OTHER, "pod-template-hash"),
+        ({"fromGroups": [{"aws": {}}]}, OUTSIDE, "fromGroups"),
+        ({"fromEndpoints": [{}], "toPorts": [{"ports": [{"port": "80", "protocol": "QUIC"}]}]}, WEB, "QUIC"),
+    ],
+)
+def test_a_denial_that_hangs_on_it_is_uncertain(entry: Any, source: str, word: str) -> None:
+    answer = ask(let_in(entry), source, DB)
+    assert not answer.allowed
+    assert word in " ".join(answer.uncertain)
+
+
+def test_the_outside_may_be_a_node_where_no_node_was_read() -> None:
+    assert ask(let_in({"fromEntities": ["remote-node"]}, nodes=()), OUTSIDE, DB).uncertain
+    assert not ask(let_in({"fromEntities": ["remote-node"]}), OUTSIDE, DB).uncertain
+
+
+def test_an_unknown_address_matters_to_networks_on_nodes_only() -> None:
+    lost = tuple(replace(one, addresses=()) for one in PODS)
+    found = replace(let_in({"fromCIDR": ["172.16.0.0/12"]}, nodes=()), pods=lost)
+    assert not ask(found, WEB, DB).uncertain
+    assert ask(found, FAR_AGENT, DB).uncertain
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        {"ingress": [{"fromEndpoints": [{}], "fromCIDR": ["10.0.0.0/8"]}]},
+        {"endpointSelector": {"matchLabels": {"container:x": "y"}}, "ingress": [{}]},
+        {"ingress": [{"fromNodes": [{"matchLabels": {"a": "b"}}]}]},
+    ],
+)
+def test_what_may_not_be_in_force_isolates_nobody_and_is_named(spec: Any) -> None:
+    found = with_policies(cilium(spec))
+    assert sources(found) == ANYBODY_IN
+    assert computed_on(analyse(found)) == "computed on 0 of 1 policies; not evaluated: 1 CiliumNetworkPolicy"
+
+
+def test_what_may_not_be_in_force_leaves_other_isolation_uncertain() -> None:
+    odd = cilium({"ingress": [{"fromEndpoints": [{}], "fromCIDR": ["10.0.0.0/8"]}]})
+    answer = ask(with_policies(odd, cilium({"ingress": [{}]})), OTHER, DB)
+    assert not answer.allowed
+    assert "may be allowed" in " ".join(answer.uncertain)
+
+
+def test_host_firewall_is_named_and_touches_no_pod() -> None:
+    host = cilium(None, clusterwide=True, specs=[{"nodeSelector": {}, "ingress": [{}]}])
+    found = with_policies(host, cilium({"ingress": [{}]}))
+    assert ask(found, OUTSIDE, FAR_AGENT).allowed
+    assert ask(found, WEB, DB).uncertain == ()
+    assert list(host.unknown()) == [Unknown("specs[0].nodeSelector (host firewall)")]
+    assert computed_on(analyse(found)) == "computed on 1 of 2 policies; not evaluated: 1 CiliumClusterwideNetworkPolicy"
+
+
+def test_a_policy_is_named_once_however_many_rule_objects_it_has() -> None:
+    specs = [{"endpointSelector": {}, "ingress": [{}], "ingressDeny": [{"fromEntities": ["world"]}]}] * 2
+    answer = ask(with_policies(cilium(None, specs=specs)), WEB, DB)
+    assert [str(key) for key in answer.ingress.selecting] == ["CiliumNetworkPolicy shop/p"]
+    assert answer.ingress.reason == "isolated by CiliumNetworkPolicy shop/p, which does not allow it"
