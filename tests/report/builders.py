@@ -23,6 +23,7 @@ from evidence.report.view.model import (
     Cover,
     CoverageView,
     EvidenceItem,
+    Exposure,
     FindingState,
     FindingView,
     FlowCell,
@@ -31,6 +32,7 @@ from evidence.report.view.model import (
     Gap,
     KindView,
     Method,
+    OpenDoor,
     PluginView,
     PolicyObject,
     Population,
@@ -404,6 +406,20 @@ def view(
         ),
         zone_flows=zone_matrix(),
         namespace_flows=namespace_matrix(),
+        exposure=Exposure(
+            (
+                OpenDoor(
+                    "production/Deployment/web",
+                    3,
+                    "Ingress production/shop",
+                    "internet and private ranges, through edge/proxy",
+                    "TCP 8443",
+                    ("NetworkPolicy production/web spec.ingress[0]",),
+                ),
+            ),
+            2,
+            ("ways in of kinds that are not read may exist: Istio VirtualService",),
+        ),
         changes=(
             Change(
                 3,

@@ -16,6 +16,7 @@ from evidence.errors import ReportError
 from evidence.report import templates
 from evidence.report.pack import pack_files
 from evidence.report.templates import template_folder
+from evidence.report.view.model import Exposure
 from tests.conftest import ROOT
 from tests.report.builders import POLICY, view
 
@@ -113,6 +114,7 @@ def test_a_report_on_nothing_at_all_can_be_read() -> None:
         waivers=(),
         reviews=(),
         zone_flows=None,
+        exposure=Exposure((), 0, ()),
         changes=(),
         policies=(),
         class_flows=(),

@@ -3,13 +3,14 @@
 from dataclasses import replace
 from ipaddress import ip_network
 
-from evidence.cluster.model import Cluster, OtherPolicy
+from evidence.cluster.model import Cluster, OtherPolicy, Protocol, Service, ServicePort
 from evidence.cluster.objects import ObjectKey
 from evidence.intent.model import ApprovedFlow, Classification, Intent, Zone
 from evidence.intent.zones import assign
 from evidence.reach.engine import analyse
+from evidence.report.view.exposure import exposure
 from evidence.report.view.flows import NO_ZONE, OUTSIDE, class_flows, namespace_matrix, zone_matrix
-from evidence.report.view.model import CellState, FlowCell, FlowMatrix
+from evidence.report.view.model import CellState, Exposure, FlowCell, FlowMatrix, OpenDoor
 from tests.builders import cluster, namespace, pod, policy, rule
 from tests.report.inputs import intent, small_cluster
 
@@ -127,3 +128,20 @@ def test_every_computed_flow_between_classes_is_a_row() -> None:
     assert len(rows) == len(list(reach.flows()))
     to_vault = [row for row in rows if row.destination_namespace == "pay"]
     assert [(row.source_namespace, row.source_pods, row.ports) for row in to_vault] == [("web", 1, "TCP 8443")]
+
+
+def test_doors_that_policy_leaves_open_are_rows_and_shut_ones_are_counted() -> None:
+    def published(name: str, kind: str, space: str) -> Service:
+        return Service(space, name, kind, {"app": name}, (ServicePort("", Protocol.TCP, 80, 8080),))
+
+    state = cluster(
+        pods=[pod("web-1", "web", {"app": "web"}, ip="10.0.0.1"), pod("db-1", "pay", {"app": "db"}, ip="10.0.0.2")],
+        policies=[policy("none", "pay", {}, ingress=[])],
+    )
+    doors = (published("web", "NodePort", "web"), published("db", "LoadBalancer", "pay"))
+    found = exposure(analyse(replace(state, services=doors, crds=frozenset({"ingressroutes.traefik.io"}))))
+
+    web = OpenDoor(
+        "web/Pod/web-1", 1, "NodePort Service web/web", "internet and private ranges", "TCP 8080", ("not isolated",)
+    )
+    assert found == Exposure((web,), 1, ("ways in of kinds that are not read may exist: Traefik IngressRoute",))

@@ -11,6 +11,7 @@ from evidence.findings.registry import RULES
 from evidence.frameworks.judge import ControlResult, Strength, Verdict
 from evidence.intent.model import Review, Waiver
 from evidence.report.view.changes import changes
+from evidence.report.view.exposure import exposure
 from evidence.report.view.flows import class_flows, namespace_matrix, zone_matrix
 from evidence.report.view.inputs import ReportInputs
 from evidence.report.view.lifetimes import Lifetime, lifetimes
@@ -62,6 +63,7 @@ def build_view(inputs: ReportInputs) -> ReportView:
         reviews=tuple(_review(review, inputs) for review in intent.reviews) if intent else (),
         zone_flows=zone_matrix(inputs.newest.reach, inputs.newest.zones, intent) if intent else None,
         namespace_flows=namespace_matrix(inputs.newest.reach),
+        exposure=exposure(inputs.newest.reach),
         changes=changes(inputs.snapshots),
         policies=policies,
         class_flows=class_flows(inputs.newest.reach),

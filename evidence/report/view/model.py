@@ -375,6 +375,28 @@ class ClassFlow:
     ports: str
 
 
+@dataclass(frozen=True, slots=True)
+class OpenDoor:
+    """Pods of a workload that can be reached from outside the cluster: by which door, from where (and as whom policy sees it), on which of
+    their ports, and the rules that admit it."""
+
+    workload: str
+    pods: int
+    door: str
+    origin: str
+    ports: str
+    admitted_by: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Exposure:
+    """What the outside can reach in the newest snapshot. `shut`: number of doors that policy leaves shut; `doubts`: why more may be open."""
+
+    open: tuple[OpenDoor, ...]
+    shut: int
+    doubts: tuple[str, ...]
+
+
 # -- changes and raw objects ------------------------------------------------------------------------------------------
 
 
@@ -437,6 +459,7 @@ class ReportView:
     reviews: tuple[ReviewView, ...]
     zone_flows: FlowMatrix | None
     namespace_flows: FlowMatrix
+    exposure: Exposure
     changes: tuple[Change, ...]
     policies: tuple[PolicyObject, ...]
     class_flows: tuple[ClassFlow, ...] = field(metadata=OUTSIDE_JSON)
