@@ -1,6 +1,7 @@
 """Family enforcement: what the network plugin does with the policies."""
 
 from collections import defaultdict
+from collections.abc import Iterator
 
 from evidence.cluster.model import Direction, IpBlock, Pod
 from evidence.cluster.objects import ObjectKey
@@ -101,7 +102,7 @@ def _running(context: Context) -> tuple[Pod, ...]:
 )
 def feature_not_supported(context: Context) -> Looked:
     """Policies with a feature that the plugin lacks (high) or has in part (medium). What is not known, or switched on by a setting that
-    cannot be seen, is a doubt and no hit."""
+    cannot be seen, is a doubt and no hit; so is a kind of cluster-wide policy that the plugin does not run whole."""
     if not context.cni.enforcers:
         return Looked(0, (), ("no enforcing plugin was recognised, so what it supports is not known",))
     hits = []
@@ -122,8 +123,18 @@ def feature_not_supported(context: Context) -> Looked:
                     severity=None if any(field.support is Support.NONE for field in short) else Severity.MEDIUM,
                 )
             )
-    doubts = (f"support is not known for {shortened(sorted(doubtful))}",) if doubtful else ()
-    return Looked(len(context.cluster.policies), tuple(hits), doubts)
+    doubts = [f"support is not known for {shortened(sorted(doubtful))}"] if doubtful else []
+    doubts += _kinds_not_run(context)
+    return Looked(len(context.cluster.policies), tuple(hits), tuple(doubts))
+
+
+def _kinds_not_run(context: Context) -> Iterator[str]:
+    """Kinds of evaluated cluster-wide policies that an enforcer is not known to run: what they deny may pass."""
+    for kind in sorted({policy.key.kind for policy in context.cluster.cluster_policies}):
+        for plugin in context.cni.enforcers:
+            support = plugin.features.get(kind, Support.UNKNOWN)
+            if support is not Support.FULL:
+                yield f"{plugin.title} is not known to run every {kind} (support: {support.value}), so what one denies may pass"
 
 
 @rule(

@@ -6,17 +6,18 @@ from ipaddress import ip_address
 
 import pytest
 
-from evidence.cluster.model import Node
+from evidence.cluster.model import Direction, Node
 from evidence.cluster.objects import ObjectKey
 from evidence.cni.model import CniReport, DetectedPlugin, Enforcement, Support
 from evidence.findings.finding import Severity
 from evidence.findings.registry import RunStatus
 from tests.builders import block, cluster, pod, policy, port, rule
-from tests.findings.looking import clean, finding, hit, look, near_miss
+from tests.findings.looking import baseline_deny, clean, finding, hit, look, near_miss
 
 FEATURES = ("ingress", "egress", "ipBlock", "ipBlockExcept", "ipBlockPods", "ipv6", "sctp", "namedPorts", "endPort")
 WEB = pod("web-1", "shop", {"app": "web"}, node="node-a", ip=("10.1.0.1", "fd00::1"))
 SHOP = cluster([WEB], [policy("web", "shop", ingress=[rule([], [port(8000, end_port=8010)])])])
+BASELINE = baseline_deny(Direction.INGRESS)
 NODES = tuple(Node(name, {}, (ip_address("10.0.0.9"),), True) for name in ("node-a", "node-b"))
 
 
@@ -97,6 +98,20 @@ def test_support_that_cannot_be_seen_is_a_doubt(support: Support) -> None:
     run, found = look("NET-011", SHOP, cni=report(Enforcement.ENFORCED, plugin(endPort=support)))
     assert (run.status, found) == (RunStatus.PARTIAL, [])
     assert "support is not known for endPort of Net 1.2.3" in run.reason
+
+
+@pytest.mark.parametrize("support", [s for s in Support if s is not Support.FULL])
+def test_a_cluster_wide_policy_that_the_plugin_may_not_run_is_a_doubt(support: Support) -> None:
+    guarded = replace(cluster([WEB]), cluster_policies=(BASELINE,))
+    run, found = look("NET-011", guarded, cni=report(Enforcement.ENFORCED, plugin(BaselineAdminNetworkPolicy=support)))
+    assert (run.status, found) == (RunStatus.PARTIAL, [])
+    assert f"Net 1.2.3 is not known to run every BaselineAdminNetworkPolicy (support: {support.value})" in run.reason
+
+
+def test_a_cluster_wide_policy_that_the_plugin_runs_leaves_no_doubt() -> None:
+    guarded = replace(cluster([WEB]), cluster_policies=(BASELINE,))
+    run, _ = look("NET-011", guarded, cni=report(Enforcement.ENFORCED, plugin(BaselineAdminNetworkPolicy=Support.FULL)))
+    assert run.status is RunStatus.RAN
 
 
 @hit("NET-012")
