@@ -39,7 +39,9 @@ class Evidence:
             self.findings.setdefault(finding.rule_id, []).append(finding)
         zones = facts.intent.zones if facts.intent else ()
         self.declared = frozenset(zone.classification for zone in zones)
-        self.peopled = frozenset(zone.classification for zone in zones if facts.zones.pods(zone.name))
+        self.peopled = frozenset(
+            zone.classification for zone in zones if any(not pod.template for pod in facts.zones.pods(zone.name))
+        )
 
     def hits(self, feed: Feed) -> Sequence[Finding]:
         return self.findings.get(feed.rule_id, ())

@@ -73,7 +73,7 @@ def _population(control: Control, facts: Facts, evidence: Evidence) -> Iterator[
         )
     scope = control.zones
     if scope and not scope & evidence.peopled:
-        yield f"no pod lies in a zone that is declared as {any_of(sorted(scope))}: there is nothing to speak of"
+        yield f"no pod that runs lies in a zone that is declared as {any_of(sorted(scope))}: there is nothing to speak of"
     elif not scope and not facts.zones.population:
         yield "the snapshot holds no pod that runs: there is nothing to speak of"
     if facts.zones.outside_undeclared and any(_decides_approval(feed) for feed in control.feeds):

@@ -149,7 +149,7 @@ def make_pack(
 
     newest = assessed[-1]
     organisation = newest.state.intent.system.organisation if newest.state.intent else ""
-    judged = [judged_snapshot(framework, one, baseline) for one in assessed]
+    judged = [judged_snapshot(framework, one, baseline, newest) for one in assessed]
     results = worst([(snapshot.taken_at, snapshot.results) for snapshot in judged])
     inputs = ReportInputs(
         framework=framework,
@@ -188,8 +188,10 @@ def make_pack(
     return Pack(write_pack(archive, view.cover.pack_id, files), verdicts, key.fingerprint)
 
 
-def judged_snapshot(framework: "Framework", assessed: Assessed, baseline: str | None) -> "SnapshotEvidence":
-    """One snapshot with its control results, as the report wants it."""
+def judged_snapshot(
+    framework: "Framework", assessed: Assessed, baseline: str | None, newest: Assessed
+) -> "SnapshotEvidence":
+    """One snapshot with its control results, as the report wants it. One of another cluster than the newest supports nothing."""
     from evidence.frameworks.judge import Facts, judge
     from evidence.pipeline.unseen import unseen_kinds
     from evidence.report.view.inputs import Custody, SnapshotEvidence
@@ -202,7 +204,7 @@ def judged_snapshot(framework: "Framework", assessed: Assessed, baseline: str | 
         intent=state.intent,
         cni=assessed.cni,
         zones=assessed.zones,
-        partial=shortfalls(state.collection),
+        partial=(*shortfalls(state.collection), *other_cluster(state, newest.state)),
         unevaluated=tuple(str(policy.key) for policy in assessed.reach.unevaluated),
         unseen=unseen_kinds(state.collection),
         baseline=baseline,
@@ -233,6 +235,16 @@ def judged_snapshot(framework: "Framework", assessed: Assessed, baseline: str | 
         pod_count=len(state.cluster.pods),
         namespace_count=len(state.cluster.namespaces),
         intent_digest=state.intent.digest if state.intent else "",
+    )
+
+
+def other_cluster(state: State, newest: State) -> tuple[str, ...]:
+    """A sentence when the sources of two snapshots say that they are of different clusters: one name may have been given to both."""
+    uid, expected = state.collection.source.cluster_uid, newest.collection.source.cluster_uid
+    if not uid or not expected or uid == expected:
+        return ()
+    return (
+        f"it is of another cluster than the newest snapshot: the UID of namespace kube-system is {uid}, not {expected}",
     )
 
 

@@ -157,7 +157,13 @@ CARD, SHOP = ZONES
         ),
         (control(feed("NET-001"), needs=None, why_never="one part of it"), assessment(), facts(), "one part of it"),
         (WHOLE_CLUSTER, assessment(), facts(zones=None, pods=()), "the snapshot holds no pod that runs"),
-        (ONE, assessment(), facts(pods=[pod("web", "shop")]), "no pod lies in a zone that is declared as cde"),
+        (
+            ONE,
+            assessment(),
+            facts(pods=[dataclasses.replace(pod("vault", "payments"), template=True)]),
+            "no pod that runs lies in a zone that is declared as cde",
+        ),
+        (ONE, assessment(), facts(pods=[pod("web", "shop")]), "no pod that runs lies in a zone that is declared as cde"),
         (
             ONE,
             assessment(),

@@ -4,7 +4,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from evidence import pipeline
-from evidence.pipeline.reports import assess_period
+from evidence.cluster.model import Cluster
+from evidence.cluster.objects import Collection, SourceInfo
+from evidence.pipeline.reports import assess_period, other_cluster
+from evidence.pipeline.states import State
 from evidence.sample import intent_path, sample_dumps
 from evidence.store import Store
 
@@ -47,3 +50,15 @@ def test_what_is_shared_changes_no_result(tmp_path: Path) -> None:
     assert shared.state.info == alone.info
     assert shared.state.collection == alone.collection
     assert shared.assessment == pipeline.assess(alone, START + timedelta(days=1)).assessment
+
+
+def test_a_snapshot_of_another_cluster_under_the_same_name_is_told_apart() -> None:
+    def state(uid: str) -> State:
+        source = SourceInfo("files", "dump.json", cluster_uid=uid)
+        return State(Collection(source, (), ()), Cluster({}, (), ()), None)
+
+    assert other_cluster(state("one"), state("two")) == (
+        "it is of another cluster than the newest snapshot: the UID of namespace kube-system is one, not two",
+    )
+    assert other_cluster(state("one"), state("one")) == ()
+    assert other_cluster(state(""), state("two")) == other_cluster(state("one"), state("")) == ()
