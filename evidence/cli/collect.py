@@ -52,6 +52,10 @@ def command(
         raise click.UsageError("--from reads files; it goes with none of --context, --kubeconfig, --in-cluster, --as")
     if taken_at and not from_paths:
         raise click.UsageError("--taken-at is for dumps taken earlier; it needs --from")
+    if taken_at and taken_at > now():
+        raise click.UsageError(
+            f"--taken-at {taken_at:%Y-%m-%dT%H:%MZ} is still to come; give the time at which the dump was taken"
+        )
     if from_paths and not cluster:
         raise click.UsageError("--from needs --cluster NAME: files do not say which cluster they are of")
     source = (

@@ -50,6 +50,13 @@ def assert_one_sentence(ran: Ran, code: int, *parts: str) -> None:
         assert part in ran.err
 
 
+def test_a_dump_cannot_have_been_taken_in_the_future(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    ran = collect("--from", DUMP, "--taken-at", "2999-01-01T00:00Z")
+    assert (ran.code, snapshots()) == (2, 0)
+    assert "--taken-at 2999-01-01T00:00Z is still to come" in ran.err
+
+
 # -- what is read -----------------------------------------------------------------------------------------------------
 
 
