@@ -15,4 +15,5 @@ from evidence.findings import (  # noqa: F401  (imported for their rules)
     redundancy,
     scraping,
     selection,
+    stepping,
 )

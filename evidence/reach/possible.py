@@ -33,7 +33,12 @@ def not_looked_at(reach: Reachability) -> tuple[str, ...]:
 
 
 def path_doubts(
-    reach: Reachability, source: Group, destination: Group, *, through_nodes: bool = False
+    reach: Reachability,
+    source: Group,
+    destination: Group,
+    *,
+    through_nodes: bool = False,
+    max_pairs: int = MAX_PAIRS,
 ) -> tuple[str, ...]:
     """Reasons for which there may be a path although `paths.find` has none; () when that is certain as far as the policies are known."""
     graph = Graph(reach, (source, destination), through_nodes=through_nodes)
@@ -41,7 +46,7 @@ def path_doubts(
     starts = graph.members(0)
     if not starts or not ends:
         return ()
-    asking = _Asking(graph, ends)
+    asking = _Asking(graph, ends, max_pairs)
     stages: list[Reached] = []
     doubted: dict[int, _Doubted] = {}
     while True:
@@ -52,7 +57,7 @@ def path_doubts(
             return _shortened(_reasons(stages, doubted, found))
         more = {unit: _Doubted(len(stages) - 1, before, why) for unit, before, why in asking.beyond(reached)}
         if asking.exhausted:
-            return (f"more than {MAX_PAIRS} connections hang on addresses or labels that are not known",)
+            return (f"more than {max_pairs} connections hang on addresses or labels that are not known",)
         if not more:
             return ()
         doubted.update(more)
@@ -70,7 +75,8 @@ class _Doubted:
 class _Asking:
     """Asks about pairs of peers, each once, until there were too many."""
 
-    def __init__(self, graph: Graph, ends: frozenset[int]) -> None:
+    def __init__(self, graph: Graph, ends: frozenset[int], max_pairs: int) -> None:
+        self._max_pairs = max_pairs
         self._graph = graph
         self._reach = graph.reach
         self._ends = ends
@@ -80,7 +86,7 @@ class _Asking:
 
     @property
     def exhausted(self) -> bool:
-        return len(self._asked) > MAX_PAIRS
+        return len(self._asked) > self._max_pairs
 
     def beyond(self, reached: Reached) -> Iterator[tuple[int, int, tuple[str, ...]]]:
         """Units that were not reached and may be, with the unit before and the reasons."""
