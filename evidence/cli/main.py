@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 import click
 
 from evidence import __version__
+from evidence.cli.process import end
 from evidence.errors import EvidenceError, UsageError
 from evidence.settings import SETTINGS_FILE, bound, file_defaults, name_variables
 
@@ -92,7 +93,10 @@ def main(arguments: list[str] | None = None) -> None:
     given: list[Any] = sys.argv[1:] if arguments is None else arguments
     try:
         result = cli.main(args=given, prog_name="evidence", standalone_mode=False)
-        sys.exit(result if isinstance(result, int) else 0)
+        code = result if isinstance(result, int) else 0
+        if arguments is None:
+            end(code)
+        sys.exit(code)
     except click.exceptions.Exit as stop:
         sys.exit(stop.exit_code)
     except click.Abort:

@@ -1,6 +1,5 @@
 """`evidence reach`: who may connect to whom, answers in bulk, which rule decides, and what else follows from it."""
 
-import gc
 import sys
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -8,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from evidence.cli.options import source_options
+from evidence.cli.process import expect_one_answer, keep
 from evidence.cli.reach_check import check
 from evidence.cli.reach_diff import diff
 from evidence.cli.reach_explain import explain
@@ -25,6 +25,7 @@ def command() -> None:
 
     Every "denied" excepts traffic from a pod's own node, which policies do not govern.
     """
+    expect_one_answer()
 
 
 @command.command("matrix")
@@ -126,8 +127,7 @@ def _analysed(
     from evidence import pipeline
     from evidence.reach.engine import analyse
 
-    gc.disable()  # what is read here lives until the process ends; looking for garbage in it took half of the time
-    return analyse(pipeline.load_cluster(from_paths, db=db, cluster=cluster, at=at, keep_going=keep_going))
+    return keep(analyse(pipeline.load_cluster(from_paths, db=db, cluster=cluster, at=at, keep_going=keep_going)))
 
 
 command.add_command(explain)

@@ -1,6 +1,5 @@
 """What several commands of `evidence reach` read: a cluster, analysed, with the declared zones under their names."""
 
-import gc
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from evidence.cli.options import F
+from evidence.cli.process import keep
 
 if TYPE_CHECKING:
     from evidence.cluster.model import Cluster, IPNetwork
@@ -44,7 +44,6 @@ def read(source: Source) -> "tuple[Cluster, Intent | None]":
     """The cluster and what its owner declares."""
     from evidence import pipeline
 
-    gc.disable()  # what is read here lives until the process ends; looking for garbage in it took half of the time
     if not source.from_paths:
         state = pipeline.load_state(
             (),
@@ -69,7 +68,7 @@ def analysed(source: Source, networks: "Iterable[IPNetwork]" = ()) -> "tuple[Rea
     cluster, intent = read(source)
     zones = intent.zones if intent else ()
     reach = analyse(cluster, extra_networks=[*(network for zone in zones for network in zone.cidrs), *networks])
-    return reach, names(reach, intent)
+    return keep(reach), names(reach, intent)
 
 
 def names(reach: "Reachability", intent: "Intent | None") -> "Names":
