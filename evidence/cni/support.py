@@ -1,10 +1,26 @@
-"""Fields of a NetworkPolicy that the detected enforcer ignores, or of which it is not known whether it heeds them."""
+"""What the detected enforcers make of policies: fields of a NetworkPolicy that they ignore, or of which it is not known whether they heed
+them, and kinds of policies that are nobody's here."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from evidence.cluster.model import Direction, IpBlock, NetworkPolicy, PolicyPort, Protocol
+from evidence.cluster.model import Cluster, Direction, IpBlock, NetworkPolicy, OtherPolicy, PolicyPort, Protocol
 from evidence.cni.model import CniReport, DetectedPlugin, Support
+
+_CILIUM = "cilium"  # the plugin that heeds CiliumNetworkPolicy; providers' builds of it do not
+
+
+def heeded(report: CniReport, cluster: Cluster) -> Cluster:
+    """The cluster in which policies count only if a plugin here heeds their kind; others are named as not evaluated.
+
+    Where no enforcer was recognised, nothing is known against any of them.
+    """
+    plugins = {plugin.id for plugin in report.enforcers}
+    if not cluster.cilium_policies or not plugins or _CILIUM in plugins:
+        return cluster
+    foreign = [OtherPolicy(policy.key, policy.api_version, policy.origin) for policy in cluster.cilium_policies]
+    others = tuple(sorted((*cluster.other_policies, *foreign), key=lambda policy: policy.key))
+    return replace(cluster, cilium_policies=(), other_policies=others)
 
 
 @dataclass(frozen=True, slots=True)

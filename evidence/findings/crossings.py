@@ -136,7 +136,7 @@ def evidence(reach: Reachability, crossings: Sequence[Crossing]) -> tuple[Eviden
     for (_, direction), end in ends.items():
         if isinstance(end.peer, ExternalRange):
             continue
-        policies = reach.isolating_policies(end.peer.id, direction)
+        policies = reach.isolating(end.peer.id, direction)
         if policies:
             found.update(policy_evidence(policy, f"admits by {direction.value.lower()}") for policy in policies)
         else:

@@ -120,7 +120,7 @@ def data_store_exposed(context: Context) -> Looked:
 
 
 def _exposed(context: Context, found: Exposed, message: str) -> Hit:
-    policies = context.reach.isolating_policies(found.pods.id, Direction.INGRESS)
+    policies = context.reach.isolating(found.pods.id, Direction.INGRESS)
     return Hit(
         subject=found.workload.subject,
         message=message,

@@ -29,6 +29,7 @@ from evidence.findings.finding import EvidenceRef, Subject
 from evidence.reach.classes import PeerId, PodClass
 from evidence.reach.engine import Reachability
 from evidence.reach.ports import PortSet
+from evidence.reach.rules import Policy
 from evidence.reach.services import ServiceIndex
 
 MAX_REASONS = 5  # as many as a reader takes in
@@ -143,7 +144,7 @@ class ClusterIndex:
     @cached_property
     def doubtful(self) -> frozenset[PeerId]:
         """Peers of which the engine may be unsure whether a rule means them: classes without a known address or in a namespace whose labels
-        were not read, and all of the outside where rules name domains."""
+        were not read, all of the outside where rules name domains, and everything where something is not known that may be anything."""
         unsure = {
             found.id
             for found in self.all_classes
@@ -152,6 +153,8 @@ class ClusterIndex:
         rules = (rule for policy in self.cluster.cluster_policies for rule in policy.egress)
         if any(isinstance(peer, DomainNamesPeer) for rule in rules for peer in rule.peers):
             unsure |= {found.id for found in self._reach.external}
+        if self.cluster.cilium_policies and any(self._reach.doubtful(direction) for direction in Direction):
+            unsure |= {found.id for found in self.all_classes} | {found.id for found in self._reach.external}
         return frozenset(unsure)
 
     def uncertain(self, sources: Iterable[PeerId], destinations: Iterable[PeerId]) -> tuple[str, ...]:
@@ -239,7 +242,7 @@ def pod_evidence(pod: Pod) -> EvidenceRef:
     return EvidenceRef(key, pod.digest)
 
 
-def policy_evidence(policy: NetworkPolicy, detail: str = "") -> EvidenceRef:
+def policy_evidence(policy: Policy, detail: str = "") -> EvidenceRef:
     return EvidenceRef(policy.key, policy.digest, detail, policy.source)
 
 

@@ -17,6 +17,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from evidence.cluster.cilium import CiliumPolicy
 from evidence.cluster.model import Direction, NetworkPolicy, Pod, PodPeer
 from evidence.cluster.objects import ObjectKey
 from evidence.cluster.policies import ClusterPolicy
@@ -170,14 +171,19 @@ def isolating(context: Context, classes: Iterable[PodClass], side: Direction) ->
     return sorted(found.values(), key=lambda policy: policy.key)
 
 
-def cluster_wide_on(context: Context, classes: Iterable[PodClass], side: Direction) -> list[ClusterPolicy]:
-    """Cluster-wide policies that speak of any of the classes in a direction, each once."""
+def cluster_wide_on(
+    context: Context, classes: Iterable[PodClass], side: Direction
+) -> list[ClusterPolicy | CiliumPolicy]:
+    """Cluster-wide policies, and Cilium's, that speak of any of the classes in a direction, each once."""
     placed = [found for peer in {one.id for one in classes} for found in context.reach.selecting(peer, side)]
     policies = {id(found.form.policy): found.form.policy for found in placed}
-    return sorted((p for p in policies.values() if isinstance(p, ClusterPolicy)), key=lambda policy: policy.key)
+    found = (policy for policy in policies.values() if isinstance(policy, ClusterPolicy | CiliumPolicy))
+    return sorted(found, key=lambda policy: policy.key)
 
 
-def _refusal_words(refusers: Sequence[NetworkPolicy], higher: Sequence[ClusterPolicy], side: Direction) -> str:
+def _refusal_words(
+    refusers: Sequence[NetworkPolicy], higher: Sequence[ClusterPolicy | CiliumPolicy], side: Direction
+) -> str:
     names = shortened([str(policy.key) for policy in refusers])
     if higher:
         return f"{shortened([str(policy.key) for policy in higher])} and {names or 'no NetworkPolicy'} decide there"

@@ -250,14 +250,16 @@ def unevaluated(context: Context) -> list[str]:
 
 
 def cluster_wide(context: Context) -> list[str]:
-    """One sentence when there are cluster-wide policies, whose rules the rules on NetworkPolicy rules do not look at."""
-    found = context.cluster.cluster_policies
-    names = shortened([str(policy.key) for policy in found])
-    return (
-        [f"rules of {count(len(found), 'cluster-wide policy', 'cluster-wide policies')} were not looked at ({names})"]
-        if found
-        else []
+    """A sentence each when there are cluster-wide policies or Cilium's, whose rules the rules on NetworkPolicy rules do not look at."""
+    kinds = (
+        (context.cluster.cluster_policies, "cluster-wide policy", "cluster-wide policies"),
+        (context.cluster.cilium_policies, "policy of Cilium's", "policies of Cilium's"),
     )
+    return [
+        f"rules of {count(len(found), one, several)} were not looked at ({shortened([str(policy.key) for policy in found])})"
+        for found, one, several in kinds
+        if found
+    ]
 
 
 def unlisted(context: Context, besides: Iterable[str] = ()) -> list[str]:
@@ -280,4 +282,5 @@ def objects_read(cluster: Cluster, kind: str) -> int:
         return held[kind]
     keys = [workload.key for workload in cluster.workloads]
     keys += [policy.key for policy in cluster.cluster_policies] + [policy.key for policy in cluster.other_policies]
+    keys += [policy.key for policy in cluster.cilium_policies]
     return sum(key.kind == kind for key in keys)

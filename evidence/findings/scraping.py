@@ -14,7 +14,7 @@ from evidence.findings.index import (
     workload_names,
     workloads_of_pods,
 )
-from evidence.findings.onesided import declared, isolating
+from evidence.findings.onesided import declared
 from evidence.findings.registry import Context, Hit, Looked, rule
 from evidence.findings.selection import as_meant
 from evidence.reach.classes import PeerId, PodClass
@@ -94,7 +94,8 @@ def _shut(context: Context, pods: PodClass, collectors: Iterable[PeerId]) -> boo
 
 def _hit(context: Context, at: RuleAt, shut: list[PodClass], pulling: list[Pod]) -> Hit:
     scraped, pullers = context.index.names(shut), workload_names(workloads_of_pods(pulling))
-    refusers = isolating(context, shut, Direction.INGRESS)
+    found = (policy for pods in shut for policy in context.reach.isolating(pods.id, Direction.INGRESS))
+    refusers = sorted({policy.key: policy for policy in found}.values(), key=lambda policy: policy.key)
     each = [_metrics_ports(pods) for pods in shut]
     ports = union(each) if all(each) else PortSet.none()
     peers = {

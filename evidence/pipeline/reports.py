@@ -252,5 +252,5 @@ def policy_objects(state: State) -> "tuple[CollectedObject, ...]":
     """All policy objects as collected, evaluated or not."""
     cluster = state.cluster
     keys = {policy.key for policy in cluster.policies} | {policy.key for policy in cluster.cluster_policies}
-    keys |= {policy.key for policy in (*cluster.cilium_policies, *cluster.other_policies)}
+    keys |= {policy.key for policy in cluster.cilium_policies} | {policy.key for policy in cluster.other_policies}
     return tuple(obj for obj in state.collection.objects if obj.key in keys)

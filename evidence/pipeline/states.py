@@ -136,6 +136,7 @@ class Assessed:
 def assess(state: State, at: datetime, before: Assessed | None = None) -> Assessed:
     """Findings of a state as of `at`; a pure function of both. `before`: an assessment of the same cluster and intent, not computed again."""
     from evidence.cni.detect import detect
+    from evidence.cni.support import heeded
     from evidence.findings.registry import Context, evaluate
     from evidence.intent.zones import assign
     from evidence.reach.engine import analyse
@@ -144,11 +145,11 @@ def assess(state: State, at: datetime, before: Assessed | None = None) -> Assess
         reach, zones, cni = before.reach, before.zones, before.cni
     else:
         networks = [network for zone in (state.intent.zones if state.intent else ()) for network in zone.cidrs]
-        reach = analyse(state.cluster, extra_networks=networks)
-        zones = assign(state.intent, state.cluster)
         cni = detect(state.cluster)
+        reach = analyse(heeded(cni, state.cluster), extra_networks=networks)
+        zones = assign(state.intent, state.cluster)
     context = Context(
-        cluster=state.cluster,
+        cluster=reach.cluster,
         reach=reach,
         cni=cni,
         intent=state.intent,

@@ -33,7 +33,7 @@ from evidence.reach.mentions import address_matchers, addresses_of, label_looks,
 from evidence.reach.peers import Ends, Peers, shown_ranges
 from evidence.reach.portids import ALL_PORTS, NO_PORTS, Ids, PortIds
 from evidence.reach.ports import PortSet
-from evidence.reach.rules import PolicyForm
+from evidence.reach.rules import Policy, PolicyForm
 from evidence.reach.sides import Side
 from evidence.reach.tiers import PlacedPolicy
 
@@ -318,6 +318,12 @@ class Reachability:
             for placed in self.selecting(peer_id, direction)
             if isinstance(placed.form.policy, NetworkPolicy)
         )
+
+    def isolating(self, peer_id: PeerId, direction: Direction) -> tuple[Policy, ...]:
+        """All policies, of whatever kind, that isolate the class in this direction, each once, sorted."""
+        found = [placed.form for placed in self.selecting(peer_id, direction)]
+        policies = {form.policy.key: form.policy for form in found if direction in form.isolates}
+        return tuple(policies[key] for key in sorted(policies))
 
     def selecting(self, peer_id: PeerId, direction: Direction) -> Sequence[PlacedPolicy]:
         """Every policy that selects the class and speaks of this direction, in the order in which they are asked."""
