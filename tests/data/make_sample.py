@@ -264,7 +264,7 @@ def one_workload(load: Load, taken: datetime, addresses: Mapping[str, Iterator[i
 
 
 def services(pods: Sequence[Body]) -> Iterator[Body]:
-    """A Service and an EndpointSlice for each workload with ports (not for DaemonSets), and the Ingresses."""
+    """A Service and an EndpointSlice for each workload with ports (not for DaemonSets), and the Ingresses with their class."""
     for index, load in enumerate(LOADS):
         if not load.ports or load.kind == "DaemonSet":
             continue
@@ -282,6 +282,12 @@ def services(pods: Sequence[Body]) -> Iterator[Body]:
         meta = metadata("Service", name, BUILT, load.namespace, labels=load.pod_labels)
         yield {"apiVersion": "v1", "kind": "Service", "metadata": meta, "spec": spec, "status": status}
         yield endpoint_slice(load, meta, [pod for pod in pods if selected(pod, load)])
+    yield {
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "IngressClass",
+        "metadata": metadata("IngressClass", "nginx", BUILT),
+        "spec": {"controller": "k8s.io/ingress-nginx"},
+    }
     yield ingress("production", "shop", "shop.example.com", "app", "http")
     yield ingress("health-plan", "records", "health-plan.example.com", "records-api", "https")
 
