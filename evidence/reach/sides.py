@@ -58,6 +58,7 @@ class Side:
         self._port_bits: dict[tuple[PortMatch, ...], tuple[int, tuple[PortMatch, ...]]] = {}
         self.isolated: npt.NDArray[np.bool_] = np.zeros(peers.pods, dtype=bool)
         self._added_to: npt.NDArray[np.bool_] = np.zeros(peers.pods, dtype=bool)  # isolated by a NetworkPolicy
+        self._mild = False  # whether some policy adds without isolating: it lets pass what a later tier would deny
         self.policies: list[PlacedPolicy] = []
         known = {id(placed.form): placed for placed in earlier.policies} if earlier else {}
         for form in forms:
@@ -72,6 +73,8 @@ class Side:
                 self.isolated[placed.subjects] = True
                 if form.adds:
                     self._added_to[placed.subjects] = True
+            elif form.adds:
+                self._mild = True
         self._additive = [
             part for policy in self.policies if policy.form.adds for rule in policy.rules for part in rule.parts
         ]
@@ -274,13 +277,15 @@ class Side:
             cells[~isolated] = ALL_PORTS
             return cells
         where = np.ix_(frame.subject_group[subjects], frame.peer_group[peers])
-        accepted = frame.closed[where]
+        accepted, passing = frame.closed[where], frame.open[where]
         added = np.nonzero(cells)
         if len(added[0]):
             ports, left = self._ports, frame.left[where]
             joined = ports.pairwise(ports.meet, cells[added], left[added])
             accepted[added] = ports.pairwise(ports.union, accepted[added], joined)
-        cells[:] = np.where(isolated[:, None], accepted, frame.open[where])
+            if self._mild:
+                passing[added] = ports.pairwise(ports.union, passing[added], joined)
+        cells[:] = np.where(isolated[:, None], accepted, passing)
         return cells
 
     def _near(self, first: int, last: int, *, by_peer: bool) -> Sequence[Part]:

@@ -9,7 +9,7 @@ import pytest
 
 from evidence.cluster.cilium import CidrGroup, CiliumPolicy
 from evidence.cluster.model import Cluster, NetworkPolicy, Node, Pod, Protocol, Service
-from evidence.cluster.policies import Action, Unknown
+from evidence.cluster.policies import Action, Tier, Unknown
 from evidence.reach.engine import analyse
 from evidence.reach.explain import Explanation
 from evidence.reach.matrix import computed_on
@@ -326,6 +326,18 @@ def test_admin_policies_decide_first() -> None:
         cluster_policies=(cluster_policy("a", does(Action.ACCEPT)),),
     )
     assert ask(found, WEB, DB).allowed
+
+
+def test_what_allows_without_isolating_is_asked_before_the_baseline() -> None:
+    mild = cilium({"ingress": [{"fromEndpoints": [{}]}], "enableDefaultDeny": {"ingress": False}})
+    baseline = cluster_policy("b", does(Action.DENY), tier=Tier.BASELINE)
+    found = with_policies(mild, cluster_policies=(baseline,))
+    assert sources(found) & {WEB, OTHER} == {WEB}
+    reach = analyse(found)
+    web, other, db = (reach.peer_of(name) for name in (WEB, OTHER, DB))
+    assert reach.ports(web, db).is_all
+    assert (web, db) in {(flow.source, flow.destination) for flow in reach.flows()}
+    assert not reach.ports(other, db)
 
 
 def test_the_own_node_always_reaches_its_pods() -> None:

@@ -1,16 +1,19 @@
 """The engine on Cilium's policies against an evaluator that shares nothing with it, on random clusters."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evidence.cluster.model import Cluster, Pod
+from evidence.cluster.policies import ClusterPolicy
 from evidence.reach.engine import analyse
 from evidence.reach.explain import explain
 from evidence.reach.ports import PortSet
 from tests.oracle.cilium import may_connect
 from tests.oracle.cilium_strategies import cilium_clusters, resolved
-from tests.oracle.strategies import completions
+from tests.oracle.strategies import cluster_policies, completions
 from tests.reach.test_against_oracle import PROBES, RELAXED, members, pairs, point
 
 SOME = settings(RELAXED, max_examples=40)
@@ -40,6 +43,24 @@ def test_every_flow_is_the_oracles_and_none_is_missing(cluster: Cluster) -> None
             for protocol, port in PROBES:
                 truth = may_connect(cluster, source, destination, protocol, port, own_node=False)
                 assert ports.contains(protocol, port) == truth, (source, destination, protocol, port)
+
+
+@SOME
+@given(cilium_clusters(), cluster_policies())
+def test_verdicts_and_flows_agree_beside_cluster_wide_policies(
+    cluster: Cluster, admin: tuple[ClusterPolicy, ...]
+) -> None:
+    reach = analyse(replace(cluster, cluster_policies=admin))
+    flows = {(flow.source, flow.destination): flow.ports for flow in reach.flows()}
+    for source_id, source in members(reach):
+        for destination_id, destination in members(reach):
+            if not isinstance(source, Pod) or not isinstance(destination, Pod) or source is destination:
+                continue
+            for protocol, port in PROBES:
+                found = explain(reach, point(reach, source), point(reach, destination), protocol, port)
+                if found.ingress.reason != "a pod's own node always reaches it":
+                    ports = flows.get((source_id, destination_id), PortSet.none())
+                    assert ports.contains(protocol, port) == found.allowed
 
 
 @SOME
