@@ -26,7 +26,7 @@ from evidence.reach import matrix
 from evidence.reach.engine import Reachability, analyse
 from evidence.reach.ports import PortSet
 from tests.builders import NAME_LABEL
-from tests.oracle.strategies import NETWORKS, clusters, rules
+from tests.oracle.strategies import NETWORKS, NODE_ADDRESSES, clusters, rules
 
 RELAXED = settings(
     max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
@@ -38,7 +38,9 @@ T = TypeVar("T")
 def by_pod(reach: Reachability) -> dict[tuple[End, End], PortSet]:
     """Flows between pods by name and single outside addresses, which can be compared across analyses that cut classes and ranges differently."""
     taken = {address for pod in reach.cluster.pods for address in pod.addresses}
-    outside = {address for network in NETWORKS for address in (network[0], network[-1])} - taken
+    outside = {address for network in NETWORKS for address in (network[0], network[-1])}
+    outside |= {network[-1] + 1 for network in NETWORKS if network.prefixlen}
+    outside = (outside | set(NODE_ADDRESSES)) - taken
     ends: dict[int, list[End]] = {int(found.id): [pod.key for pod in found.pods] for found in reach.classes}
     for found in reach.external:
         first, last = int(found.first), int(found.last)

@@ -1,0 +1,324 @@
+"""Policies and rules that change nothing: without one of them, the same connections would be allowed, on today's pods and addresses.
+
+1. It selects no pod, or matches nothing: no pod has the labels, no address is in the block, no pod has the port name.
+2. It is covered: others allow, or decide, the same before or beside it.
+3. The other side lets nothing pass of what it alone allows: an egress rule towards pods whose ingress is closed to it, or the reverse.
+
+Each entry holds on its own. Of rules that cover one another, one has to stay: after taking one away, ask again. A rule that is listed may be
+needed by pods that are not there yet; whether that is so whatever is deployed is another question (finding NET-017 answers it from what is written).
+
+Exact on the tables of the engine. NetworkPolicies add up, so what a rule alone adds is what it allows less what the others do, cell by cell;
+a policy with order is taken out, and the sides are compared.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+
+import numpy as np
+import numpy.typing as npt
+
+from evidence.cluster.model import Direction
+from evidence.cluster.objects import ObjectKey
+from evidence.reach.engine import Reachability
+from evidence.reach.portids import ALL_PORTS, NO_PORTS, Ids
+from evidence.reach.rules import PolicyForm
+from evidence.reach.sides import Side
+from evidence.reach.tiers import Part, PlacedPolicy, PlacedRule
+
+_CELLS_AT_ONCE = 8_000_000
+
+
+class Why(StrEnum):
+    """Why a policy or rule changes nothing."""
+
+    SELECTS_NOTHING = "selects no pod"
+    MATCHES_NOTHING = "matches nothing"
+    COVERED = "others decide the same"
+    CLOSED = "the other side lets nothing pass of what only this allows"
+
+
+@dataclass(frozen=True, slots=True)
+class Unused:
+    """One policy (`rule` "") or rule that changes nothing. `by`: what covers it, one entry where a single rule does so alone; () where nothing
+    can be named, because the pods are open without it or later policies decide the same."""
+
+    policy: ObjectKey
+    rule: str
+    why: Why
+    by: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        return f"{self.policy} {self.rule}".rstrip()
+
+
+@dataclass(slots=True)
+class _Candidate:
+    """A rule, or all rules of a policy in one direction, and what has been seen so far of what it alone does."""
+
+    placed: PlacedPolicy
+    rule: PlacedRule | None
+    needed: bool = False  # its own side would say otherwise without it
+    effective: bool = False  # and a connection would be allowed or denied otherwise
+    alone: set[str] | None = None  # rules of which each covers it for every subject so far
+    beside: dict[str, None] = field(default_factory=dict)
+
+    @property
+    def parts(self) -> Sequence[Part]:
+        rules = self.placed.rules if self.rule is None else (self.rule,)
+        return [part for rule in rules for part in rule.parts]
+
+
+def unused(reach: Reachability) -> tuple[Unused, ...]:
+    """Every policy and rule without effect, sorted by policy and rule; rules of a policy that is listed as a whole are left out."""
+    found = [candidate for direction in Direction for candidate in _Looking(reach, direction).candidates()]
+    whole: dict[ObjectKey, list[_Candidate]] = defaultdict(list)
+    for candidate in found:
+        if candidate.rule is None:
+            whole[candidate.placed.form.policy.key].append(candidate)
+    for candidates in whole.values():
+        if not any(each.effective for each in candidates) and sum(each.needed for each in candidates) > 1:
+            candidates[0].effective = _open_together(reach, candidates[0].placed)
+    return tuple(sorted(_entries(found, whole), key=lambda entry: (entry.policy, entry.rule)))
+
+
+def _open_together(reach: Reachability, placed: PlacedPolicy) -> bool:
+    """True when a policy whose two directions each close what the other leaves open would open its pods to one another."""
+    forms = [form for form in reach.forms if form.policy.key != placed.form.policy.key]
+    pods, ports = placed.subjects, reach.port_ids
+    flows = []
+    for sides in (
+        reach.sides,
+        {each: Side(each, forms, reach.peers, ports, earlier=reach.sides[each]) for each in Direction},
+    ):
+        sent = sides[Direction.EGRESS].among(pods, pods)
+        flows.append(ports.pairwise(ports.meet, sent, sides[Direction.INGRESS].among(pods, pods).T))
+    families = reach.peers.families[pods]
+    return bool(((flows[0] != flows[1]) & ((families[:, None] & families) != 0)).any())
+
+
+def _entries(candidates: Sequence[_Candidate], whole: Mapping[ObjectKey, Sequence[_Candidate]]) -> Iterator[Unused]:
+    dropped = {key for key, each in whole.items() if not any(candidate.effective for candidate in each)}
+    for key in dropped:
+        yield _entry(key, "", whole[key])
+    for candidate in candidates:
+        key = candidate.placed.form.policy.key
+        if candidate.rule is not None and key not in dropped and not candidate.effective:
+            yield _entry(key, candidate.rule.rule.where, [candidate])
+
+
+def _entry(key: ObjectKey, rule: str, candidates: Sequence[_Candidate]) -> Unused:
+    if not any(len(candidate.placed.subjects) for candidate in candidates):
+        return Unused(key, rule, Why.SELECTS_NOTHING)
+    if rule and not any(candidate.parts for candidate in candidates):
+        return Unused(key, rule, Why.MATCHES_NOTHING)
+    if any(candidate.needed for candidate in candidates):
+        return Unused(key, rule, Why.CLOSED)
+    by: dict[str, None] = {}
+    for candidate in candidates:
+        by.update(dict.fromkeys(sorted(candidate.alone)[:1]) if candidate.alone else candidate.beside)
+    return Unused(key, rule, Why.COVERED, tuple(by))
+
+
+class _Looking:
+    """One direction of one cluster."""
+
+    def __init__(self, reach: Reachability, direction: Direction) -> None:
+        self._reach = reach
+        self._direction = direction
+        self._side = reach.sides[direction]
+        other = Direction.EGRESS if direction is Direction.INGRESS else Direction.INGRESS
+        self._other = reach.sides[other]
+        self._shown = np.array([reach.peer_id_of_end(end) is not None for end in range(reach.peers.count)], dtype=bool)
+        self._isolating: dict[int, list[PlacedPolicy]] = defaultdict(list)
+        for placed in self._side.policies:
+            if placed.form.adds and direction in placed.form.isolates:
+                for end in placed.subjects.tolist():
+                    self._isolating[end].append(placed)
+
+    def candidates(self) -> list[_Candidate]:
+        """Every policy and every rule of this direction, looked at."""
+        adding: list[_Candidate] = []
+        ordered: list[_Candidate] = []
+        for placed in self._side.policies:
+            kind = adding if placed.form.adds else ordered
+            kind.append(_Candidate(placed, None))
+            kind += [_Candidate(placed, rule) for rule in placed.rules]
+        self._look_at_adding([candidate for candidate in adding if len(candidate.placed.subjects)])
+        for candidate in ordered:
+            if len(candidate.placed.subjects):
+                self._look_at_ordered(candidate)
+        return adding + ordered
+
+    # -- policies that add ------------------------------------------------------------------------------------------
+
+    def _look_at_adding(self, candidates: Sequence[_Candidate]) -> None:
+        here: dict[int, list[_Candidate]] = defaultdict(list)
+        for candidate in candidates:
+            for end in candidate.placed.subjects.tolist():
+                here[end].append(candidate)
+        parts: dict[int, list[tuple[PlacedRule, Part]]] = defaultdict(list)
+        for placed in self._side.policies:
+            if placed.form.adds:
+                for rule in placed.rules:
+                    for part in rule.parts:
+                        for end in part.subjects.tolist():
+                            parts[end].append((rule, part))
+        step = max(1, _CELLS_AT_ONCE // max(1, self._reach.peers.count))
+        for first in range(0, self._reach.peers.pods, step):
+            last = min(first + step, self._reach.peers.pods)
+            lets = self._other.for_peers(first, last)
+            for subject in range(first, last):
+                pending = [candidate for candidate in here.get(subject, ()) if not candidate.effective]
+                if pending:
+                    self._at(subject, pending, parts.get(subject, ()), lets[subject - first])
+
+    def _at(
+        self, subject: int, pending: Iterable[_Candidate], parts: Sequence[tuple[PlacedRule, Part]], lets: Ids
+    ) -> None:
+        """What the candidates do for one subject. `lets`: what each pod's other side lets pass."""
+        rows = self._rows(parts)
+        lets = np.concatenate([lets, np.full(self._reach.peers.count - len(lets), ALL_PORTS, dtype=np.int32)])
+        isolating = self._isolating.get(subject, [])
+        for candidate in pending:
+            others = [placed for placed in isolating if placed is not candidate.placed]
+            if candidate.rule is None and isolating and not others:
+                self._compare(candidate, subject, self._side.row(subject), self._open(subject), lets)
+            elif isolating:
+                self._alone(candidate, subject, rows, lets)
+            if not candidate.parts:
+                names = {str(placed.form.policy.key) for placed in others}
+                candidate.alone = names if candidate.alone is None else candidate.alone & names
+                candidate.beside.update(dict.fromkeys(sorted(names)))
+
+    def _rows(self, parts: Iterable[tuple[PlacedRule, Part]]) -> Mapping[int, tuple[PlacedRule, Ids]]:
+        """By rule (its identity) the ports that it allows this subject with every peer."""
+        rows: dict[int, tuple[PlacedRule, Ids]] = {}
+        for rule, part in parts:
+            if id(rule) not in rows:
+                rows[id(rule)] = (rule, np.zeros(self._reach.peers.count, dtype=np.int32))
+            rows[id(rule)][1][slice(None) if part.peers is None else part.peers] = part.ports
+        return rows
+
+    def _open(self, subject: int) -> Ids:
+        """What passes where no NetworkPolicy isolates the subject."""
+        frame = self._side.frame
+        if frame is None:
+            return np.full(self._reach.peers.count, ALL_PORTS, dtype=np.int32)
+        opened: Ids = frame.open[frame.subject_group[subject]][frame.peer_group]
+        return opened
+
+    def _alone(
+        self, candidate: _Candidate, subject: int, rows: Mapping[int, tuple[PlacedRule, Ids]], lets: Ids
+    ) -> None:
+        """What it allows that no other rule allows; where that is nothing, the rules that cover it."""
+        own, others = self._split(candidate, rows)
+        ports = self._reach.port_ids
+        allowed = self._joined(own)
+        cells = np.flatnonzero((allowed != NO_PORTS) & self._possible(subject))
+        mine = self._left(subject, cells, allowed[cells])
+        cells, mine = cells[mine != NO_PORTS], mine[mine != NO_PORTS]
+        rest = mine
+        covering = set()
+        for rule, row in others:
+            there = row[cells]
+            if not there.any():
+                continue
+            name = f"{rule.form.policy.key} {rule.rule.where}"
+            candidate.beside[name] = None
+            if not ports.pairwise(ports.minus, mine, there).any():
+                covering.add(name)
+            rest = ports.pairwise(ports.minus, rest, there)
+        if len(cells):
+            candidate.alone = covering if candidate.alone is None else candidate.alone & covering
+        if rest.any():
+            candidate.needed = True
+            candidate.effective = bool(ports.pairwise(ports.meet, rest, lets[cells]).any())
+
+    def _split(
+        self, candidate: _Candidate, rows: Mapping[int, tuple[PlacedRule, Ids]]
+    ) -> tuple[list[Ids], list[tuple[PlacedRule, Ids]]]:
+        mine = {id(rule) for rule in (candidate.placed.rules if candidate.rule is None else (candidate.rule,))}
+        return [row for number, (_, row) in rows.items() if number in mine], [
+            found for number, found in rows.items() if number not in mine
+        ]
+
+    def _joined(self, rows: Sequence[Ids]) -> Ids:
+        joined: Ids = rows[0] if rows else np.zeros(self._reach.peers.count, dtype=np.int32)
+        for row in rows[1:]:
+            joined = self._reach.port_ids.pairwise(self._reach.port_ids.union, joined, row)
+        return joined
+
+    def _left(self, subject: int, cells: npt.NDArray[np.intp], ports: Ids) -> Ids:
+        """The part of some ports that policies with order leave to NetworkPolicies."""
+        frame, ids = self._side.frame, self._reach.port_ids
+        if frame is None:
+            return ports
+        group, groups = frame.subject_group[subject], frame.peer_group[cells]
+        left = ids.pairwise(ids.meet, ports, frame.left[group, groups])
+        return ids.pairwise(ids.minus, left, frame.closed[group, groups])
+
+    def _possible(self, subject: int) -> npt.NDArray[np.bool_]:
+        """Peers of a family of the subject's that are listed in flows."""
+        families = self._reach.peers.families
+        possible: npt.NDArray[np.bool_] = ((families & families[subject]) != 0) & self._shown
+        return possible
+
+    def _compare(self, candidate: _Candidate, subject: int, now: Ids, then: Ids, lets: Ids) -> None:
+        cells = np.flatnonzero((now != then) & self._possible(subject))
+        if not len(cells):
+            return
+        ports = self._reach.port_ids
+        candidate.needed = True
+        for one, other in ((now, then), (then, now)):
+            differ = ports.pairwise(ports.minus, one[cells], other[cells])
+            if ports.pairwise(ports.meet, differ, lets[cells]).any():
+                candidate.effective = True
+
+    # -- policies with order ------------------------------------------------------------------------------------------
+
+    def _look_at_ordered(self, candidate: _Candidate) -> None:
+        """Take it out, and compare the side before and after for every pod that it selects."""
+        reach = self._reach
+        without = _without(reach.forms, candidate, self._direction)
+        side = Side(self._direction, without, reach.peers, reach.port_ids, earlier=self._side)
+        pods = np.arange(reach.peers.pods, dtype=np.int32)
+        everywhere = np.full(reach.peers.count, ALL_PORTS, dtype=np.int32)
+        for subject in candidate.placed.subjects.tolist():
+            now, then = self._side.row(subject), side.row(subject)
+            if (now != then).any():
+                everywhere[: len(pods)] = self._other.among(pods, np.array([subject], dtype=np.int32))[:, 0]
+                self._compare(candidate, subject, now, then, everywhere)
+            if candidate.effective:
+                return
+        candidate.beside = dict.fromkeys(self._earlier(candidate))
+
+    def _earlier(self, candidate: _Candidate) -> Iterator[str]:
+        """Rules that are asked before it, or beside it, about some of the same connections."""
+        for placed in self._side.ordered:
+            if placed.form.place > candidate.placed.form.place:
+                return
+            for rule in placed.rules:
+                if candidate.rule is rule:
+                    break
+                if (placed is not candidate.placed or candidate.rule is not None) and any(
+                    _meet(one, other) for one in rule.parts for other in candidate.parts
+                ):
+                    yield f"{placed.form.policy.key} {rule.rule.where}"
+
+
+def _without(forms: Iterable[PolicyForm], candidate: _Candidate, direction: Direction) -> Iterator[PolicyForm]:
+    for form in forms:
+        if form is not candidate.placed.form:
+            yield form
+        elif candidate.rule is not None:
+            kept = tuple(rule for rule in form.rules[direction] if rule is not candidate.rule.rule)
+            yield replace(form, rules={**form.rules, direction: kept})
+
+
+def _meet(one: Part, other: Part) -> bool:
+    """True when two parts share subjects and peers."""
+    if not len(np.intersect1d(one.subjects, other.subjects)):
+        return False
+    return one.peers is None or other.peers is None or bool(len(np.intersect1d(one.peers, other.peers)))
