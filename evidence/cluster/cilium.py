@@ -18,8 +18,6 @@ from evidence.cluster.policies import Unknown
 from evidence.cluster.selectors import LabelSelector
 
 GROUP = "cilium.io"
-POLICY_KINDS = ("CiliumNetworkPolicy", "CiliumClusterwideNetworkPolicy")
-CIDR_GROUP_KIND = "CiliumCIDRGroup"
 
 
 class Entity(StrEnum):

@@ -13,10 +13,8 @@
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from operator import attrgetter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from evidence.cluster.cilium import CIDR_GROUP_KIND, POLICY_KINDS, CidrGroup, CiliumPolicy
-from evidence.cluster.cilium import GROUP as CILIUM_GROUP
 from evidence.cluster.cycles import without_cycle_search
 from evidence.cluster.fields import FieldError, Raw, labels, mapping, text
 from evidence.cluster.model import (
@@ -32,7 +30,6 @@ from evidence.cluster.model import (
     Workload,
 )
 from evidence.cluster.objects import CollectedObject, Collection, KindStatus, ObjectKey
-from evidence.cluster.parse_cilium import cidr_group, cilium_policy
 from evidence.cluster.parse_clusterpolicies import cluster_policy
 from evidence.cluster.parse_others import ingress, namespace, node, service, undeclared_namespace
 from evidence.cluster.parse_pods import CONTROLLERS, controller, finished_job, pod, workload
@@ -50,6 +47,9 @@ from evidence.cluster.routes import (
     Route,
 )
 from evidence.errors import InputError, ManyInputsError
+
+if TYPE_CHECKING:
+    from evidence.cluster.cilium import CidrGroup, CiliumPolicy
 
 # What the model is made of, and so what is in doubt when something could not be read at all.
 MODELLED_KINDS = (
@@ -114,8 +114,8 @@ class Parsed:
     routes: list[Route] = field(default_factory=list)
     reference_grants: list[Grant] = field(default_factory=list)
     cluster_policies: list[ClusterPolicy] = field(default_factory=list)
-    cilium_policies: list[CiliumPolicy] = field(default_factory=list)
-    cidr_groups: list[CidrGroup] = field(default_factory=list)
+    cilium_policies: list["CiliumPolicy"] = field(default_factory=list)
+    cidr_groups: list["CidrGroup"] = field(default_factory=list)
     other_policies: list[OtherPolicy] = field(default_factory=list)
     crds: set[str] = field(default_factory=set)
     owners: dict[ObjectKey, ObjectKey] = field(default_factory=dict)  # controllers of ReplicaSets and Jobs
@@ -305,10 +305,14 @@ def _reference_grant(parsed: Parsed, obj: CollectedObject, _: Raw) -> None:
 
 
 def _cilium_policy(parsed: Parsed, obj: CollectedObject, _: Raw) -> None:
+    from evidence.cluster.parse_cilium import cilium_policy  # most clusters have none
+
     parsed.cilium_policies.append(cilium_policy(obj))
 
 
 def _cidr_group(parsed: Parsed, obj: CollectedObject, _: Raw) -> None:
+    from evidence.cluster.parse_cilium import cidr_group
+
     parsed.cidr_groups.append(cidr_group(obj))
 
 
@@ -328,8 +332,9 @@ _PARSERS: Mapping[tuple[str, str], _Parser] = {
     ("", "Node"): _node,
     ("", "Service"): _service,
     ("apiextensions.k8s.io", "CustomResourceDefinition"): _crd,
-    **{(CILIUM_GROUP, kind): _cilium_policy for kind in POLICY_KINDS},
-    (CILIUM_GROUP, CIDR_GROUP_KIND): _cidr_group,
+    ("cilium.io", "CiliumCIDRGroup"): _cidr_group,
+    ("cilium.io", "CiliumClusterwideNetworkPolicy"): _cilium_policy,
+    ("cilium.io", "CiliumNetworkPolicy"): _cilium_policy,
     ("discovery.k8s.io", "EndpointSlice"): _endpoint_slice,
     (GATEWAY_GROUP, "Gateway"): _gateway,
     (GATEWAY_GROUP, "GatewayClass"): _gateway_class,

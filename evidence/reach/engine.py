@@ -11,11 +11,10 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
 
-from evidence.cluster.cilium import CiliumPolicy
 from evidence.cluster.model import (
     Cluster,
     Direction,
@@ -38,6 +37,7 @@ from evidence.reach.sides import Side
 from evidence.reach.tiers import PlacedPolicy
 
 if TYPE_CHECKING:
+    from evidence.cluster.cilium import CiliumPolicy
     from evidence.reach.doubts import Doubts
 
 ALL = PortSet.all()
@@ -56,7 +56,7 @@ _OF_PEERS = (
     "_ids",
 )
 
-Unevaluated = OtherPolicy | ClusterPolicy | CiliumPolicy
+Unevaluated: TypeAlias = "OtherPolicy | ClusterPolicy | CiliumPolicy"
 
 
 class Flow(NamedTuple):

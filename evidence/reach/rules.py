@@ -16,14 +16,16 @@ Directions are separate: a connection needs the source's egress and the destinat
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
-from evidence.cluster.cilium import CiliumPolicy
 from evidence.cluster.model import Direction, IpBlock, NetworkPolicy, Protocol
 from evidence.cluster.policies import ClusterPolicy
 from evidence.cluster.selectors import LabelSelector
 
-Policy = NetworkPolicy | ClusterPolicy | CiliumPolicy
+if TYPE_CHECKING:
+    from evidence.cluster.cilium import CiliumPolicy
+
+Policy: TypeAlias = "NetworkPolicy | ClusterPolicy | CiliumPolicy"
 
 
 class Tier(NamedTuple):
