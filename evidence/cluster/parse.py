@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from evidence.cluster.cycles import without_cycle_search
 from evidence.cluster.fields import FieldError, Raw, labels, mapping, text
+from evidence.cluster.gatewayapi import GATEWAY_GROUP, GATEWAY_KINDS, ROUTE_KINDS
 from evidence.cluster.model import (
     Cluster,
     Ingress,
@@ -34,22 +35,12 @@ from evidence.cluster.parse_clusterpolicies import cluster_policy
 from evidence.cluster.parse_others import ingress, namespace, node, service, undeclared_namespace
 from evidence.cluster.parse_pods import CONTROLLERS, controller, finished_job, pod, workload
 from evidence.cluster.parse_policies import network_policy
-from evidence.cluster.parse_routes import endpoint_slice, gateway, gateway_class, grants, ingress_class, route
 from evidence.cluster.policies import GROUP, ClusterPolicy
-from evidence.cluster.routes import (
-    GATEWAY_GROUP,
-    ROUTE_KINDS,
-    EndpointSlice,
-    Gateway,
-    GatewayClass,
-    Grant,
-    IngressClass,
-    Route,
-)
 from evidence.errors import InputError, ManyInputsError
 
 if TYPE_CHECKING:
     from evidence.cluster.cilium import CidrGroup, CiliumPolicy
+    from evidence.cluster.routes import EndpointSlice, Gateway, GatewayClass, Grant, IngressClass, Route
 
 # What the model is made of, and so what is in doubt when something could not be read at all.
 MODELLED_KINDS = (
@@ -84,7 +75,6 @@ MODELLED_KINDS = (
     "UDPRoute",
 )
 _UNREAD = (KindStatus.FORBIDDEN, KindStatus.FAILED)
-_GATEWAY_KINDS = ("Gateway", "GatewayClass", "ReferenceGrant", *ROUTE_KINDS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,12 +97,12 @@ class Parsed:
     nodes: list[Node] = field(default_factory=list)
     services: list[Service] = field(default_factory=list)
     ingresses: list[Ingress] = field(default_factory=list)
-    endpoint_slices: list[EndpointSlice] = field(default_factory=list)
-    ingress_classes: list[IngressClass] = field(default_factory=list)
-    gateway_classes: list[GatewayClass] = field(default_factory=list)
-    gateways: list[Gateway] = field(default_factory=list)
-    routes: list[Route] = field(default_factory=list)
-    reference_grants: list[Grant] = field(default_factory=list)
+    endpoint_slices: list["EndpointSlice"] = field(default_factory=list)
+    ingress_classes: list["IngressClass"] = field(default_factory=list)
+    gateway_classes: list["GatewayClass"] = field(default_factory=list)
+    gateways: list["Gateway"] = field(default_factory=list)
+    routes: list["Route"] = field(default_factory=list)
+    reference_grants: list["Grant"] = field(default_factory=list)
     cluster_policies: list[ClusterPolicy] = field(default_factory=list)
     cilium_policies: list["CiliumPolicy"] = field(default_factory=list)
     cidr_groups: list["CidrGroup"] = field(default_factory=list)
@@ -199,7 +189,7 @@ def _never_asked_for(collection: Collection) -> set[str]:
         obj.key.kind == "CustomResourceDefinition" and obj.key.name.endswith(f".{GATEWAY_GROUP}")
         for obj in collection.objects
     )
-    return set(_GATEWAY_KINDS) - {kind.kind for kind in collection.kinds} if served else set()
+    return set(GATEWAY_KINDS) - {kind.kind for kind in collection.kinds} if served else set()
 
 
 def parse(objects: Iterable[CollectedObject]) -> Parsed:
@@ -281,26 +271,38 @@ def _ingress(parsed: Parsed, obj: CollectedObject, metadata: Raw) -> None:
 
 
 def _endpoint_slice(parsed: Parsed, obj: CollectedObject, metadata: Raw) -> None:
+    from evidence.cluster.parse_routes import endpoint_slice  # a start without such objects need not read these
+
     parsed.endpoint_slices.append(endpoint_slice(obj, metadata))
 
 
 def _ingress_class(parsed: Parsed, obj: CollectedObject, metadata: Raw) -> None:
+    from evidence.cluster.parse_routes import ingress_class
+
     parsed.ingress_classes.append(ingress_class(obj, metadata))
 
 
 def _gateway_class(parsed: Parsed, obj: CollectedObject, metadata: Raw) -> None:
+    from evidence.cluster.parse_routes import gateway_class
+
     parsed.gateway_classes.append(gateway_class(obj, metadata))
 
 
 def _gateway(parsed: Parsed, obj: CollectedObject, _: Raw) -> None:
+    from evidence.cluster.parse_routes import gateway
+
     parsed.gateways.append(gateway(obj))
 
 
 def _route(parsed: Parsed, obj: CollectedObject, _: Raw) -> None:
+    from evidence.cluster.parse_routes import route
+
     parsed.routes.append(route(obj))
 
 
 def _reference_grant(parsed: Parsed, obj: CollectedObject, _: Raw) -> None:
+    from evidence.cluster.parse_routes import grants
+
     parsed.reference_grants += grants(obj)
 
 

@@ -16,11 +16,11 @@ from evidence.cluster.fields import (
     strings,
     text,
 )
+from evidence.cluster.gatewayapi import GATEWAY_GROUP
 from evidence.cluster.model import Protocol
 from evidence.cluster.objects import CollectedObject
 from evidence.cluster.parse_policies import MAX_PORT, label_selector
 from evidence.cluster.routes import (
-    GATEWAY_GROUP,
     BackendRef,
     Endpoint,
     EndpointPort,

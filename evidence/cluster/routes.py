@@ -11,12 +11,10 @@ apis/v1beta1 and apis/v1alpha2.
 
 from dataclasses import dataclass, field
 
+from evidence.cluster.gatewayapi import GATEWAY_GROUP
 from evidence.cluster.model import IPAddress, Labels, Protocol, digest_of
 from evidence.cluster.objects import CollectedObject, ObjectKey
 from evidence.cluster.selectors import LabelSelector
-
-GATEWAY_GROUP = "gateway.networking.k8s.io"
-ROUTE_KINDS = ("GRPCRoute", "HTTPRoute", "TCPRoute", "TLSRoute", "UDPRoute")
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +120,7 @@ class BackendRef:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """A route of any of ROUTE_KINDS."""
+    """A route of any kind of the Gateway API."""
 
     key: ObjectKey
     parents: tuple[ParentRef, ...]

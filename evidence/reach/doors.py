@@ -16,9 +16,10 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import cached_property
 
+from evidence.cluster.gatewayapi import GATEWAY_GROUP
 from evidence.cluster.model import Cluster, ContainerPort, Ingress, IngressBackend, IPNetwork, Pod, Service
 from evidence.cluster.objects import ObjectKey
-from evidence.cluster.routes import GATEWAY_GROUP, BackendRef, Gateway, Listener, ParentRef, Route
+from evidence.cluster.routes import BackendRef, Gateway, Listener, ParentRef, Route
 from evidence.reach.classes import PeerId, PodClass
 from evidence.reach.controllers import Controllers, Front
 from evidence.reach.ports import PortSet

@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
+from evidence.cluster.gatewayapi import GATEWAY_GROUP
 from evidence.cluster.model import Cluster, Protocol
 from evidence.cluster.objects import Collection, KindResult, KindStatus, ObjectKey, SourceInfo
 from evidence.cluster.parse import build_cluster
 from evidence.cluster.routes import (
-    GATEWAY_GROUP,
     BackendRef,
     Endpoint,
     EndpointPort,

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from evidence.cluster.gatewayapi import GATEWAY_GROUP
 from evidence.cluster.model import (
     Cluster,
     ContainerPort,
@@ -15,7 +16,7 @@ from evidence.cluster.model import (
     ServicePort,
 )
 from evidence.cluster.objects import ObjectKey
-from evidence.cluster.routes import GATEWAY_GROUP, BackendRef, Gateway, IngressClass, Listener, ParentRef, Route
+from evidence.cluster.routes import BackendRef, Gateway, IngressClass, Listener, ParentRef, Route
 from evidence.findings.finding import Severity
 from evidence.findings.registry import RunStatus
 from evidence.intent.model import ApprovedFlow, Classification, FlowPort, Intent

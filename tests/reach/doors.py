@@ -5,6 +5,7 @@ from dataclasses import replace
 from ipaddress import ip_address, ip_network
 from typing import Any
 
+from evidence.cluster.gatewayapi import GATEWAY_GROUP
 from evidence.cluster.model import (
     Cluster,
     Ingress,
@@ -18,7 +19,6 @@ from evidence.cluster.model import (
 )
 from evidence.cluster.objects import ObjectKey
 from evidence.cluster.routes import (
-    GATEWAY_GROUP,
     BackendRef,
     Endpoint,
     EndpointPort,

@@ -4,8 +4,9 @@ from dataclasses import replace
 
 import pytest
 
+from evidence.cluster.gatewayapi import GATEWAY_GROUP
 from evidence.cluster.model import Cluster, ContainerPort, Namespace, Pod, Protocol, Service, ServicePort
-from evidence.cluster.routes import GATEWAY_GROUP, GatewayClass, Grant, IngressClass, Listener, ParentRef
+from evidence.cluster.routes import GatewayClass, Grant, IngressClass, Listener, ParentRef
 from tests.builders import named_port, namespace, pod, selector
 from tests.reach.doors import DB, PROXY, WEB, endpoints, exposures, gateway, ingress, published, route, service, to
 
