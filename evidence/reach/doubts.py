@@ -6,8 +6,9 @@
 3. Domain names are not resolved here; a rule that accepts them may admit any outside address. The same goes for everything else of which
    it is not known what it means (`Unplaced`).
 
-A reason is given only where the rule would let more pass than passes already, the other side included. Rules that deny make nothing
-uncertain: they could only take away what is counted as allowed.
+A reason is given only where more may pass than passes already, the other side included. Rules that deny and policies that isolate make
+something uncertain only where they seem to mean a namespace whose labels are not known (by NotIn or DoesNotExist), and may not: otherwise
+they could only take away what is counted as allowed.
 """
 
 from collections import defaultdict
@@ -20,7 +21,7 @@ from evidence.cluster.model import Direction, IpBlock, Namespace
 from evidence.cluster.selectors import LabelSelector
 from evidence.reach.classes import PeerId, PodClass
 from evidence.reach.ports import PortSet
-from evidence.reach.rules import Action, Domains, Matcher, Nodes, Pods, PortMatch, Unplaced, Within
+from evidence.reach.rules import Action, Domains, Matcher, Nodes, Pods, PortMatch, RuleForm, Unplaced, Within
 from evidence.reach.tiers import PlacedPolicy, PlacedRule
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ class Doubts:
             by_subject: dict[int, list[PlacedRule]] = defaultdict(list)
             for policy in side.policies:
                 for rule in policy.rules:
-                    if rule.rule.action is not Action.DENY and any(self._doubtful(peer) for peer in rule.rule.peers):
+                    if self._undecided(rule.rule):
                         for end in rule.subjects[rule.subjects < pods].tolist():
                             by_subject[reach.peers.class_of[end]].append(rule)
             self._rules[direction] = by_subject
@@ -57,11 +58,22 @@ class Doubts:
         found: dict[int, list[PlacedPolicy]] = defaultdict(list)
         for policy in policies if self._undeclared else ():
             subject = policy.form.subject
-            giving = any(rule.action is not Action.DENY for rules in policy.form.rules.values() for rule in rules)
-            for number in sorted(self._undeclared) if giving and subject.namespaces is not None else ():
-                if self._may_mean(subject, number):
+            actions = {rule.action for rules in policy.form.rules.values() for rule in rules}
+            giving = bool(actions - {Action.DENY})
+            taking = bool(actions - {Action.ACCEPT} or policy.form.isolates)
+            for number in sorted(self._undeclared) if subject.namespaces is not None else ():
+                if (giving and self._may_mean(subject, number)) or (taking and self._may_not_mean(subject, number)):
                     found[number].append(policy)
         return found
+
+    def _undecided(self, rule: RuleForm) -> bool:
+        """True when a rule that lets pass, or on, may match more than it seems to, or one that denies, or passes on, less."""
+        if rule.action is not Action.DENY and any(self._doubtful(peer) for peer in rule.peers):
+            return True
+        return rule.action is not Action.ACCEPT and any(self._may_shrink(peer) for peer in rule.peers)
+
+    def _may_shrink(self, peer: Matcher) -> bool:
+        return isinstance(peer, Pods) and self._doubtful(peer)
 
     def _doubtful(self, peer: Matcher) -> bool:
         match peer:
@@ -103,11 +115,13 @@ class Doubts:
             space = self._reach.classes[subject].namespace
             yield (
                 PortSet.all(),
-                f"the labels of namespace {space} are not known, so {policy.form.policy.key} may be about its pods",
+                f"the labels of namespace {space} are not known, so whether {policy.form.policy.key} is about its pods is not",
             )
         for placed in self._rules[direction].get(subject, ()):
             for peer in placed.rule.peers:
-                reason = self._reason(peer, other)
+                reason = self._reason(peer, other) if placed.rule.action is not Action.DENY else ""
+                if not reason and placed.rule.action is not Action.ACCEPT:
+                    reason = self._shrinking(peer, other)
                 if reason:
                     destination = other if direction is Direction.EGRESS else subject
                     ports = self._ports(placed, destination)
@@ -133,6 +147,13 @@ class Doubts:
                 return self._reason_within(peer, other)
         return ""
 
+    def _shrinking(self, peer: Matcher, other: PeerId) -> str:
+        """Why the peer may not mean the other end although it seems to; "" when that is certain."""
+        if not isinstance(peer, Pods) or other not in self._undeclared or not self._may_not_mean(peer, other):
+            return ""
+        space = self._reach.classes[other].namespace
+        return f"the labels of namespace {space} are not known, so namespaceSelector {peer.namespaces} may not match it"
+
     def _reason_within(self, peer: Within, other: PeerId) -> str:
         """A part that may mean the other end, where every other part does or may, and nothing takes it out again."""
         if peer.none and self._means(peer.none, other):
@@ -157,6 +178,18 @@ class Doubts:
             not found.host_network
             and peer.namespaces is not None
             and _may_match(peer.namespaces, space)
+            and _pods_match(peer, found)
+        )
+
+    def _may_not_mean(self, peer: Pods, number: int) -> bool:
+        """True when the pods of a class in a namespace without an object seem to be meant, and may not be."""
+        found = self._reach.classes[number]
+        selector = peer.namespaces
+        return (
+            not found.host_network
+            and selector is not None
+            and selector.matches(self._reach.cluster.namespaces[found.namespace].labels)
+            and any(need.key != NAME_LABEL for need in selector.requirements)
             and _pods_match(peer, found)
         )
 

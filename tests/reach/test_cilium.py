@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 
 from evidence.cluster.cilium import CidrGroup, CiliumPolicy
-from evidence.cluster.model import Cluster, NetworkPolicy, Node, Pod, Protocol, Service
+from evidence.cluster.model import Cluster, Namespace, NetworkPolicy, Node, Pod, Protocol, Service
 from evidence.cluster.policies import Action, Tier, Unknown
 from evidence.reach.engine import analyse
 from evidence.reach.explain import Explanation
 from evidence.reach.matrix import computed_on
 from evidence.reach.query import Answering, Query
-from tests.builders import cluster, named_port, namespace, pod, policy, rule
+from tests.builders import NAME_LABEL, cluster, named_port, namespace, pod, policy, rule
 from tests.manifests import body, cluster_of
 from tests.reach.build import cluster_policy, does
 
@@ -399,6 +399,30 @@ def test_what_may_not_be_in_force_leaves_other_isolation_uncertain() -> None:
     answer = ask(with_policies(odd, cilium({"ingress": [{}]})), OTHER, DB)
     assert not answer.allowed
     assert "may be allowed" in " ".join(answer.uncertain)
+
+
+NOT_MONEY = {"key": "io.cilium.k8s.namespace.labels.team", "operator": "NotIn", "values": ["money"]}
+
+
+@pytest.mark.parametrize(
+    ("spec", "source", "destination"),
+    [
+        ({"endpointSelector": {"matchExpressions": [NOT_MONEY]}, "ingress": [{}]}, WEB, OTHER),
+        ({"ingressDeny": [{"fromEndpoints": [{"matchExpressions": [NOT_MONEY]}]}], "ingress": [{"fromEntities": ["all"]}]}, OTHER, DB),
+    ],
+)  # fmt: skip
+def test_what_closes_by_a_label_that_is_absent_is_uncertain_where_the_labels_were_not_read(
+    spec: Any, source: str, destination: str
+) -> None:
+    unread = Namespace("bank", {NAME_LABEL: "bank"}, declared=False)
+    closed = cilium(spec, clusterwide=True)
+    known = with_policies(closed)
+    found = replace(known, namespaces={**known.namespaces, "bank": unread})
+    answer = ask(found, source, destination)
+    assert not answer.allowed
+    assert "the labels of namespace bank are not known" in " ".join(answer.uncertain)
+    labelled = replace(known, namespaces={**known.namespaces, "bank": namespace("bank", team="other")})
+    assert ask(labelled, source, destination).uncertain == ()
 
 
 def test_host_firewall_is_named_and_touches_no_pod() -> None:

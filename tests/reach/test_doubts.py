@@ -70,7 +70,7 @@ def test_a_cluster_wide_policy_may_be_about_pods_of_a_namespace_that_was_not_rea
     state = cluster([pod("a"), pod("b")], [policy("deny", ingress=[])], unread)
     accepting = cluster_policy("c", does(Action.ACCEPT), subject=pods_of({"team": "x"}))
     assert doubts(analyse(replace(state, cluster_policies=(accepting,))), "default/a", "default/b") == (
-        "the labels of namespace default are not known, so ClusterNetworkPolicy c may be about its pods",
+        "the labels of namespace default are not known, so whether ClusterNetworkPolicy c is about its pods is not",
     )
     denying = cluster_policy("c", does(Action.DENY), subject=pods_of({"team": "x"}))
     assert doubts(analyse(replace(state, cluster_policies=(denying,))), "default/a", "default/b") == ()
