@@ -61,8 +61,14 @@ class _Candidate:
     rule: PlacedRule | None
     needed: bool = False  # its own side would say otherwise without it
     effective: bool = False  # and a connection would be allowed or denied otherwise
+    beyond: bool = False  # and so with an end that the policy does not select
     alone: set[str] | None = None  # rules of which each covers it for every subject so far
     beside: dict[str, None] = field(default_factory=dict)
+
+    @property
+    def settled(self) -> bool:
+        """True when nothing more can change the answer. What a whole policy does among its own pods hangs on both of its directions."""
+        return self.effective if self.rule is not None else self.beyond
 
     @property
     def parts(self) -> Sequence[Part]:
@@ -78,13 +84,15 @@ def unused(reach: Reachability) -> tuple[Unused, ...]:
         if candidate.rule is None:
             whole[candidate.placed.form.policy.key].append(candidate)
     for candidates in whole.values():
-        if not any(each.effective for each in candidates) and sum(each.needed for each in candidates) > 1:
-            candidates[0].effective = _open_together(reach, candidates[0].placed)
+        if not any(each.beyond for each in candidates) and sum(each.needed for each in candidates) > 1:
+            together = _matters_among_its_pods(reach, candidates[0].placed)
+            for each in candidates:
+                each.effective = together
     return tuple(sorted(_entries(found, whole), key=lambda entry: (entry.policy, entry.rule)))
 
 
-def _open_together(reach: Reachability, placed: PlacedPolicy) -> bool:
-    """True when a policy whose two directions each close what the other leaves open would open its pods to one another."""
+def _matters_among_its_pods(reach: Reachability, placed: PlacedPolicy) -> bool:
+    """True when, without both directions of a policy, its pods could do more or less to one another."""
     forms = [form for form in reach.forms if form.policy.key != placed.form.policy.key]
     pods, ports = placed.subjects, reach.port_ids
     flows = []
@@ -170,7 +178,7 @@ class _Looking:
             last = min(first + step, self._reach.peers.pods)
             lets = self._other.for_peers(first, last)
             for subject in range(first, last):
-                pending = [candidate for candidate in here.get(subject, ()) if not candidate.effective]
+                pending = [candidate for candidate in here.get(subject, ()) if not candidate.settled]
                 if pending:
                     self._at(subject, pending, parts.get(subject, ()), lets[subject - first])
 
@@ -234,7 +242,7 @@ class _Looking:
             candidate.alone = covering if candidate.alone is None else candidate.alone & covering
         if rest.any():
             candidate.needed = True
-            candidate.effective = bool(ports.pairwise(ports.meet, rest, lets[cells]).any())
+            self._effects(candidate, cells[ports.pairwise(ports.meet, rest, lets[cells]) != NO_PORTS])
 
     def _split(
         self, candidate: _Candidate, rows: Mapping[int, tuple[PlacedRule, Ids]]
@@ -273,8 +281,14 @@ class _Looking:
         candidate.needed = True
         for one, other in ((now, then), (then, now)):
             differ = ports.pairwise(ports.minus, one[cells], other[cells])
-            if ports.pairwise(ports.meet, differ, lets[cells]).any():
-                candidate.effective = True
+            self._effects(candidate, cells[ports.pairwise(ports.meet, differ, lets[cells]) != NO_PORTS])
+
+    @staticmethod
+    def _effects(candidate: _Candidate, peers: npt.NDArray[np.intp]) -> None:
+        """Note that connections with these peers hang on it."""
+        if len(peers):
+            candidate.effective = True
+            candidate.beyond |= not bool(np.isin(peers, candidate.placed.subjects).all())
 
     # -- policies with order ------------------------------------------------------------------------------------------
 
@@ -290,7 +304,7 @@ class _Looking:
             if (now != then).any():
                 everywhere[: len(pods)] = self._other.among(pods, np.array([subject], dtype=np.int32))[:, 0]
                 self._compare(candidate, subject, now, then, everywhere)
-            if candidate.effective:
+            if candidate.settled:
                 return
         candidate.beside = dict.fromkeys(self._earlier(candidate))
 
