@@ -11,7 +11,7 @@ help:
 	@echo "make demo    set up, then the whole pipeline on the sample cluster into ./evidence-demo"
 	@echo "make test    set up, then every test"
 	@echo "make check   format, lint, types, import contract"
-	@echo "make bench   timings of each stage"
+	@echo "make bench   measure reach and each stage; beside a peer with NETPOL_ANALYZER=/path"
 	@echo "make docs    write the generated pages again"
 	@echo "make lock    resolve the lock files again (needs uv)"
 
@@ -37,7 +37,12 @@ docs: $(VENV)/dev.stamp
 	$(BIN)/python docs/generate.py
 
 bench: $(VENV)/dev.stamp
+	$(BIN)/python benchmarks/reach.py --pods 1000 3000 10000
+	$(BIN)/python benchmarks/reach.py --pods 10000 --variant own-label
+	$(BIN)/python benchmarks/reach.py --pods 3000 --variant manifests
+	$(BIN)/python benchmarks/change.py --pods 10000
 	$(BIN)/python benchmarks/stages.py
+	[ -z "$$NETPOL_ANALYZER" ] || $(BIN)/python benchmarks/compare.py --pods 1000 3000
 
 lock:
 	uv pip compile pyproject.toml --extra postgres --generate-hashes --no-emit-index-url --no-header --python-version 3.11 -o requirements.lock

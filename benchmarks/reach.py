@@ -1,117 +1,94 @@
-"""Cost of `evidence reach matrix --format csv`, process start to end, and of its stages, on folders of manifests or dumps.
+"""Cost of `evidence reach matrix --format csv` from start to end, of its stages, and how it grows.
 
-    python benchmarks/reach.py PATH… [--repeat 3] [--variant plain|unique-label|own-class]
+    python benchmarks/reach.py [--pods 1000 3000 10000] [--closed 0.6] [--variant plain|own-label|manifests] [--from PATH…] [--repeat 3]
 
-The command runs in a process of its own: wall seconds, cpu seconds (user and system, from wait4) and peak memory are the whole of it, the best
-of `--repeat`. The stages run in this process. Variants change what was read before it is analysed: `unique-label` gives every pod a label of
-its own that no selector looks at (it must cost nothing), `own-class` adds one policy for each pod that selects it alone (every pod is a class).
-Numbers are for comparing runs on one machine, so nothing here judges them.
+Without `--from`, clusters are made for the occasion (`clusters.py`), one policy for five pods. The command runs in processes of its own, the
+median of `--repeat`; the stages run in this process. `own-label` gives every pod a label of its own that no selector looks at, which must cost
+nothing; `manifests` are workloads in YAML. Figures are for comparing runs on one machine, so nothing here judges them.
 """
 
 import argparse
 import gc
-import os
-import subprocess
+import math
 import sys
 import tempfile
-import time
-from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
-from typing import TypeVar
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from evidence.cluster.model import Cluster, Direction, NetworkPolicy, Protocol
-from evidence.cluster.selectors import LabelSelector, Operator, Requirement
+from benchmarks import clusters
+from benchmarks.measure import Cost, matrix_command, median, run, table, timed
 from evidence.collect.files import read_cluster
 from evidence.reach import matrix
 from evidence.reach.engine import analyse
-from evidence.reach.query import Answering, Query
 
-T = TypeVar("T")
-OWN = "example.com/own"
-
-
-def run_command(path: str, repeat: int) -> None:
-    """The whole command in its own process."""
-    best: list[tuple[float, float, float]] = []
-    rows = 0
-    for _ in range(repeat):
-        with tempfile.TemporaryFile() as out:
-            start = time.perf_counter()
-            process = subprocess.Popen(
-                [sys.executable, "-m", "evidence", "reach", "matrix", "--from", path, "--format", "csv"],
-                stdout=out,
-                stderr=subprocess.DEVNULL,
-            )
-            _, status, usage = os.wait4(process.pid, 0)
-            wall = time.perf_counter() - start
-            if status:
-                raise SystemExit(f"{path}: the command failed")
-            out.seek(0)
-            rows = sum(1 for _ in out) - 1
-            best.append((usage.ru_utime + usage.ru_stime, wall, usage.ru_maxrss / 1024))
-    cpu, wall, memory = (min(column) for column in zip(*best, strict=True))
-    print(f"  command, {rows} rows           cpu {cpu:8.3f} s   wall {wall:8.3f} s   peak {memory:6.0f} MiB")
+WHOLE = ("input", "pods", "policies", "rows", "cpu s", "wall s", "peak MiB")
+STAGES = ("input", "classes", "outside ranges", "read", "analyse", "all flows", "rows as CSV")
 
 
-def timed(name: str, repeat: int, work: Callable[[], T]) -> T:
-    """Print the best cpu and wall seconds of `repeat` runs; gives the last result."""
-    best: list[tuple[float, float]] = []
-    for _ in range(repeat):
-        wall, cpu = time.perf_counter(), time.process_time()
-        result = work()
-        best.append((time.process_time() - cpu, time.perf_counter() - wall))
-    print(f"  {name:28s} cpu {min(c for c, _ in best):8.3f} s   wall {min(w for _, w in best):8.3f} s")
-    return result
+def whole(folder: Path, repeat: int) -> Cost:
+    """The command; a first run, which is not counted, leaves its files in the system's cache."""
+    run(matrix_command(folder))
+    return median([run(matrix_command(folder)) for _ in range(repeat)])
 
 
-def varied(cluster: Cluster, variant: str) -> Cluster:
-    if variant == "plain":
-        return cluster
-    pods = tuple(replace(pod, labels={**pod.labels, OWN: pod.name}) for pod in cluster.pods)
-    if variant == "unique-label":
-        return replace(cluster, pods=pods)
-    alone = tuple(
-        NetworkPolicy(
-            namespace=pod.namespace,
-            name=f"own-{pod.name}",
-            pod_selector=LabelSelector((Requirement(OWN, Operator.IN, (pod.name,)),)),
-            policy_types=frozenset({Direction.INGRESS}),
-        )
-        for pod in pods
+def measured(name: str, folder: Path, repeat: int) -> tuple[list[object], list[object], tuple[int, float]]:
+    """A row of each table, and (pods, cpu seconds)."""
+    cost = whole(folder, repeat)
+    gc.disable()  # as the command does
+    cluster, read = timed(lambda: read_cluster([str(folder)], stdin=None, keep_going=False))
+    reach, analysed = timed(lambda: analyse(cluster))
+    _, flows = timed(lambda: reach.flow_table)
+    _, written = timed(lambda: sum(len(chunk.encode()) for chunk in matrix.csv(reach)))
+    gc.enable()
+    pods = len(cluster.pods)
+    return (
+        [
+            name,
+            pods,
+            len(cluster.policies),
+            cost.lines - 1,
+            f"{cost.cpu:.2f}",
+            f"{cost.wall:.2f}",
+            f"{cost.memory:.0f}",
+        ],
+        [
+            name,
+            len(reach.classes),
+            len(reach.external),
+            *(f"{seconds:.3f}" for seconds in (read, analysed, flows, written)),
+        ],
+        (pods, cost.cpu),
     )
-    return replace(cluster, pods=pods, policies=(*cluster.policies, *alone))
-
-
-def stages(path: str, variant: str, repeat: int) -> None:
-    cluster = timed("read", repeat, lambda: read_cluster([path], stdin=None, keep_going=False))
-    cluster = varied(cluster, variant)
-    print(f"  {len(cluster.pods)} pods, {len(cluster.policies)} policies ({variant})")
-    reach = timed("analyse", repeat, lambda: analyse(cluster))
-    print(f"  {len(reach.classes)} classes, {len(reach.external)} outside ranges")
-    timed("all flows", 1, lambda: reach.flow_table)
-    timed("rows as CSV", repeat, lambda: sum(len(chunk) for chunk in matrix.csv(reach)))
-    answering = Answering(reach)
-    ends = [found.pods[0].key for found in reach.classes]
-    asked = [Query(a, b, Protocol.TCP, 8080) for a, b in zip(ends, reversed(ends), strict=True)]
-    timed("first explanation", 1, lambda: answering.answer(asked[0]))
-    timed(f"{len(asked)} explanations", 1, lambda: [answering.answer(query) for query in asked])
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("paths", nargs="+")
+    parser.add_argument("--pods", type=int, nargs="+", default=[1000, 3000, 10000])
+    parser.add_argument("--closed", type=float, default=0.6)
+    parser.add_argument("--variant", choices=["plain", "own-label", "manifests"], default="plain")
+    parser.add_argument("--from", dest="paths", type=Path, nargs="+", default=[])
     parser.add_argument("--repeat", type=int, default=3)
-    parser.add_argument("--variant", choices=["plain", "unique-label", "own-class"], default="plain")
     arguments = parser.parse_args()
-    gc.disable()  # as the command does
-    for path in arguments.paths:
-        print(path)
-        if arguments.variant == "plain":
-            run_command(path, arguments.repeat)
-        stages(path, arguments.variant, arguments.repeat)
+    with tempfile.TemporaryDirectory() as temporary:
+        inputs = [(str(path), path.resolve()) for path in arguments.paths]
+        for pods in arguments.pods if not inputs else ():
+            folder = clusters.write(
+                Path(temporary, str(pods)),
+                pods,
+                closed=arguments.closed,
+                own_label=arguments.variant == "own-label",
+                manifests=arguments.variant == "manifests",
+            )
+            inputs.append((f"{pods:,} pods, {arguments.variant}", folder))
+        commands, stages, costs = zip(*(measured(name, path, arguments.repeat) for name, path in inputs), strict=True)
+    print("\nThe command, process start to end:\n")
+    print(table(WHOLE, commands))
+    print("\nStages, cpu seconds in one process:\n")
+    print(table(STAGES, stages))
+    (few, cheap), (many, dear) = min(costs), max(costs)
+    if many > few:
+        print(f"\nGrowth from {few:,} to {many:,} pods: exponent {math.log(dear / cheap) / math.log(many / few):.2f}")
 
 
 if __name__ == "__main__":

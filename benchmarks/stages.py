@@ -42,7 +42,9 @@ def timed(name: str, repeat: int, work: Callable[[], T]) -> T:
 
 def stages(paths: list[str], repeat: int) -> None:
     at = datetime(2026, 1, 1, tzinfo=UTC)
-    collection = timed("collect (read, check, keep)", repeat, lambda: collect_files(paths, stdin=None, keep_going=False))
+    collection = timed(
+        "collect (read, check, keep)", repeat, lambda: collect_files(paths, stdin=None, keep_going=False)
+    )
     cluster = timed("model", repeat, lambda: build_cluster(collection))
     print(f"  {len(cluster.pods)} pods, {len(cluster.policies)} policies, {len(collection.objects)} objects")
     reach = timed("reach", repeat, lambda: analyse(cluster))

@@ -1,0 +1,67 @@
+"""The benchmarks still run. Their figures are nobody's business here."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from benchmarks import clusters
+from evidence.collect.files import read_cluster
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def benchmark(script: str, *arguments: str, **variables: str) -> str:
+    return subprocess.run(
+        [sys.executable, f"benchmarks/{script}", *arguments],
+        cwd=ROOT,
+        env={**os.environ, **variables},
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout
+
+
+@pytest.mark.parametrize("variant", ["plain", "own-label", "manifests"])
+def test_the_command_and_its_stages_are_measured(variant: str) -> None:
+    told = benchmark("reach.py", "--pods", "120", "240", "--repeat", "1", "--variant", variant)
+    assert f"| 120 pods, {variant} |" in told
+    assert "| input | classes | outside ranges | read |" in told
+    assert "exponent" in told
+
+
+def test_one_changed_policy_and_explanations_are_measured() -> None:
+    told = benchmark("change.py", "--pods", "120", "--count", "3")
+    assert "| a new network | 3 |" in told
+    assert "| first explanation ms |" in told
+
+
+def test_the_stages_of_the_main_job_are_measured(tmp_path: Path) -> None:
+    told = benchmark("stages.py", str(clusters.write(tmp_path, 60)), "--repeat", "1")
+    assert "store, unchanged snapshot" in told
+
+
+def test_a_peer_takes_turns_with_the_command(tmp_path: Path) -> None:
+    peer = tmp_path / "peer"
+    peer.write_text("#!/bin/sh\nprintf 'src,dst,conn\\na,b,All\\n'\n")
+    peer.chmod(0o755)
+    told = benchmark("compare.py", "--pods", "120", "--repeat", "1", NETPOL_ANALYZER=str(peer))
+    assert "| 120 pods, plain | 1 |" in told
+
+
+def test_clusters_are_as_large_as_asked_and_the_same_every_time(tmp_path: Path) -> None:
+    first, second = clusters.write(tmp_path / "a", 500), clusters.write(tmp_path / "b", 500)
+    assert (first / "cluster.json").read_bytes() == (second / "cluster.json").read_bytes()
+    cluster = read_cluster([str(first)], stdin=None, keep_going=False)
+    assert len(cluster.policies) == 100
+    assert sum(pod.namespace.startswith("product") for pod in cluster.pods) == 500
+
+
+def test_manifests_hold_the_workloads_of_the_dump_and_no_pods(tmp_path: Path) -> None:
+    dump = json.loads((clusters.write(tmp_path / "a", 300) / "cluster.json").read_bytes())
+    manifests = read_cluster([str(clusters.write(tmp_path / "b", 300, manifests=True))], stdin=None, keep_going=False)
+    assert {pod.template for pod in manifests.pods} == {True}
+    assert len(manifests.workloads) > len([item for item in dump["items"] if item["kind"] == "Namespace"])
