@@ -4,6 +4,8 @@
 2. It is covered: others allow, or decide, the same before or beside it.
 3. The other side lets nothing pass of what it alone allows: an egress rule towards pods whose ingress is closed to it, or the reverse.
 
+A rule by domain names, or by something else of which it is not known what it means, is never listed: it may matter to any address.
+
 Each entry holds on its own. Of rules that cover one another, one has to stay: after taking one away, ask again. A rule that is listed may be
 needed by pods that are not there yet; whether that is so whatever is deployed is another question (finding NET-017 answers it from what is written).
 
@@ -23,7 +25,7 @@ from evidence.cluster.model import Direction
 from evidence.cluster.objects import ObjectKey
 from evidence.reach.engine import Reachability
 from evidence.reach.portids import ALL_PORTS, NO_PORTS, Ids
-from evidence.reach.rules import PolicyForm
+from evidence.reach.rules import Domains, PolicyForm, Unplaced
 from evidence.reach.sides import Side
 from evidence.reach.tiers import Part, PlacedPolicy, PlacedRule
 
@@ -72,8 +74,16 @@ class _Candidate:
 
     @property
     def parts(self) -> Sequence[Part]:
-        rules = self.placed.rules if self.rule is None else (self.rule,)
-        return [part for rule in rules for part in rule.parts]
+        return [part for rule in self._rules for part in rule.parts]
+
+    @property
+    def _rules(self) -> Sequence[PlacedRule]:
+        return self.placed.rules if self.rule is None else (self.rule,)
+
+    @property
+    def symbolic(self) -> bool:
+        """True when a rule has a peer that matches nothing here, and may mean something all the same."""
+        return any(isinstance(peer, Domains | Unplaced) for rule in self._rules for peer in rule.rule.mentioned())
 
 
 def unused(reach: Reachability) -> tuple[Unused, ...]:
@@ -81,6 +91,7 @@ def unused(reach: Reachability) -> tuple[Unused, ...]:
     found = [candidate for direction in Direction for candidate in _Looking(reach, direction).candidates()]
     whole: dict[ObjectKey, list[_Candidate]] = defaultdict(list)
     for candidate in found:
+        candidate.effective = candidate.effective or (candidate.symbolic and len(candidate.placed.subjects) > 0)
         if candidate.rule is None:
             whole[candidate.placed.form.policy.key].append(candidate)
     for candidates in whole.values():

@@ -17,6 +17,8 @@ from evidence.reach.rules import (
     Within,
 )
 
+_EVERY_POD = Pods(None, None, None)
+
 
 def peers_text(matchers: Iterable[Matcher]) -> str:
     """ "pods app=web of namespace shop; 10.0.0.0/8"; "nobody" without any."""
@@ -45,6 +47,9 @@ def peer_text(matcher: Matcher) -> str:
             return "pods on the host network"
         case Unplaced():
             return f"something not known here ({matcher.why})"
+        case Within() if _EVERY_POD in matcher.none:
+            where = "outside the cluster" if HostPods() in matcher.none else "outside the cluster or of nodes"
+            return f"{' and '.join(peers_text(union) for union in matcher.every)} {where}"
         case Within():
             every = " and ".join(f"({peers_text(union)})" for union in matcher.every)
             return f"{every} but not ({peers_text(matcher.none)})" if matcher.none else every

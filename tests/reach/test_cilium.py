@@ -14,6 +14,8 @@ from evidence.reach.engine import analyse
 from evidence.reach.explain import Explanation
 from evidence.reach.matrix import computed_on
 from evidence.reach.query import Answering, Query
+from evidence.reach.unused import unused
+from evidence.reach.wording import peers_text
 from tests.builders import NAME_LABEL, cluster, named_port, namespace, pod, policy, rule
 from tests.manifests import body, cluster_of
 from tests.reach.build import cluster_policy, does
@@ -388,6 +390,19 @@ def test_an_unknown_address_matters_to_networks_on_nodes_only() -> None:
         {"ingress": [{"fromNodes": [{"matchLabels": {"a": "b"}}]}]},
     ],
 )
+def test_rules_by_names_and_unknown_things_are_never_called_unused() -> None:
+    names, group = {"toFQDNs": [{"matchName": "a.example"}]}, {"toCIDRSet": [{"cidrGroupRef": "missing"}]}
+    found = unused(analyse(let_out(names, group, {"toEndpoints": [{"matchLabels": {"app": "gone"}}]})))
+    assert [str(entry) for entry in found] == ["CiliumNetworkPolicy shop/p spec.egress[2]"]
+
+
+def test_peers_are_told_as_they_were_written() -> None:
+    spec = {"ingress": [{"fromCIDR": ["10.0.0.0/8"]}], "ingressDeny": [{"fromCIDR": ["10.1.0.0/16"]}]}
+    forms = analyse(with_policies(cilium(spec))).forms
+    told = [peers_text(rule.peers) for form in forms for rules in form.rules.values() for rule in rules]
+    assert told == ["10.1.0.0/16 outside the cluster", "10.0.0.0/8 outside the cluster or of nodes"]
+
+
 def test_what_may_not_be_in_force_isolates_nobody_and_is_named(spec: Any) -> None:
     found = with_policies(cilium(spec))
     assert sources(found) == ANYBODY_IN
