@@ -48,6 +48,6 @@ def exposure(
         widths = [max(map(len, column)) for column in zip(*[exposed.HEADER, *listed], strict=True)]
         for cells in [exposed.HEADER, *listed]:
             click.echo("  ".join(f"{text:{width}}" for text, width in zip(cells, widths, strict=True)).rstrip())
-    for doubt in found.doubts:
+    for doubt in exposed.doubts(found):
         click.echo(f"not certain: {line(doubt)}", err=output == "csv")
     click.echo(exposed.about(found), err=output == "csv")

@@ -13,6 +13,7 @@ from evidence.cluster.objects import ObjectKey
 from evidence.reach.doors import BehindDoor, Door
 from evidence.reach.exposure import Exposure, Exposures
 from evidence.reach.matrix import cell, computed_on, range_name
+from evidence.reach.possible import not_looked_at
 
 HEADER = ("workload", "door", "from", "ports", "admitted_by")
 
@@ -73,12 +74,17 @@ def about(exposures: Exposures) -> str:
     return f"{shut} door{'s' * (shut != 1)} left shut by policy; {computed_on(exposures.reach)}; a pod's own node always reaches it"
 
 
+def doubts(exposures: Exposures) -> tuple[str, ...]:
+    """Why more may be open than the rows say."""
+    return (*exposures.doubts, *not_looked_at(exposures.reach))
+
+
 def document(exposures: Exposures) -> dict[str, Any]:
     """The whole result for JSON."""
     return {
         "computed_on": computed_on(exposures.reach),
         "not_evaluated": [str(policy.key) for policy in exposures.reach.unevaluated],
-        "doubts": list(exposures.doubts),
+        "doubts": list(doubts(exposures)),
         "open": [_open(row) for row in rows(exposures)],
         "shut": [_behind(way) for way in exposures.shut],
     }

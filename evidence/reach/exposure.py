@@ -30,6 +30,7 @@ from evidence.reach.ports import PortSet
 from evidence.reach.rules import Action
 
 MAX_REASONS = 5
+MAX_PAIRS = 200_000  # beyond these a doubt is assumed rather than looked for
 _NONE = PortSet.none()
 
 
@@ -262,24 +263,16 @@ class Exposures:
             )
 
     def _uncertain(self) -> Iterator[str]:
-        """Sources of which it is not known whether a rule means them: for each class behind a door the first."""
-        reach = self.reach
-        spaces = reach.cluster.namespaces
-        unsure = [found for found in reach.classes if not found.addressed or not spaces[found.namespace].declared]
-        nodes = [found for found in unsure if found.host_network]
-        wanted: dict[PeerId, tuple[bool, PortSet]] = {}
-        for way in self.doors.behind:
-            front = way.door.front
-            if front is None or front.pods is None:
-                by_pods, ports = wanted.get(way.peers.id, (False, _NONE))
-                anybody = front is not None and not front.outside
-                wanted[way.peers.id] = by_pods or anybody, ports | way.door.ports
+        """Who else may be let in, for reasons that are not known: for each class behind a door the first."""
         reasons: dict[str, None] = {}
-        for number, (by_pods, ports) in wanted.items():
-            if not reach.selecting(number, Direction.INGRESS):
-                continue
-            for source in unsure if by_pods else nodes:
-                found = reach.uncertain(source.id, number, ports)
+        asked = 0
+        for destination, sources, ports in self._open_questions():
+            for source in sources:
+                asked += 1
+                if asked > MAX_PAIRS:
+                    yield f"more than {MAX_PAIRS} connections through doors hang on what is not known"
+                    return
+                found = self.reach.uncertain(source, destination, ports)
                 if found:
                     reasons.update(dict.fromkeys(found))
                     break
@@ -287,6 +280,36 @@ class Exposures:
                 yield from (*list(reasons)[:MAX_REASONS], "others for the like reasons")
                 return
         yield from reasons
+
+    def _open_questions(self) -> Iterator[tuple[PeerId, Sequence[PeerId], PortSet]]:
+        """Classes behind a door with who may come through it, and the ports that are not open to the internet anyway."""
+        reach = self.reach
+        widening, sending = reach.doubtful(Direction.INGRESS), reach.doubtful(Direction.EGRESS)
+        opened: dict[int, PortSet] = {}
+        for exposure in self.open:
+            if AddressKind.INTERNET in exposure.origins:
+                number = id(exposure.behind)
+                opened[number] = opened.get(number, _NONE) | exposure.ports
+        outside = tuple(found.id for found in reach.external)
+        behind_nodes = (*outside, *(found.id for found in reach.classes if found.host_network))
+        everybody = (*outside, *(found.id for found in reach.classes))
+        wanted: dict[tuple[PeerId, tuple[PeerId, ...]], PortSet] = {}
+        for way in self.doors.behind:
+            left = way.door.ports - opened.get(id(way), _NONE)
+            front = way.door.front
+            if front is None:
+                sources = behind_nodes if way.door.hides_client else outside
+            elif front.pods is None:
+                sources = behind_nodes if front.outside else everybody
+            else:
+                sources = tuple(sorted({reach.peer_of(pod.key) for pod in front.pods}))
+            if way.peers.id not in widening:
+                sources = () if front is None or front.pods is None else tuple(one for one in sources if one in sending)
+            if left and sources:
+                key = way.peers.id, sources
+                wanted[key] = wanted.get(key, _NONE) | left
+        for (destination, sources), ports in wanted.items():
+            yield destination, sources, ports
 
 
 @dataclass(frozen=True, slots=True)

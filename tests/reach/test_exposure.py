@@ -29,7 +29,7 @@ from evidence.reach.engine import Reachability, analyse
 from evidence.reach.exposed import csv, document, rows
 from evidence.reach.exposure import Exposures, SeenAs, node_addresses
 from evidence.reach.outside import ANYWHERE, AddressKind, kinds_between, kinds_of, kinds_within
-from tests.builders import block, peer, pod, policy, port, rule
+from tests.builders import block, namespace, peer, pod, policy, port, rule
 from tests.oracle.naive import may_connect
 from tests.oracle.strategies import KEYS, SPACES, VALUES, clusters
 from tests.reach.build import cluster_policy, does
@@ -260,11 +260,21 @@ def test_a_balancer_outside_connects_from_its_own_addresses_or_through_nodes() -
         assert bool(through_ingress(state)) is open_, admitted
 
 
-def test_the_address_of_a_possible_controller_that_is_not_known_is_a_doubt() -> None:
-    state = behind_nginx(DENY, admits(block("10.9.0.0/16")))
-    pending = replace(NGINX, addresses=())
-    (doubt,) = exposures(replace(state, ingress_classes=(), pods=(pending, WEB))).doubts
-    assert "the address of pod edge/proxy-1 is not known" in doubt
+def test_labels_of_a_possible_controllers_namespace_that_are_not_known_are_a_doubt() -> None:
+    state = replace(behind_nginx(DENY, admits(peer(namespaces={"team": "edge"}))), ingress_classes=())
+    unread = replace(namespace("edge"), declared=False)
+    (doubt,) = exposures(replace(state, namespaces={**state.namespaces, "edge": unread})).doubts
+    assert "the labels of namespace edge are not known" in doubt
+    assert exposures(state).doubts == ()
+
+
+def test_the_address_of_a_node_that_is_not_known_is_a_doubt() -> None:
+    agent = pod("agent-1", "edge", host_network=True)
+    state = published(DENY, NODE_ONLY, pods=(WEB, agent), services=(BALANCER,), nodes=NODES[:1])
+    (doubt,) = exposures(state).doubts
+    assert "the address of pod edge/agent-1 is not known" in doubt
+    assert exposures(replace(state, services=(LOCAL,))).doubts == ()
+    assert exposures(replace(state, policies=(DENY, admits(block("0.0.0.0/0"))))).doubts == ()
 
 
 # -- why ------------------------------------------------------------------------------------------------------------------------

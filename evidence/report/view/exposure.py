@@ -1,7 +1,7 @@
 """What the outside can reach: every door that policy leaves open."""
 
 from evidence.reach.engine import Reachability
-from evidence.reach.exposed import rows
+from evidence.reach.exposed import doubts, rows
 from evidence.reach.exposure import Exposures
 from evidence.report.view.model import Exposure, OpenDoor
 
@@ -20,4 +20,4 @@ def exposure(reach: Reachability) -> Exposure:
         )
         for row in rows(found)
     )
-    return Exposure(listed, len(found.shut), found.doubts)
+    return Exposure(listed, len(found.shut), doubts(found))
