@@ -14,6 +14,7 @@ from evidence.store.check import CheckResult, check_store
 from evidence.store.database import connect, file_of, hidden, parse_url, reading, use_write_ahead_log, writing
 from evidence.store.describe import StoreDescription, describe_store
 from evidence.store.failures import explained
+from evidence.store.identity import refuse_other_cluster
 from evidence.store.read import read_snapshot
 from evidence.store.rows import SNAPSHOTS, run_info, snapshot_info, storable, storable_run, utc
 from evidence.store.schema import Condition, migrate, read_schema, require_current
@@ -81,10 +82,12 @@ class Store:
         """Store a snapshot whole, or raise and leave the store as it was.
 
         The very same snapshot again (cluster, time, content, intent) adds nothing and gives the first one, so that a run may be repeated.
-        Snapshots may come in any order of their times. Raises InputError for what cannot be stored, StoreError.
+        Snapshots may come in any order of their times. Raises InputError for what cannot be stored and for a snapshot of another
+        cluster than the stored ones of its name (identity.py), StoreError.
         """
         prepared = prepare(new)
         with writing(self._engine, self.url, f"cluster/{prepared.info.cluster}", self._wait_seconds) as connection:
+            refuse_other_cluster(connection, prepared.info.cluster, new.collection.source.cluster_uid)
             return write(connection, prepared)
 
     def add_failed_run(
