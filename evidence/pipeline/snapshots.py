@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from evidence.cluster.objects import Collection
 from evidence.errors import CollectError, EvidenceError
+from evidence.pipeline.claims import refuse_backdating
 from evidence.pipeline.sources import FileSource, LiveSource, read_intent, read_source, run_info, source_location
 
 if TYPE_CHECKING:
@@ -50,6 +51,8 @@ def collect_snapshot(
             name = cluster or own_name
             if not name:
                 raise CollectError("the cluster has no name here; give one with --cluster NAME")
+            if taken_at is not None:
+                refuse_backdating(collection.objects, taken_at)
             before = store.object_count()
             info = store.add_snapshot(
                 NewSnapshot(

@@ -11,7 +11,7 @@ from evidence.pipeline.states import State
 from evidence.sample import intent_path, sample_dumps
 from evidence.store import Store
 
-START = datetime(2026, 7, 1, tzinfo=UTC)
+START = datetime(2026, 8, 21, tzinfo=UTC)  # after the newest dump that is used here
 DUMPS = [str(dump.path) for dump in sample_dumps()]
 
 
