@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 import yaml
+from jsonschema import Draft202012Validator
 
+from evidence.resources import package_file
 from tests.manifests import body, pod_body, policy_body
 from tests.reach.test_command import run
 
@@ -65,6 +67,7 @@ def test_csv_holds_rows_and_nothing_else(manifests: Path) -> None:
 
 def test_json_has_the_doors_that_are_shut_too(manifests: Path) -> None:
     found = json.loads(run("exposure", "--from", manifests, "--format", "json").stdout)
+    Draft202012Validator(json.loads(package_file("reach", "exposure.schema.json").read_bytes())).validate(found)
     (door,) = found["open"]
     assert (door["workload"], door["from"], door["seen_as"]) == (
         "shop/Pod/web",
