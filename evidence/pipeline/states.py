@@ -99,7 +99,7 @@ def state_of(snapshot: "StoredSnapshot", before: State | None = None) -> State:
     if before is not None and before.info is not None and before.info.intent_digest == info.intent_digest:
         intent = before.intent
     else:
-        intent = parsed_intent(snapshot.intent, f"intent of snapshot {info.id}")
+        intent = parsed_intent(snapshot.intent, f"intent file {info.intent_digest[:16]} of the store")
     return State(collection, cluster, intent, info)
 
 
