@@ -10,7 +10,6 @@ from evidence.findings.finding import EvidenceRef, Severity, count, shortened
 from evidence.findings.index import WorkloadPods, workload_names, workloads_of_pods
 from evidence.findings.registry import Context, Hit, Looked, rule, unlisted
 from evidence.findings.services import service_evidence, service_subject
-from evidence.reach.services import behind
 
 FORGING = ("NET_ADMIN", "NET_RAW", "ALL")
 
@@ -74,7 +73,11 @@ def side_door(context: Context) -> Looked:
     """NodePort Services with pods behind them, load balancers whose source ranges a node port walks round, and pods with host ports."""
     pods = _running(context)
     services = [service for service in context.cluster.services if any(port.node_port for port in service.ports)]
-    hits = [hit for service in services for hit in _node_port(service, pods)]
+    targets: dict[tuple[str, str], list[Pod]] = defaultdict(list)
+    for pod in pods if services else ():
+        for service in context.index.services(pod):
+            targets[service.namespace, service.name].append(pod)
+    hits = [hit for service in services for hit in _node_port(service, targets[service.namespace, service.name])]
     for workload in workloads_of_pods(
         pod for pod in pods if not pod.host_network and any(port.host_port for port in pod.ports)
     ):
@@ -88,9 +91,10 @@ def side_door(context: Context) -> Looked:
 
 
 def _node_port(service: Service, pods: list[Pod]) -> Iterator[Hit]:
+    """A hit when the node ports of a Service lead to some pods."""
     if service.type != "NodePort" and not (service.type == "LoadBalancer" and service.load_balancer_source_ranges):
         return
-    targets = tuple(pod for pod in pods if behind(service, pod))
+    targets = tuple(pods)
     if not targets:
         return
     ports = ", ".join(

@@ -64,7 +64,7 @@ def _public_services(context: Context, at: RuleAt) -> Iterator[Service]:
         return
     pods = pods_of(context.index.selected(at.policy))
     for service in context.cluster.services:
-        if service.type not in ("LoadBalancer", "NodePort"):
+        if service.namespace != at.policy.namespace or service.type not in ("LoadBalancer", "NodePort"):
             continue
         if any(behind(service, pod) and _opens_target(at, service, pod) for pod in pods):
             yield service
