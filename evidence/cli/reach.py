@@ -14,6 +14,7 @@ from evidence.cli.reach_explain import explain
 from evidence.cli.reach_exposure import exposure
 from evidence.cli.reach_paths import blast, paths
 from evidence.cli.reach_unused import unused
+from evidence.cli.reach_why import why
 from evidence.errors import InputError, UsageError
 
 if TYPE_CHECKING:
@@ -134,6 +135,7 @@ def _analysed(
 command.add_command(explain)
 command.add_command(paths)
 command.add_command(unused)
+command.add_command(why)
 command.add_command(blast)
 command.add_command(diff)
 command.add_command(check)
