@@ -7,7 +7,7 @@
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from evidence.cluster.model import Cluster, Ingress, Labels, Pod
 from evidence.cluster.routes import Gateway
@@ -37,11 +37,13 @@ _OUTSIDE_CLASSES = ("gce", "gce-internal", "alb")
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Front:
-    """Who forwards. `pods` None: not recognised, any pod may be. `outside`: a balancer outside the cluster, and no pod."""
+    """Who forwards. `pods` None: not recognised, any pod may be. `outside`: a balancer outside the cluster, and no pod. `addresses` are those
+    of a Gateway."""
 
     name: str
     pods: tuple[Pod, ...] | None = None
     outside: bool = False
+    addresses: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         if self.outside:
@@ -91,7 +93,7 @@ class Controllers:
                 front = self._of_class(name, found.controller, found.labels)
             else:
                 front = Front(name)
-            self._fronts[key] = front
+            self._fronts[key] = replace(front, addresses=gateway.addresses)
         return self._fronts[key]
 
     def of_missing(self, name: str) -> Front:

@@ -116,9 +116,13 @@ def _door(door: Door) -> dict[str, Any]:
         "kind": door.kind.value,
         "name": door.text,
         "object": str(door.key),
-        "addresses": list(door.of.external_addresses) if isinstance(door.of, Service) else [],
+        "addresses": list(door.of.external_addresses if isinstance(door.of, Service) else _front_addresses(door)),
         "source_ranges": [str(network) for network in door.source_ranges],
         "hides_client": door.hides_client,
         "through": str(door.front) if door.front is not None else "",
         "ports": str(door.ports),
     }
+
+
+def _front_addresses(door: Door) -> tuple[str, ...]:
+    return door.front.addresses if door.front is not None else ()

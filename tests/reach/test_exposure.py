@@ -33,7 +33,7 @@ from tests.builders import block, namespace, peer, pod, policy, port, rule
 from tests.oracle.naive import may_connect
 from tests.oracle.strategies import KEYS, SPACES, VALUES, clusters
 from tests.reach.build import cluster_policy, does
-from tests.reach.doors import NODES, PROXY, WEB, exposures, ingress, published, seen, service
+from tests.reach.doors import NODES, PROXY, WEB, exposures, gateway, ingress, published, route, seen, service
 
 INTERNET, PRIVATE = frozenset({AddressKind.INTERNET}), frozenset({AddressKind.PRIVATE})
 BALANCER = service(kind="LoadBalancer")
@@ -275,6 +275,14 @@ def test_the_address_of_a_node_that_is_not_known_is_a_doubt() -> None:
     assert "the address of pod edge/agent-1 is not known" in doubt
     assert exposures(replace(state, services=(LOCAL,))).doubts == ()
     assert exposures(replace(state, policies=(DENY, admits(block("0.0.0.0/0"))))).doubts == ()
+
+
+def test_a_gateways_addresses_are_told() -> None:
+    front = replace(gateway(), addresses=("203.0.113.8",))
+    state = published(services=(service(),), gateways=(front,), routes=(route(),))
+    (found,) = document(exposures(state))["open"]
+    assert found["door"]["addresses"] == ["203.0.113.8"]
+    assert found["seen_as"] == "controller"
 
 
 # -- why ------------------------------------------------------------------------------------------------------------------------
