@@ -382,14 +382,6 @@ def test_an_unknown_address_matters_to_networks_on_nodes_only() -> None:
     assert ask(found, FAR_AGENT, DB).uncertain
 
 
-@pytest.mark.parametrize(
-    "spec",
-    [
-        {"ingress": [{"fromEndpoints": [{}], "fromCIDR": ["10.0.0.0/8"]}]},
-        {"endpointSelector": {"matchLabels": {"container:x": "y"}}, "ingress": [{}]},
-        {"ingress": [{"fromNodes": [{"matchLabels": {"a": "b"}}]}]},
-    ],
-)
 def test_rules_by_names_and_unknown_things_are_never_called_unused() -> None:
     names, group = {"toFQDNs": [{"matchName": "a.example"}]}, {"toCIDRSet": [{"cidrGroupRef": "missing"}]}
     found = unused(analyse(let_out(names, group, {"toEndpoints": [{"matchLabels": {"app": "gone"}}]})))
@@ -403,6 +395,14 @@ def test_peers_are_told_as_they_were_written() -> None:
     assert told == ["10.1.0.0/16 outside the cluster", "10.0.0.0/8 outside the cluster or of nodes"]
 
 
+@pytest.mark.parametrize(
+    "spec",
+    [
+        {"ingress": [{"fromEndpoints": [{}], "fromCIDR": ["10.0.0.0/8"]}]},
+        {"endpointSelector": {"matchLabels": {"container:x": "y"}}, "ingress": [{}]},
+        {"ingress": [{"fromNodes": [{"matchLabels": {"a": "b"}}]}]},
+    ],
+)
 def test_what_may_not_be_in_force_isolates_nobody_and_is_named(spec: Any) -> None:
     found = with_policies(cilium(spec))
     assert sources(found) == ANYBODY_IN
