@@ -25,6 +25,7 @@ from evidence.cluster.model import (
 from evidence.cluster.policies import Action
 from evidence.cluster.routes import IngressClass
 from evidence.reach.classes import ExternalRange, PeerId
+from evidence.reach.controllers import RELEASE_LABEL
 from evidence.reach.engine import Reachability, analyse
 from evidence.reach.exposed import csv, document, rows
 from evidence.reach.exposure import Exposures, SeenAs, node_addresses
@@ -368,6 +369,49 @@ def test_a_workload_is_exposed_where_a_packet_to_one_of_its_pods_passes(
                     hidden.add(way)
     assert listed[SeenAs.CLIENT] == direct
     assert listed[SeenAs.CLIENT] | listed[SeenAs.NODE] == direct | hidden
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@given(clusters())
+def test_a_workload_is_exposed_through_a_controller_where_one_of_its_pods_may_connect(given_cluster: Cluster) -> None:
+    """The controller is every pod of namespace east, behind a node port of its own; every pod elsewhere is behind the Ingress."""
+    release = {RELEASE_LABEL: "front"}
+    pods = tuple(
+        replace(one, labels={**one.labels, **release})
+        if one.namespace == "east"
+        else replace(one, labels={**one.labels, "back": "yes"})
+        for one in given_cluster.pods
+    )
+    numbers = tuple(ServicePort("", Protocol.TCP, number, number, number) for number in (53, 80, 81, 8080))
+    spaces = [space for space in SPACES if space != "east"]
+    state = replace(
+        given_cluster,
+        pods=pods,
+        services=(
+            Service("east", "front", "NodePort", release, numbers),
+            *(Service(space, "back", "ClusterIP", {"back": "yes"}, numbers) for space in spaces),
+        ),
+        ingress_classes=(IngressClass("own", "example.com/own", release),),
+        ingresses=tuple(ingress(("back", 0), namespace=space, of="own") for space in spaces),
+    )
+    found = Exposures(analyse(state))
+    controllers = [one for one in pods if one.namespace == "east" and not one.finished]
+    fronts = {pod.key for one in found.open if one.behind.workload.namespace == "east" for pod in one.behind.pods}
+    listed = {
+        (pod.key, number)
+        for one in found.open
+        if one.seen_as is SeenAs.CONTROLLER
+        for pod in one.behind.pods
+        for number in (53, 80, 81, 8080)
+        if one.ports.contains(Protocol.TCP, number)
+    }
+    expected = {
+        (one.key, number)
+        for one, number in product(pods, (53, 80, 81, 8080))
+        if one.namespace != "east" and not one.finished and fronts
+        if any_passes(state, controllers, one, Protocol.TCP, number)
+    }
+    assert listed == expected or not controllers  # without a controller anybody may be one
 
 
 Way = tuple[str, AddressKind, Protocol, int]
