@@ -1,0 +1,107 @@
+"""Corners of the engine that random small clusters seldom reach, each found by changing the engine there and seeing every other test pass."""
+
+from dataclasses import replace
+from ipaddress import ip_address, ip_network
+
+import pytest
+
+from evidence.cluster.model import Direction, Node, PodPeer, Protocol
+from evidence.cluster.policies import Action, NodePeer
+from evidence.cluster.selectors import LabelSelector, Operator, Requirement
+from evidence.reach.engine import Reachability, analyse
+from evidence.reach.query import Answering, Query
+from tests.builders import block, cluster, named_port, namespace, peer, pod, policy, port, rule, selector
+from tests.oracle.naive import may_connect
+from tests.reach.build import cluster_policy, does, pods_of
+
+
+def allowed(reach: Reachability, source: str, destination: str, number: int = 80) -> bool:
+    return Answering(reach).answer(Query(source, destination, Protocol.TCP, number)).allowed
+
+
+def outside(reach: Reachability) -> list[str]:
+    return [f"{found.first}-{found.last}" for found in reach.external]
+
+
+def test_a_selector_across_namespaces_tells_pods_there_apart() -> None:
+    pods = [pod("db"), pod("a", "other", {"app": "a"}), pod("b", "other", {"app": "b"})]
+    by_both = policy("p", pods={}, ingress=[rule([peer({"app": "a"}, namespaces={"team": "x"})])])
+    reach = analyse(cluster(pods, [by_both], [namespace("other", team="x")]))
+    assert allowed(reach, "other/a", "default/db")
+    assert not allowed(reach, "other/b", "default/db")
+
+
+def test_the_subject_of_a_cluster_wide_policy_tells_pods_of_every_namespace_apart() -> None:
+    pods = [pod("a", "other", {"app": "a"}), pod("b", "other", {"app": "b"}), pod("web")]
+    guard = cluster_policy("guard", does(Action.DENY), subject=pods_of({}, {"app": "a"}))
+    reach = analyse(replace(cluster(pods), cluster_policies=(guard,)))
+    assert not allowed(reach, "default/web", "other/a")
+    assert allowed(reach, "default/web", "other/b")
+
+
+@pytest.mark.parametrize("count", [63, 64, 65, 130])
+@pytest.mark.parametrize(
+    "need",
+    [
+        Requirement("n", Operator.IN, ("0", "62", "63", "64", "129")),
+        Requirement("n", Operator.NOT_IN, ("0", "63", "64")),
+        Requirement("odd", Operator.EXISTS),
+        Requirement("odd", Operator.DOES_NOT_EXIST),
+    ],
+    ids=str,
+)
+def test_a_namespace_may_have_any_number_of_classes(count: int, need: Requirement) -> None:
+    pods = [pod(f"p{n:03}", labels={"n": str(n)} | ({"odd": ""} if n % 2 else {})) for n in range(count)]
+    splits = [policy(f"split-{n:03}", pods={"n": str(n)}, egress=[rule()]) for n in range(count)]
+    asks = policy("db", "data", ingress=[rule([PodPeer(selector({}), LabelSelector((need,)))])])
+    found = cluster([*pods, pod("db", "data")], [*splits, asks])
+    reach = analyse(found)
+    assert len(reach.classes) == count + 1
+    db = found.pods[-1]
+    for each in pods:
+        assert allowed(reach, each.key, "data/db") == may_connect(found, each, db, Protocol.TCP, 80)
+
+
+def test_the_address_of_a_finished_pod_is_outside_again() -> None:
+    pods = [pod("web", ip="10.0.0.1"), pod("done", ip="10.0.0.2", phase="Succeeded")]
+    reach = analyse(cluster(pods, [policy("p", ingress=[rule([block("10.0.0.2/32")])])]))
+    assert "10.0.0.2-10.0.0.2" in outside(reach)
+
+
+def test_the_only_address_of_the_only_pod_is_not_outside() -> None:
+    reach = analyse(cluster([pod("web", ip="10.0.0.1")], [policy("p", ingress=[rule([block("10.0.0.1/32")])])]))
+    assert "10.0.0.1-10.0.0.1" not in outside(reach)
+
+
+def test_neighbouring_addresses_that_one_rule_names_are_one_range() -> None:
+    nodes = tuple(Node(f"n{n}", {}, (ip_address(f"172.16.0.{n}"),), ready=True) for n in (1, 2, 3))
+    out = cluster_policy("out", does(Action.DENY, NodePeer(LabelSelector())), direction=Direction.EGRESS)
+    reach = analyse(replace(cluster([pod("web", ip="10.0.0.1")]), nodes=nodes, cluster_policies=(out,)))
+    assert "172.16.0.1-172.16.0.3" in outside(reach)
+
+
+def test_a_zones_network_tells_no_pods_apart() -> None:
+    pods = [pod("in", ip="10.0.0.1"), pod("out", ip="10.1.0.1")]
+    unrelated = policy("p", "data", ingress=[rule([block("192.168.0.0/16")])])
+    reach = analyse(cluster([*pods, pod("db", "data", ip="10.2.0.1")], [unrelated]), [ip_network("10.0.0.0/16")])
+    assert [len(found.pods) for found in reach.classes] == [1, 2]
+
+
+def test_port_names_that_no_policy_asks_for_tell_no_pods_apart() -> None:
+    pods = [pod("a", ports=[named_port("http", 80)]), pod("b", ports=[named_port("web", 8080)])]
+    asks = policy("p", "data", ingress=[rule([], [port("sql")])])
+    reach = analyse(cluster([*pods, pod("db", "data")], [asks]))
+    assert [len(found.pods) for found in reach.classes] == [1, 2]
+
+
+@pytest.mark.parametrize(("number", "beside"), [(65535, 65534), (1, 2)])
+def test_the_first_and_the_last_port_are_ports_like_others(number: int, beside: int) -> None:
+    reach = analyse(cluster([pod("a"), pod("b")], [policy("p", ingress=[rule([], [port(number)])])]))
+    assert allowed(reach, "default/a", "default/b", number)
+    assert not allowed(reach, "default/a", "default/b", beside)
+
+
+def test_a_rule_that_matches_nothing_is_no_other_decision_of_equal_priority() -> None:
+    nobody = does(Action.DENY, pods_of({"team": "none"}))
+    both = (cluster_policy("one", does(Action.ACCEPT)), cluster_policy("two", nobody, does(Action.ACCEPT)))
+    assert analyse(replace(cluster([pod("a")]), cluster_policies=both)).equal_priorities == ()
