@@ -12,6 +12,7 @@ from evidence.findings import (  # noqa: F401  (imported for their rules)
     hygiene,
     onesided,
     outside,
+    priorities,
     redundancy,
     scraping,
     selection,

@@ -33,7 +33,7 @@ from evidence.reach.peers import Ends, Peers, shown_ranges
 from evidence.reach.portids import ALL_PORTS, NO_PORTS, Ids, PortIds
 from evidence.reach.ports import PortSet
 from evidence.reach.rules import Policy, PolicyForm
-from evidence.reach.sides import Side
+from evidence.reach.sides import Side, Undecided
 from evidence.reach.tiers import PlacedPolicy
 
 if TYPE_CHECKING:
@@ -352,7 +352,12 @@ class Reachability:
     @cached_property
     def equal_priorities(self) -> tuple[str, ...]:
         """One sentence for each pair of policies between which the order is undefined and could matter. Such pairs are judged permissively."""
-        return tuple(sorted({text for side in self.sides.values() for text in side.equal_priorities()}))
+        return tuple(sorted({str(pair) for pair in self.undecided}))
+
+    @cached_property
+    def undecided(self) -> tuple[Undecided, ...]:
+        """The same pairs, for each direction."""
+        return tuple(pair for side in self.sides.values() for pair in side.undecided())
 
     def uncertain(self, source: PeerId, destination: PeerId, ports: PortSet = ALL) -> tuple[str, ...]:
         """Why connections on some of these ports that are not among the flows may pass all the same. Sorted sentences; none: it is certain."""

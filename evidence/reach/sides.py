@@ -13,6 +13,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations, groupby, product
+from operator import attrgetter
 from typing import NamedTuple
 
 import numpy as np
@@ -21,7 +22,7 @@ import numpy.typing as npt
 from evidence.cluster.model import Direction
 from evidence.reach.peers import NOBODY, Ends, Peers, common, distinct
 from evidence.reach.portids import ALL_PORTS, Ids, PortIds
-from evidence.reach.rules import NETWORK_POLICY, NETWORK_POLICY_ORDER, PolicyForm, PortMatch, RuleForm, Tier
+from evidence.reach.rules import NETWORK_POLICY, NETWORK_POLICY_ORDER, Policy, PolicyForm, PortMatch, RuleForm, Tier
 from evidence.reach.tiers import Groups, Ordered, Part, PlacedPolicy, PlacedRule, grouped
 
 _MANY = 48
@@ -38,6 +39,24 @@ class _Frame:
     left: Ids
     closed: Ids
     open: Ids
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Undecided:
+    """Two policies between which the order is not defined and could matter, and the ways into pods that both select."""
+
+    first: Policy
+    second: Policy
+    tier: Tier
+    priority: float
+    direction: Direction
+    subjects: Ends
+
+    def __str__(self) -> str:
+        return (
+            f"{self.first.key} and {self.second.key} have priority {self.priority:g} in the {self.tier.name} tier, select the same pods "
+            "and decide differently: which of them is asked first is undefined"
+        )
 
 
 class Side:
@@ -188,7 +207,7 @@ class Side:
         _finish_after(state, late.others, closed.get(NETWORK_POLICY), after, closed)
         return _Frame(subject_group, peer_group, left, passes_closed, state.finally_open())
 
-    def equal_priorities(self) -> Iterator[str]:
+    def undecided(self) -> Iterator[Undecided]:
         """Pairs of policies of one tier and priority that select the same pod and do not do the same with everything they match."""
         ordered = sorted((policy for policy in self.policies if policy.rules), key=lambda policy: policy.form.place)
         for (tier, priority), members in groupby(ordered, key=lambda policy: policy.form.place):
@@ -198,12 +217,10 @@ class Side:
             for first_lane, second_lane in combinations(lanes.values(), 2):
                 for one, other in product(first_lane, second_lane):
                     actions = {rule.rule.action for policy in (one, other) for rule in policy.rules if rule.parts}
-                    if len(actions) > 1 and np.intersect1d(one.subjects, other.subjects).size:
-                        first, second = sorted((one.form.policy.key, other.form.policy.key))
-                        yield (
-                            f"{first} and {second} have priority {priority:g} in the {tier.name} tier, select the same pods "
-                            "and decide differently: which of them is asked first is undefined"
-                        )
+                    both = common(one.subjects, other.subjects) if len(actions) > 1 else NOBODY
+                    if len(both):
+                        first, second = sorted((one.form.policy, other.form.policy), key=attrgetter("key"))
+                        yield Undecided(first, second, tier, priority, self.direction, both)
 
     # -- windows of the table -----------------------------------------------------------------------------------------
 
