@@ -140,6 +140,7 @@ def make_pack(
 ) -> Pack:
     """Judge, render, sign and write one pack. The folder appears whole or not at all; an earlier one is never overwritten."""
     from evidence.archive.folder import write_pack
+    from evidence.frameworks.coverage import coverage_so_far
     from evidence.frameworks.judge import baseline_of, worst
     from evidence.report.pack import pack_files
     from evidence.report.view.build import build_view
@@ -150,7 +151,12 @@ def make_pack(
     newest = assessed[-1]
     organisation = newest.state.intent.system.organisation if newest.state.intent else ""
     judged = [judged_snapshot(framework, one, baseline, newest) for one in assessed]
-    results = worst([(snapshot.taken_at, snapshot.results) for snapshot in judged])
+    times = [snapshot.taken_at for snapshot in judged]
+    results = worst(
+        [(snapshot.taken_at, snapshot.results) for snapshot in judged],
+        coverage_so_far(times, *period, expect_every, generated_at),
+        [snapshot.intent_digest for snapshot in judged],
+    )
     inputs = ReportInputs(
         framework=framework,
         cluster=cluster,

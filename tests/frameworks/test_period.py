@@ -5,6 +5,7 @@ from itertools import product
 
 import pytest
 
+from evidence.frameworks.coverage import Coverage, Uncovered
 from evidence.frameworks.model import ControlResult, Strength, Verdict
 from evidence.frameworks.period import worst
 
@@ -22,7 +23,8 @@ def snapshot(day: int, verdict: Verdict, **given: object) -> tuple[datetime, tup
 def test_the_worse_of_two_counts_in_any_order(first: Verdict, second: Verdict) -> None:
     order = [NOT_ASSESSED, NOT_APPLICABLE, SUPPORTED, UNKNOWN, REFUTED]
     found = worst([snapshot(0, first), snapshot(1, second)])[0]
-    assert found.verdict is max(first, second, key=order.index)
+    in_part = SUPPORTED in (first, second) and {first, second} & {NOT_APPLICABLE, NOT_ASSESSED}
+    assert found.verdict is (UNKNOWN if in_part else max(first, second, key=order.index))
 
 
 def test_the_reasons_are_those_of_the_newest_of_the_worst_and_say_when() -> None:
@@ -46,6 +48,56 @@ def test_the_same_all_along_says_so() -> None:
 def test_the_weakest_strength_counts() -> None:
     found = worst([snapshot(0, SUPPORTED), snapshot(1, SUPPORTED, strength=Strength.COMPUTED), snapshot(2, SUPPORTED)])
     assert found[0].strength is Strength.COMPUTED
+
+
+def test_support_in_some_snapshots_only_is_none_and_says_where_the_control_did_not_apply() -> None:
+    found = worst([snapshot(0, NOT_APPLICABLE), snapshot(1, SUPPORTED)])[0]
+    assert (found.verdict, found.strength) == (UNKNOWN, None)
+    assert found.reasons[0] == (
+        "not applicable in 1 of 2 snapshots, the newest of them 2026-07-01 06:00 UTC: reason of day 0; what is declared changed within the "
+        "period, so that support was not shown for all of it"
+    )
+    assert found.reasons[1].startswith("supported in 1 of 2 snapshots (2026-07-02 06:00 UTC)")
+
+
+def covered(days: float, of: float = 10) -> Coverage:
+    """So many days of the period's first ones."""
+    gaps = (Uncovered(START + timedelta(days=days), START + timedelta(days=of)),) if days < of else ()
+    return Coverage(days / of, gaps)
+
+
+def test_a_gap_is_the_first_thing_that_a_supported_result_says() -> None:
+    found = worst([snapshot(0, SUPPORTED), snapshot(1, SUPPORTED)], covered(7))[0]
+    assert (found.verdict, found.strength) == (SUPPORTED, Strength.ENFORCED)
+    assert found.reasons[0] == (
+        "held in 2 snapshots that cover 70.0 % of the period; nothing is known of 1 gap (2026-07-08 06:00 UTC to 2026-07-11 06:00 UTC)"
+    )
+
+
+def test_snapshots_that_cover_less_than_half_of_the_period_support_nothing() -> None:
+    assert worst([snapshot(0, SUPPORTED)], covered(5))[0].verdict is SUPPORTED
+    found = worst([snapshot(0, SUPPORTED)], covered(4.9))[0]
+    assert (found.verdict, found.strength) == (UNKNOWN, None)
+    assert found.reasons[0].startswith("held in 1 snapshot that covers 49.0 % of the period: less than 50% of a period")
+    assert found.reasons[1].startswith("nothing is known of 1 gap (2026-07-06 03:36 UTC to ")
+
+
+@pytest.mark.parametrize("verdict", [REFUTED, UNKNOWN, NOT_APPLICABLE, NOT_ASSESSED])
+def test_coverage_changes_no_other_result(verdict: Verdict) -> None:
+    assert worst([snapshot(0, verdict)], covered(1)) == worst([snapshot(0, verdict)])
+
+
+def test_a_whole_period_and_one_intent_file_say_nothing_of_either() -> None:
+    given = [snapshot(0, SUPPORTED), snapshot(1, SUPPORTED)]
+    assert worst(given, covered(10), ["a", "a"]) == worst(given)
+
+
+def test_a_change_of_the_intent_file_is_said_of_what_is_supported() -> None:
+    found = worst([snapshot(day, SUPPORTED) for day in range(3)], covered(10), ["a", "b", "b"])[0]
+    assert found.verdict is SUPPORTED
+    assert found.reasons[1] == (
+        "the intent file changed 1 time within the period (first seen 2026-07-02 06:00 UTC); each snapshot was judged by the zones of its own"
+    )
 
 
 def test_findings_of_every_snapshot_stay_on_file() -> None:

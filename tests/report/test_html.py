@@ -137,6 +137,23 @@ def test_kinds_that_were_passed_over_stand_apart_from_what_was_looked_at() -> No
     assert '<th scope="row">Secret</th>' not in text
 
 
+def words(report: ReportView) -> str:
+    """The page's markup with single spaces."""
+    evidence = evidence_json(report)
+    return " ".join(page(report, evidence, data_files({"evidence.json": evidence})).decode().split())
+
+
+def test_the_summary_says_how_much_of_the_period_nobody_looked_at() -> None:
+    report = view()
+    coverage = replace(report.population.coverage, share=0.022)
+    assert (
+        "Snapshots cover 2.2 % of the period: nothing is known of 1 gap, and each supported control says so."
+        in words(replace(report, population=replace(report.population, coverage=coverage)))
+    )
+    whole = replace(report.population, coverage=replace(coverage, share=1.0, gaps=()))
+    assert "nothing is known of" not in words(replace(report, population=whole))
+
+
 def test_a_long_list_says_how_many_are_shown_and_where_the_rest_is() -> None:
     many = [finding(f"{number:016x}", state=FindingState.CLOSED) for number in range(SCREEN.rows + 5)]
     report = view(findings=many)

@@ -2,11 +2,10 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
 
 from evidence.cluster.objects import KindResult, KindStatus
 from evidence.findings.registry import RULES, RuleRun, RunStatus
-from evidence.report.coverage import coverage
+from evidence.frameworks.coverage import coverage_so_far
 from evidence.report.view.inputs import ReportInputs, SnapshotEvidence
 from evidence.report.view.lifetimes import Lifetime
 from evidence.report.view.model import (
@@ -83,10 +82,8 @@ def _kind(kind: KindResult, method: str) -> KindView:
 
 
 def _coverage(inputs: ReportInputs) -> CoverageView:
-    """Of the period as far as it is over: what is still to come cannot be missing."""
     times = [snapshot.taken_at for snapshot in inputs.snapshots]
-    end = min(inputs.period_end, max(inputs.generated_at, times[-1] + timedelta(microseconds=1)))
-    found = coverage(times, inputs.period_start, end, inputs.expected_every)
+    found = coverage_so_far(times, inputs.period_start, inputs.period_end, inputs.expected_every, inputs.generated_at)
     return CoverageView(
         expected_every_seconds=int(inputs.expected_every.total_seconds()),
         snapshots=len(times),

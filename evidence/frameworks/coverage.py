@@ -7,7 +7,7 @@ A snapshot vouches for the time until the next one is due. What follows from it:
 3. A tenth of the interval is forgiven (a run starts late, a list takes its time): runs at 10:00:02 and 11:00:05 leave no gap.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import pairwise
@@ -41,3 +41,10 @@ def coverage(times: Iterable[datetime], start: datetime, end: datetime, every: t
     gaps += [Uncovered(one + every, next_one) for one, next_one in pairwise([*inside, end]) if next_one - one > late]
     missing = sum((gap.end - gap.start for gap in gaps), timedelta())
     return Coverage((end - start - missing) / (end - start), tuple(gaps))
+
+
+def coverage_so_far(
+    times: Sequence[datetime], start: datetime, end: datetime, every: timedelta, now: datetime
+) -> Coverage:
+    """Coverage of a period as far as it is over `now`: what is still to come cannot be missing. `times` are oldest first, at least one."""
+    return coverage(times, start, min(end, max(now, times[-1] + timedelta(microseconds=1))), every)
