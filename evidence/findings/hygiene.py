@@ -21,7 +21,7 @@ from evidence.findings.registry import Context, Hit, Looked, objects_read, rule
     needs=(),
 )
 def population_incomplete(context: Context) -> Looked:
-    """One finding for each kind that was not, or not wholly, read."""
+    """One finding for each kind that was not, or not wholly, read. Of kinds that files say nothing of it is not known whether any is missing."""
     unread = sorted(context.unread_kinds)
     hits = tuple(
         Hit(
@@ -34,7 +34,9 @@ def population_incomplete(context: Context) -> Looked:
         for kind in unread
         for held in [objects_read(context.cluster, kind)]
     )
-    return Looked(len(unread), hits)
+    unseen = context.unseen
+    says = f"the source says nothing of {count(len(unseen), 'kind')}, so whether any object is missing is not known: "
+    return Looked(len(unread), hits, (says + shortened(unseen),) if unseen else ())
 
 
 @rule(

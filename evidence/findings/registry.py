@@ -23,7 +23,8 @@ from evidence.reach.exposure import Exposures
 
 @dataclass(frozen=True)  # no slots: the cached look-ups live in the instance
 class Context:
-    """Everything a rule may look at. `at` is the time of the assessment, `taken_at` that of the snapshot; both UTC."""
+    """Everything a rule may look at. `at` is the time of the assessment, `taken_at` that of the snapshot; both UTC. `unseen` are
+    kinds of which the source does not tell whether the cluster has any."""
 
     cluster: Cluster
     reach: Reachability
@@ -32,6 +33,7 @@ class Context:
     zones: ZoneMap
     at: datetime
     taken_at: datetime
+    unseen: tuple[str, ...] = ()
 
     @cached_property
     def index(self) -> ClusterIndex:

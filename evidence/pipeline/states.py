@@ -139,6 +139,7 @@ def assess(state: State, at: datetime, before: Assessed | None = None) -> Assess
     from evidence.cni.support import heeded
     from evidence.findings.registry import Context, evaluate
     from evidence.intent.zones import assign
+    from evidence.pipeline.unseen import unseen_kinds
     from evidence.reach.engine import analyse
 
     if before is not None and before.state.cluster is state.cluster and before.state.intent is state.intent:
@@ -156,5 +157,6 @@ def assess(state: State, at: datetime, before: Assessed | None = None) -> Assess
         zones=zones,
         at=at,
         taken_at=state.taken_at or at,
+        unseen=unseen_kinds(state.collection),
     )
     return Assessed(state, reach, zones, cni, evaluate(context))

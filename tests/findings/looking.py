@@ -67,10 +67,11 @@ def context(
     cni: CniReport = NOT_RECOGNISED,
     at: datetime = NOON,
     taken_at: datetime | None = None,
+    unseen: tuple[str, ...] = (),
 ) -> Context:
     networks = [network for zone in (intent.zones if intent else ()) for network in zone.cidrs]
     reach = analyse(cluster, extra_networks=networks)
-    return Context(cluster, reach, cni, intent, assign(intent, cluster), at, taken_at or at)
+    return Context(cluster, reach, cni, intent, assign(intent, cluster), at, taken_at or at, unseen)
 
 
 def look(rule: str, cluster: Cluster, intent: Intent | None = None, **given: Any) -> tuple[RuleRun, list[Finding]]:

@@ -28,6 +28,14 @@ def test_a_snapshot_that_was_read_whole_lacks_nothing() -> None:
     assert (run.status, found) == (RunStatus.RAN, [])
 
 
+def test_kinds_that_files_say_nothing_of_leave_open_whether_anything_is_missing() -> None:
+    run, found = look("EVD-002", SHOP, unseen=("Service", "Job"))
+    assert (run.status, found) == (RunStatus.PARTIAL, [])
+    assert (
+        run.reason == "the source says nothing of 2 kinds, so whether any object is missing is not known: Service, Job"
+    )
+
+
 @hit("EVD-004")
 def test_a_namespace_of_no_zone_is_in_nobodys_scope() -> None:
     found = finding("EVD-004", SHOP, Intent(zones=(WEB,)))

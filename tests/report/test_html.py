@@ -154,6 +154,14 @@ def test_the_summary_says_how_much_of_the_period_nobody_looked_at() -> None:
     assert "nothing is known of" not in words(replace(report, population=whole))
 
 
+def test_kinds_of_which_the_files_say_nothing_are_counted_beside_what_was_refused() -> None:
+    report = view()
+    silent = [KindView(name, "", "every one in the files", "not in source", 0, "", "") for name in ("Service", "Node")]
+    sentence = "say nothing of 2 kinds, listed below. Whether the cluster has any of them is not known."
+    assert sentence in words(replace(report, population=replace(report.population, kinds=tuple(silent))))
+    assert "Files can hold back" not in words(replace(report, population=replace(report.population, kinds=())))
+
+
 def test_a_long_list_says_how_many_are_shown_and_where_the_rest_is() -> None:
     many = [finding(f"{number:016x}", state=FindingState.CLOSED) for number in range(SCREEN.rows + 5)]
     report = view(findings=many)
