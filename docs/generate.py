@@ -32,7 +32,7 @@ def command_sections(path: str, command: click.Command, parent: click.Context | 
 
 def pages() -> dict[Path, str]:
     """Path below docs/ -> text, for every generated page."""
-    parent = click.Context(cli, info_name="evidence", max_content_width=100)
+    parent = click.Context(cli, info_name="evidence", **cli.context_settings)
     sections = [section for name in sorted(COMMANDS) for section in _command(name, parent)]
     commands = "# Commands\n\nGenerated from `--help` by `make docs`.\n\n" + "\n".join(sections)
     findings = {Path("findings") / f"{rule.id}.md": rule_page(rule) for rule in RULES.values()}
