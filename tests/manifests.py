@@ -18,6 +18,8 @@ CLUSTER_SCOPED = frozenset(
         "CiliumClusterwideNetworkPolicy",
         "BaselineAdminNetworkPolicy",
         "ClusterNetworkPolicy",
+        "ClusterRole",
+        "ClusterRoleBinding",
         "CustomResourceDefinition",
         "GatewayClass",
         "IngressClass",

@@ -17,6 +17,7 @@ from evidence.settings import SETTINGS_FILE, bound, file_defaults, name_variable
 
 FAULT = "this is a fault of evidence itself"
 COMMANDS = {
+    "access": "Who may change the rules: policies, labels that zones hang on, rights.",
     "archive": "Build the auditor's index page over a folder of packs.",
     "assess": "Findings of a snapshot: table, JSON, SARIF or JUnit.",
     "cni": "What the cluster's network plugin is and what it enforces.",

@@ -13,6 +13,7 @@ from evidence.cluster.objects import CollectedObject, ObjectKey
 from evidence.cluster.selectors import LabelSelector
 
 if TYPE_CHECKING:
+    from evidence.cluster.access import AccessBinding, AccessRole
     from evidence.cluster.cilium import CidrGroup, CiliumPolicy
     from evidence.cluster.policies import ClusterPolicy
     from evidence.cluster.routes import EndpointSlice, Gateway, GatewayClass, Grant, IngressClass, Route
@@ -300,5 +301,7 @@ class Cluster:
     cilium_policies: "tuple[CiliumPolicy, ...]" = ()
     cidr_groups: "tuple[CidrGroup, ...]" = ()
     other_policies: tuple[OtherPolicy, ...] = ()
+    access_roles: "tuple[AccessRole, ...]" = ()  # those that can change segmentation, and what binds them
+    access_bindings: "tuple[AccessBinding, ...]" = ()
     crds: frozenset[str] = frozenset()  # names of CustomResourceDefinitions seen (CNI signals)
     unread_kinds: tuple[str, ...] = ()  # kinds that were forbidden, failed, or had objects left out

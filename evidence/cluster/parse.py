@@ -3,7 +3,7 @@
 1. Every object is parsed on its own; what is wrong with it is one `InputError` that starts with where it was read and which object it is.
 2. A workload without pods in the source stands for the pods of its template; one whose controller was read does not count again.
 3. Namespaces that objects name and that were not read are there too, undeclared.
-4. A kind of the Gateway API whose definition is there and which the source was never asked for counts as unread.
+4. A kind of the Gateway API whose definition is there and which the source was never asked for counts as unread; so do roles and bindings.
 
     parsed = parse(objects)
     parsed.errors            what is wrong, one entry an object
@@ -36,9 +36,13 @@ from evidence.cluster.parse_others import ingress, namespace, node, service, und
 from evidence.cluster.parse_pods import CONTROLLERS, controller, finished_job, pod, workload
 from evidence.cluster.parse_policies import network_policy
 from evidence.cluster.policies import GROUP, ClusterPolicy
+from evidence.cluster.rbac import BINDING_KINDS, ROLE_KINDS
+from evidence.cluster.rbac import GROUP as RBAC
+from evidence.cluster.rbac import KINDS as RBAC_KINDS
 from evidence.errors import InputError, ManyInputsError
 
 if TYPE_CHECKING:
+    from evidence.cluster.access import AccessBinding, AccessRole
     from evidence.cluster.cilium import CidrGroup, CiliumPolicy
     from evidence.cluster.routes import EndpointSlice, Gateway, GatewayClass, Grant, IngressClass, Route
 
@@ -50,6 +54,8 @@ MODELLED_KINDS = (
     "CiliumClusterwideNetworkPolicy",
     "CiliumNetworkPolicy",
     "ClusterNetworkPolicy",
+    "ClusterRole",
+    "ClusterRoleBinding",
     "CronJob",
     "DaemonSet",
     "Deployment",
@@ -68,6 +74,8 @@ MODELLED_KINDS = (
     "ReferenceGrant",
     "ReplicaSet",
     "ReplicationController",
+    "Role",
+    "RoleBinding",
     "Service",
     "StatefulSet",
     "TCPRoute",
@@ -107,6 +115,9 @@ class Parsed:
     cilium_policies: list["CiliumPolicy"] = field(default_factory=list)
     cidr_groups: list["CidrGroup"] = field(default_factory=list)
     other_policies: list[OtherPolicy] = field(default_factory=list)
+    access_roles: "list[AccessRole]" = field(default_factory=list)
+    harmless_roles: set[ObjectKey] = field(default_factory=set)
+    access_bindings: "list[AccessBinding]" = field(default_factory=list)
     crds: set[str] = field(default_factory=set)
     owners: dict[ObjectKey, ObjectKey] = field(default_factory=dict)  # controllers of ReplicaSets and Jobs
     errors: list[Wrong] = field(default_factory=list)
@@ -140,6 +151,10 @@ class Parsed:
             cilium_policies=tuple(sorted(self.cilium_policies, key=by_key)),
             cidr_groups=tuple(sorted(self.cidr_groups, key=attrgetter("name"))),
             other_policies=tuple(sorted(self.other_policies, key=by_key)),
+            access_roles=tuple(sorted(self.access_roles, key=by_key)),
+            access_bindings=tuple(
+                sorted((b for b in self.access_bindings if b.role not in self.harmless_roles), key=by_key)
+            ),
             crds=frozenset(self.crds),
             unread_kinds=tuple(sorted(set(unread_kinds))),
         )
@@ -184,12 +199,14 @@ def unread_kinds(collection: Collection) -> frozenset[str]:
 
 
 def _never_asked_for(collection: Collection) -> set[str]:
-    """Kinds of the Gateway API in a cluster that has it, which the collector did not know of yet."""
+    """Kinds of RBAC, and those of the Gateway API in a cluster that has it, which the collector did not know of yet."""
     served = any(
         obj.key.kind == "CustomResourceDefinition" and obj.key.name.endswith(f".{GATEWAY_GROUP}")
         for obj in collection.objects
     )
-    return set(GATEWAY_KINDS) - {kind.kind for kind in collection.kinds} if served else set()
+    asked = {kind.kind for kind in collection.kinds}
+    expected = {*(GATEWAY_KINDS if served else ()), *(RBAC_KINDS if asked else ())}
+    return expected - asked
 
 
 def parse(objects: Iterable[CollectedObject]) -> Parsed:
@@ -318,6 +335,22 @@ def _cidr_group(parsed: Parsed, obj: CollectedObject, _: Raw) -> None:
     parsed.cidr_groups.append(cidr_group(obj))
 
 
+def _access_role(parsed: Parsed, obj: CollectedObject, metadata: Raw) -> None:
+    from evidence.cluster.parse_access import access_role
+
+    found = access_role(obj, metadata)
+    if found.matters:
+        parsed.access_roles.append(found)
+    else:
+        parsed.harmless_roles.add(obj.key)
+
+
+def _access_binding(parsed: Parsed, obj: CollectedObject, _: Raw) -> None:
+    from evidence.cluster.parse_access import access_binding
+
+    parsed.access_bindings.append(access_binding(obj))
+
+
 def _crd(parsed: Parsed, obj: CollectedObject, _: Raw) -> None:
     parsed.crds.add(obj.key.name)
 
@@ -348,5 +381,7 @@ _PARSERS: Mapping[tuple[str, str], _Parser] = {
     (GROUP, "AdminNetworkPolicy"): _cluster_policy,
     (GROUP, "BaselineAdminNetworkPolicy"): _cluster_policy,
     (GROUP, "ClusterNetworkPolicy"): _cluster_policy,
+    **{(RBAC, kind): _access_role for kind in ROLE_KINDS},
+    **{(RBAC, kind): _access_binding for kind in BINDING_KINDS},
     **dict.fromkeys(CONTROLLERS, _workload),
 }

@@ -20,6 +20,7 @@ from evidence.cluster.objects import (
     SourceInfo,
     cluster_uid,
 )
+from evidence.collect.access import without_harmless
 from evidence.collect.check import Flaw, checked, settle
 from evidence.collect.connection import Connection, Refused, Unreachable, connect
 from evidence.collect.keep import KINDS, Kind
@@ -79,6 +80,8 @@ def collect_cluster(connection: Connection, *, keep_going: bool, page_size: int 
             results.append(result)
     objects.sort(key=lambda obj: (obj.key.group, obj.key.kind, obj.key.namespace, obj.key.name))
     order = {(kind.group, kind.kind): index for index, kind in enumerate(KINDS)}
+    results.sort(key=lambda result: order[result.group, result.kind])
+    kept, kinds = without_harmless(objects, results)
     return Collection(
         source=SourceInfo(
             method="api",
@@ -87,8 +90,8 @@ def collect_cluster(connection: Connection, *, keep_going: bool, page_size: int 
             server_version=connection.server_version,
             cluster_uid=cluster_uid(objects),
         ),
-        objects=tuple(objects),
-        kinds=tuple(sorted(results, key=lambda result: order[result.group, result.kind])),
+        objects=kept,
+        kinds=kinds,
         problems=settle(flaws, keep_going=keep_going),
     )
 

@@ -30,6 +30,7 @@ from evidence.cluster.objects import (
 )
 from evidence.cluster.parse import parse, unread_kinds
 from evidence.collect import json
+from evidence.collect.access import without_harmless
 from evidence.collect.check import Flaw, checked, settle
 from evidence.collect.keep import BY_GROUP_KIND, KINDS, Kind, kind_of, why_not_kept
 from evidence.errors import CollectError, InputError
@@ -48,6 +49,7 @@ def collect_files(paths: Sequence[str], *, stdin: BinaryIO | None, keep_going: b
     with without_cycle_search():
         found = _read(paths, stdin)
         objects, flaws = checked(found.sorted(), found.kinds)
+        objects, kinds = without_harmless(objects, _kind_results(found, objects))
         return Collection(
             source=SourceInfo(
                 method="files",
@@ -55,7 +57,7 @@ def collect_files(paths: Sequence[str], *, stdin: BinaryIO | None, keep_going: b
                 cluster_uid=cluster_uid(objects),
             ),
             objects=objects,
-            kinds=_kind_results(found, objects),
+            kinds=kinds,
             problems=settle([*found.flaws, *flaws], keep_going=keep_going),
         )
 

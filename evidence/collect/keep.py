@@ -5,7 +5,8 @@
    that choose an ingress class (so no last-applied-configuration, which repeats all of these).
 3. Of command lines only those flags that say what a network plugin enforces, and only in the namespaces where plugins live.
 4. Policies keep their whole spec, which is the evidence, and of managedFields who changed them by what and when.
-5. What changes without anything having changed (resourceVersion, heartbeats, transition times) is not kept, so that an unchanged cluster
+5. Of roles only the rules by which segmentation can be changed (evidence/cluster/access.py); roles without such rules are counted, not kept.
+6. What changes without anything having changed (resourceVersion, heartbeats, transition times) is not kept, so that an unchanged cluster
    costs the store nothing.
 
 The collector's ClusterRole (`deploy/clusterrole.yaml`) is made from KINDS.
@@ -17,6 +18,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
+
+from evidence.cluster.rbac import GROUP as RBAC
+from evidence.cluster.rbac import ROLE_KINDS
 
 
 class Keep(Enum):
@@ -148,6 +152,13 @@ _GATEWAY_API = (
         {"from": _scalars("group", "kind", "namespace"), "to": _scalars("group", "kind", "name")},
     ),
 )
+
+_ROLE: Fields = {"metadata": _METADATA}  # and its rules, see kept_rules
+_BINDING: Fields = {
+    "metadata": _METADATA,
+    "roleRef": _scalars("apiGroup", "kind", "name"),
+    "subjects": _scalars("apiGroup", "kind", "name", "namespace"),
+}
 
 KINDS: tuple[Kind, ...] = (
     Kind("", "Namespace", "namespaces", ("v1",), False, {"metadata": _METADATA}),
@@ -313,6 +324,17 @@ KINDS: tuple[Kind, ...] = (
     _other("k8s.cni.cncf.io", "MultiNetworkPolicy", "multi-networkpolicies"),
     _other("networking.gke.io", "FQDNNetworkPolicy", "fqdnnetworkpolicies"),
     _other("crd.nsx.vmware.com", "SecurityPolicy", "securitypolicies"),
+    Kind(
+        RBAC,
+        "ClusterRole",
+        "clusterroles",
+        ("v1",),
+        False,
+        {**_ROLE, "aggregationRule": {"clusterRoleSelectors": _SELECTOR}},
+    ),
+    Kind(RBAC, "ClusterRoleBinding", "clusterrolebindings", ("v1",), False, _BINDING),
+    Kind(RBAC, "Role", "roles", ("v1",), True, _ROLE),
+    Kind(RBAC, "RoleBinding", "rolebindings", ("v1",), True, _BINDING),
 )
 
 BY_GROUP_KIND: Mapping[tuple[str, str], Kind] = {(kind.group, kind.kind): kind for kind in KINDS}
@@ -388,6 +410,10 @@ def kept(kind: Kind, body: Mapping[str, Any], *, namespace: str, api_version: st
             found["metadata"]["annotations"] = annotations
         if kind.is_policy and metadata.get("managedFields"):
             found["metadata"]["managedFields"] = _managers(metadata["managedFields"])
+    if kind.group == RBAC and kind.kind in ROLE_KINDS:
+        from evidence.collect.access import kept_rules  # only where there are roles
+
+        found.update(kept_rules(body))
     if namespace in PLUGIN_NAMESPACES and kind.kind in ("DaemonSet", "Deployment", "StatefulSet"):
         _add_arguments(found, body)
     return found

@@ -13,7 +13,9 @@ from collections.abc import Iterator
 from evidence.cluster.objects import Collection, KindStatus
 from evidence.collect.keep import BY_GROUP_KIND, KINDS, Kind
 
-_BUILT_IN = frozenset({"", "apps", "batch", "networking.k8s.io", "discovery.k8s.io", "apiextensions.k8s.io"})
+_BUILT_IN = frozenset(
+    {"", "apps", "batch", "networking.k8s.io", "discovery.k8s.io", "apiextensions.k8s.io", "rbac.authorization.k8s.io"}
+)
 _DEFINITIONS = ("apiextensions.k8s.io", "CustomResourceDefinition")
 _SAME_OBJECTS = {  # served twice; a definition or a list of either group speaks for both
     "projectcalico.org": "crd.projectcalico.org",

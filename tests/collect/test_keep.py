@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 import yaml
 
+from evidence.cluster.access import GUARDED
 from evidence.cluster.parse import build_cluster
+from evidence.cluster.rbac import ROLE_KINDS
 from evidence.collect.clusterrole import cluster_role
 from evidence.collect.files import collect_files, read_cluster
 from evidence.collect.keep import KINDS, PLUGIN_FLAGS, PLUGIN_NAMESPACES, kept, kind_of, plugin_arguments
@@ -99,6 +101,17 @@ def planted() -> list[dict[str, Any]]:
             raw["spec"] = {"podSelector": {}}
             if kind.group == "policy.networking.k8s.io":
                 raw["spec"] = {"tier": "Admin", "priority": 1, "subject": {"namespaces": {}}}
+        elif kind.kind in ROLE_KINDS:
+            raw["rules"] = [
+                {"apiGroups": [""], "resources": ["secrets"], "resourceNames": [PLANTED], "verbs": ["get", "update"]},
+                {
+                    "apiGroups": ["", PLANTED],
+                    "resources": ["pods", PLANTED],
+                    "verbs": ["get", "patch", PLANTED],
+                    "note": PLANTED,
+                },
+                {"nonResourceURLs": [f"/{PLANTED}"], "verbs": ["get"]},
+            ]
         elif kind.kind == "Pod":
             raw["spec"] = planted_pod_spec()
         elif kind.kind == "CronJob":
@@ -261,3 +274,8 @@ def test_the_role_reads_what_is_collected_and_nothing_else() -> None:
     assert granted == {(kind.group, kind.plural) for kind in KINDS}
     assert {verb for rule in role["rules"] for verb in rule["verbs"]} == {"get", "list"}
     assert not {resource for _, resource in granted} & {"secrets", "configmaps", "*"}
+
+
+def test_whoever_may_write_any_policy_kind_that_is_collected_is_known() -> None:
+    guarded = {(resource.group, resource.resource, resource.namespaced) for resource in GUARDED}
+    assert {(kind.group, kind.plural, kind.namespaced) for kind in KINDS if kind.is_policy} <= guarded
