@@ -16,10 +16,11 @@ mistake shows more as reachable:
 
 6. Allowing, a network means nodes too; denying, only the outside. `host` and `remote-node` mean every node when they allow. Denying egress they mean
    none, since which node is the pod's own differs from pod to pod; denying ingress remote-node means every node: the own one reaches its pods anyway.
-7. `world` is the outside but for addresses that are known as a node's. kube-apiserver is on nodes of the control plane, and perhaps elsewhere.
+7. `world` is the outside but for addresses that are known as a node's. kube-apiserver is what its Service leads to;
+   where that was not read it is on nodes of the control plane, and perhaps elsewhere.
    `ingress` and `unmanaged` may be anything or any pod; `init` and `health` are nothing that is looked at here.
-8. toServices means the pods that the Service selects, whose ports are the Service's business; of one without a selector, or not in the
-   source, the addresses are not known. Groups that are not in the source hold addresses that are not known.
+8. toServices means the pods that the Service selects; without a selector the addresses of its endpoint slices, outside the cluster. Where neither
+   is in the source, and for Services by label, what it means is not known; nor is it for groups that are not in the source.
 9. A rule that is not known whole allows what is known of it and perhaps everything, and denies nothing. A rule object that may not be in
    force, or whose subject is not known, isolates nobody, denies nothing and perhaps allows everything.
 
@@ -69,6 +70,7 @@ DENY = Tier(NETWORK_POLICY.order - 1, "Cilium deny")
 _EVERY_POD = Pods(None, None, None)
 _EVERY_NODE = Nodes(LabelSelector())
 _ON_NODES: tuple[Matcher, ...] = (HostPods(), _EVERY_NODE)
+_NOT_OUTSIDE: tuple[Matcher, ...] = (_EVERY_POD, *_ON_NODES)
 _CONTROL_PLANE = tuple(
     Nodes(LabelSelector((Requirement(f"node-role.kubernetes.io/{role}", Operator.EXISTS),)))
     for role in ("control-plane", "master")
@@ -199,7 +201,7 @@ class _Peers:
             case FqdnPeer():
                 yield Domains(peer.names)
             case ServicePeer():
-                yield self._service(peer)
+                yield from self._service(peer)
             case ForeignPeer():
                 yield Unplaced(f"the addresses of {peer.what} are not known", outside=True)
             case Unknown():
@@ -223,9 +225,11 @@ class _Peers:
             case Entity.REMOTE_NODE if direction is Direction.INGRESS:
                 yield from _ON_NODES
             case ServicePeer():
-                found = self._service(peer)
-                if isinstance(found, Pods):
-                    yield found
+                for found in self._service(peer):
+                    if isinstance(found, Pods):
+                        yield found
+                    elif isinstance(found, Within):
+                        yield Within(found.every, _NOT_OUTSIDE)
             case _:
                 return
 
@@ -238,12 +242,11 @@ class _Peers:
             case Entity.CLUSTER:
                 yield _EVERY_POD
                 yield from self._on_nodes()
-                yield Unplaced("the address of the API server is not known", outside=True, nodes=True)
+                yield from self._api_server()
             case Entity.HOST | Entity.REMOTE_NODE:
                 yield from self._on_nodes()
             case Entity.KUBE_APISERVER:
-                yield from _CONTROL_PLANE
-                yield Unplaced("the address of the API server is not known", outside=True, nodes=True)
+                yield from self._api_server()
             case Entity.INGRESS:
                 yield Unplaced("Cilium's proxy may hand on what comes to it", outside=True, nodes=True, pods=True)
             case Entity.UNMANAGED:
@@ -267,21 +270,46 @@ class _Peers:
             return None
         return tuple(IpBlock(network, peer.excepts) for group in groups for network in group.networks)
 
-    def _service(self, peer: ServicePeer) -> Matcher:
+    def _service(self, peer: ServicePeer) -> Iterator[Matcher]:
+        """Its pods by selector; without one, the addresses of its endpoints, as networks outside the cluster."""
         if self._services is None:
             self._services = {(service.namespace, service.name): service for service in self._cluster.services}
         found = self._services.get((peer.namespace, peer.name))
-        if found is not None and found.selector:
+        if found is None:
+            which = f"Service {peer.namespace}/{peer.name} is" if peer.name else "Services by label are"
+            yield Unplaced(f"{which} not known", outside=True, pods=True)
+        elif found.selector:
             equal = (Requirement(key, Operator.IN, (value,)) for key, value in found.selector.items())
-            return Pods(found.namespace, None, LabelSelector(tuple(sorted(equal))))
-        if found is not None:
-            return Unplaced(f"the addresses of Service {found.namespace}/{found.name} are not known", outside=True)
-        which = f"Service {peer.namespace}/{peer.name} is" if peer.name else "Services by label are"
-        return Unplaced(f"{which} not known", outside=True, pods=True)
+            yield Pods(found.namespace, None, LabelSelector(tuple(sorted(equal))))
+        else:
+            yield from self._behind(
+                found.namespace, found.name, f"the addresses of Service {found.namespace}/{found.name}"
+            )
+
+    def _api_server(self) -> Iterator[Matcher]:
+        """What the Service of the API server leads to; where that was not read, the control plane, and perhaps anything but pods."""
+        for matcher in self._behind("default", "kubernetes", "the address of the API server"):
+            if isinstance(matcher, Unplaced):
+                yield from _CONTROL_PLANE
+                yield Unplaced(matcher.why, outside=True, nodes=True)
+            else:
+                yield matcher
+
+    def _behind(self, namespace: str, service: str, what: str) -> Iterator[Matcher]:
+        """The addresses in the endpoint slices of a Service, as networks outside the cluster or of nodes."""
+        slices = [
+            each for each in self._cluster.endpoint_slices if (each.namespace, each.service) == (namespace, service)
+        ]
+        addresses = {address for each in slices for end in each.endpoints for address in end.addresses}
+        if addresses:
+            blocks = (IpBlock(ip_network(address)) for address in sorted(addresses, key=lambda a: (a.version, int(a))))
+            yield Within((tuple(blocks),), (_EVERY_POD,))
+        if not slices:
+            yield Unplaced(f"{what} is not known" if what.endswith("server") else f"{what} are not known", outside=True)
 
 
 def _outside(block: IpBlock) -> Matcher:
-    return Within(((block,),), (_EVERY_POD, *_ON_NODES))
+    return Within(((block,),), _NOT_OUTSIDE)
 
 
 def _world(entity: Entity) -> Iterator[Matcher]:

@@ -20,6 +20,7 @@ from evidence.cluster.cilium import (
 )
 from evidence.cluster.model import Cluster, Direction, IPAddress, IpBlock, Pod, Protocol
 from evidence.cluster.policies import Unknown
+from evidence.cluster.routes import EndpointSlice
 from tests.oracle.naive import Connection, addresses, admits, from_own_node, holds, other_end, within
 
 
@@ -162,7 +163,6 @@ def on_a_node(cluster: Cluster, pod: Pod | None, address: IPAddress | None) -> b
 def may_be(cluster: Cluster, attempt: Connection, direction: Direction, policy: CiliumPolicy, peer: object) -> bool:
     """Whether a peer of a rule that allows means the other end."""
     pod, address = other_end(attempt, direction)
-    on_node = on_a_node(cluster, pod, address)
     ordinary = pod is not None and not pod.host_network
     match peer:
         case Endpoints():
@@ -171,24 +171,38 @@ def may_be(cluster: Cluster, attempt: Connection, direction: Direction, policy: 
             return not ordinary and in_block(address, peer)
         case CidrGroupPeer():
             return not ordinary and any(in_block(address, one) for one in blocks(cluster, peer))
+        case Entity():
+            return may_be_entity(cluster, peer, pod, address)
+        case ServicePeer():
+            if pod is not None and in_service(cluster, peer, pod):
+                return True
+            return not ordinary and leads_to(cluster, peer, address)
+        case FqdnPeer() | ForeignPeer() | Unknown():
+            return False
+    raise AssertionError(peer)
+
+
+def may_be_entity(cluster: Cluster, entity: Entity, pod: Pod | None, address: IPAddress | None) -> bool:
+    on_node = on_a_node(cluster, pod, address)
+    ordinary = pod is not None and not pod.host_network
+    match entity:
         case Entity.ALL:
             return True
         case Entity.CLUSTER:
-            return ordinary or on_node
+            return ordinary or on_node or may_be_entity(cluster, Entity.KUBE_APISERVER, pod, address)
         case Entity.HOST | Entity.REMOTE_NODE:
             return on_node
         case Entity.WORLD | Entity.WORLD_IPV4 | Entity.WORLD_IPV6:
-            return pod is None and not on_node and of_family(address, peer)
+            return pod is None and not on_node and of_family(address, entity)
+        case Entity.KUBE_APISERVER if any(serves(each, "default", "kubernetes") for each in cluster.endpoint_slices):
+            return not ordinary and address in behind(cluster, "default", "kubernetes")
         case Entity.KUBE_APISERVER:
             roles = ("node-role.kubernetes.io/control-plane", "node-role.kubernetes.io/master")
             return not ordinary and any(
                 address in node.addresses for node in cluster.nodes if any(role in node.labels for role in roles)
             )
-        case ServicePeer():
-            return pod is not None and in_service(cluster, peer, pod)
-        case Entity() | FqdnPeer() | ForeignPeer() | Unknown():
+        case _:
             return False
-    raise AssertionError(peer)
 
 
 def surely_is(cluster: Cluster, attempt: Connection, direction: Direction, policy: CiliumPolicy, peer: object) -> bool:
@@ -196,8 +210,14 @@ def surely_is(cluster: Cluster, attempt: Connection, direction: Direction, polic
     pod, address = other_end(attempt, direction)
     outside = pod is None and not on_a_node(cluster, pod, address)
     match peer:
-        case Endpoints() | ServicePeer() | Entity.ALL | Entity.CLUSTER:
+        case Endpoints() | Entity.ALL:
             return may_be(cluster, attempt, direction, policy, peer)
+        case Entity.CLUSTER:
+            return pod is not None or on_a_node(cluster, pod, address)
+        case ServicePeer():
+            if pod is not None and in_service(cluster, peer, pod):
+                return True
+            return outside and leads_to(cluster, peer, address)
         case Entity.WORLD | Entity.WORLD_IPV4 | Entity.WORLD_IPV6:
             return may_be(cluster, attempt, direction, policy, peer)
         case IpBlock():
@@ -234,3 +254,20 @@ def in_service(cluster: Cluster, peer: ServicePeer, pod: Pod) -> bool:
         for service in cluster.services
         if (service.namespace, service.name) == (peer.namespace, peer.name)
     )
+
+
+def serves(found: EndpointSlice, namespace: str, service: str) -> bool:
+    return (found.namespace, found.service) == (namespace, service)
+
+
+def behind(cluster: Cluster, namespace: str, service: str) -> set[IPAddress]:
+    slices = [found for found in cluster.endpoint_slices if serves(found, namespace, service)]
+    return {address for found in slices for end in found.endpoints for address in end.addresses}
+
+
+def leads_to(cluster: Cluster, peer: ServicePeer, address: IPAddress | None) -> bool:
+    """Whether a Service without a selector has the address among its endpoints."""
+    bare = any(
+        not found.selector for found in cluster.services if (found.namespace, found.name) == (peer.namespace, peer.name)
+    )
+    return bare and address in behind(cluster, peer.namespace, peer.name)

@@ -24,10 +24,14 @@ from evidence.cluster.cilium import (
 from evidence.cluster.model import Cluster, Direction, IpBlock, Service
 from evidence.cluster.objects import ObjectKey
 from evidence.cluster.policies import Unknown
+from evidence.cluster.routes import Endpoint, EndpointSlice
 from evidence.cluster.selectors import LabelSelector
 from tests.oracle.strategies import (
     NETWORKS,
+    NODE_ADDRESSES,
     OUTSIDE,
+    POD_ADDRESSES_4,
+    POD_ADDRESSES_6,
     SPACES,
     blocks,
     clusters,
@@ -38,6 +42,9 @@ from tests.oracle.strategies import (
     space_selectors,
 )
 
+some_addresses = st.lists(
+    st.sampled_from([*OUTSIDE, *NODE_ADDRESSES, *POD_ADDRESSES_4, *POD_ADDRESSES_6]), min_size=1, max_size=2
+).map(tuple)
 GROUP_NAMES = ("g0", "g1", "missing")
 SERVICE_NAMES = ("s0", "s1", "missing")
 
@@ -139,7 +146,22 @@ def cilium_clusters(draw: st.DrawFn) -> Cluster:
         for space in SPACES
         for name in ("s0", "s1")
     )
-    return replace(cluster, nodes=nodes, cilium_policies=draw(cilium_policies()), cidr_groups=groups, services=services)
+    slices = tuple(
+        EndpointSlice(
+            space, f"{name}-x", name, tuple(draw(st.lists(st.builds(Endpoint, some_addresses), max_size=2))), ()
+        )
+        for space, name in draw(
+            st.sets(st.sampled_from([*((space, "s0") for space in SPACES), ("default", "kubernetes")]))
+        )
+    )
+    return replace(
+        cluster,
+        nodes=nodes,
+        cilium_policies=draw(cilium_policies()),
+        cidr_groups=groups,
+        services=services,
+        endpoint_slices=slices,
+    )
 
 
 @st.composite

@@ -10,6 +10,7 @@ import pytest
 from evidence.cluster.cilium import CidrGroup, CiliumPolicy
 from evidence.cluster.model import Cluster, Namespace, NetworkPolicy, Node, Pod, Protocol, Service
 from evidence.cluster.policies import Action, Tier, Unknown
+from evidence.cluster.routes import Endpoint, EndpointSlice
 from evidence.reach.engine import analyse
 from evidence.reach.explain import Explanation
 from evidence.reach.matrix import computed_on
@@ -109,7 +110,7 @@ def test_any_policy_that_asks_for_default_deny_gets_it() -> None:
 
 
 def test_specs_are_rule_objects_of_their_own() -> None:
-    subject = {"endpointSelector": {}}
+    subject: dict[str, Any] = {"endpointSelector": {}}
     specs = [
         {**subject, "ingress": [{}]},
         {**subject, "ingress": [{"fromEndpoints": [{"matchLabels": {"app": "web"}}]}]},
@@ -120,7 +121,7 @@ def test_specs_are_rule_objects_of_their_own() -> None:
 
 
 def test_policies_select_in_their_own_namespace_only_and_clusterwide_ones_everywhere() -> None:
-    everyone = {"endpointSelector": {}, "ingress": [{}]}
+    everyone: dict[str, Any] = {"endpointSelector": {}, "ingress": [{}]}
     assert ask(with_policies(cilium(everyone)), WEB, OTHER).allowed
     assert not ask(with_policies(cilium(everyone, clusterwide=True)), WEB, OTHER).allowed
 
@@ -197,8 +198,22 @@ def test_services_are_the_pods_that_they_select() -> None:
     assert "addresses of Service bank/front are not known" in str(
         ask(let_out(entry, services=(bare,)), DB, OUTSIDE).uncertain
     )
+    inside, partner = (Endpoint((ip_address(address),)) for address in ("10.0.1.1", OUTSIDE))
+    of_front = EndpointSlice("bank", "front-1", "front", (inside, partner), ())
+    assert destinations(let_out(entry, services=(bare,), endpoint_slices=(of_front,))) == {OUTSIDE}
     assert ask(let_out(entry), DB, OTHER).uncertain
     assert not ask(let_out(entry, services=(bare,)), DB, OTHER).uncertain
+
+
+def test_the_api_server_is_where_its_service_leads() -> None:
+    entry = {"toEntities": ["kube-apiserver"]}
+    at = EndpointSlice(
+        "default", "kubernetes", "kubernetes", (Endpoint((ip_address(ELSEWHERE), ip_address(NODE_2))),), ()
+    )
+    found = let_out(entry, endpoint_slices=(at,))
+    assert destinations(found) == {ELSEWHERE, NODE_2, FAR_AGENT}
+    assert ask(found, DB, OUTSIDE).uncertain == ()
+    assert ask(let_out(entry), DB, OUTSIDE).uncertain
 
 
 def test_groups_of_networks() -> None:
