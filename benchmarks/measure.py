@@ -29,19 +29,29 @@ class Cost:
 def run(command: Sequence[str]) -> Cost:
     """Run a command in a process of its own. Exits when it fails."""
     # An installed program has its bytecode; and some shells ask Python to write neither that nor whole blocks.
-    kept = {
-        name: value for name, value in os.environ.items() if name not in ("PYTHONDONTWRITEBYTECODE", "PYTHONUNBUFFERED")
-    }
+    unwanted = ("PYTHONDONTWRITEBYTECODE", "PYTHONUNBUFFERED")
+    kept = {name: value for name, value in os.environ.items() if name not in unwanted}
+    # The system counts the memory of the process that starts another one as this one's, so a small one starts it.
+    starter = [sys.executable, "-I", "-S", __file__, *command]
+    done = subprocess.run(starter, cwd=ROOT, env=kept, stdout=subprocess.PIPE, text=True)
+    if done.returncode:
+        raise SystemExit(f"{' '.join(command)}: failed")
+    cpu, wall, memory, lines = done.stdout.split()
+    return Cost(float(cpu), float(wall), float(memory), int(lines))
+
+
+def _start(command: Sequence[str]) -> None:
+    """Run a command and print what it cost."""
     with tempfile.TemporaryFile() as out:
         start = time.perf_counter()
-        process = subprocess.Popen(command, stdout=out, stderr=subprocess.DEVNULL, cwd=ROOT, env=kept)
+        process = subprocess.Popen(command, stdout=out, stderr=subprocess.DEVNULL)
         _, status, usage = os.wait4(process.pid, 0)
         wall = time.perf_counter() - start
         if status:
-            raise SystemExit(f"{' '.join(command)}: failed")
+            raise SystemExit(1)
         out.seek(0)
         lines = sum(1 for _ in out)
-    return Cost(usage.ru_utime + usage.ru_stime, wall, usage.ru_maxrss / 1024, lines)
+    print(usage.ru_utime + usage.ru_stime, wall, usage.ru_maxrss / 1024, lines)
 
 
 def matrix_command(folder: Path) -> list[str]:
@@ -72,3 +82,7 @@ def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     """A Markdown table."""
     listed = [list(header), ["---"] * len(header), *([str(cell) for cell in row] for row in rows)]
     return "\n".join(f"| {' | '.join(row)} |" for row in listed)
+
+
+if __name__ == "__main__":
+    _start(sys.argv[1:])
