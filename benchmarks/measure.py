@@ -33,7 +33,7 @@ def run(command: Sequence[str]) -> Cost:
     kept = {name: value for name, value in os.environ.items() if name not in unwanted}
     # The system counts the memory of the process that starts another one as this one's, so a small one starts it.
     starter = [sys.executable, "-I", "-S", __file__, *command]
-    done = subprocess.run(starter, cwd=ROOT, env=kept, stdout=subprocess.PIPE, text=True)
+    done = subprocess.run(starter, check=False, cwd=ROOT, env=kept, stdout=subprocess.PIPE, text=True)
     if done.returncode:
         raise SystemExit(f"{' '.join(command)}: failed")
     cpu, wall, memory, lines = done.stdout.split()
