@@ -2,7 +2,9 @@
 
 1. Traffic between a node and its own pods always passes (Kubernetes, "Network Policies": whatever the addresses), and a pod on the host
    network is its node. So it passes to and from the pods beside it, whatever the policies say.
-2. A further interface (Multus) is a path of its own; NetworkPolicy holds on the first.
+2. A privileged pod can write the node's own packet rules, in which most plugins hold the policies of the pods beside it. NET_ADMIN without the
+   host network reaches the pod's own network namespace only.
+3. A further interface (Multus) is a path of its own; NetworkPolicy holds on the first.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -15,14 +17,20 @@ _FURTHER_NETWORKS = "k8s.v1.cni.cncf.io/networks"
 
 
 def on_the_node(outside: Iterable[Pod], inside: Iterable[Pod]) -> Iterator[str]:
-    """One sentence when pods of `outside` on the host network share a node with pods of `inside`. A pod that is not placed may come to any."""
-    agents = [pod for pod in outside if pod.host_network and not pod.finished]
+    """A sentence when pods of `outside` on the host network share a node with pods of `inside`, and one when privileged pods do. A pod that
+    is not placed may come to any."""
+    agents = [pod for pod in outside if (pod.host_network or pod.privileged) and not pod.finished]
     nodes = {pod.node for pod in inside if not pod.finished and not pod.host_network} if agents else set()
-    beside = [pod.key for pod in agents if nodes and (pod.node in nodes or not pod.node or "" in nodes)]
-    if beside:
+    beside = [pod for pod in agents if nodes and (pod.node in nodes or not pod.node or "" in nodes)]
+    if host := [pod.key for pod in beside if pod.host_network]:
         yield (
-            f"{count(len(beside), 'pod')} outside the scope on the host network ({shortened(beside)}) may share a node with pods inside, and traffic "
+            f"{count(len(host), 'pod')} outside the scope on the host network ({shortened(host)}) may share a node with pods inside, and traffic "
             "between a node and its own pods always passes"
+        )
+    if privileged := [pod.key for pod in beside if pod.privileged]:
+        yield (
+            f"{count(len(privileged), 'privileged pod')} outside the scope ({shortened(privileged)}) may share a node with pods inside, and can "
+            "change the rules by which that node holds the policies"
         )
 
 

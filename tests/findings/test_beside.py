@@ -47,6 +47,15 @@ def test_pods_in_no_zone_count_as_out_of_scope_there_too() -> None:
     assert "elsewhere/agent" in reason("SEG-001", CARD, agent("elsewhere", "node-a"))
 
 
+def test_a_privileged_pod_out_of_scope_can_change_the_rules_of_a_regulated_pods_node() -> None:
+    beside = replace(pod("tuner", "batch", node="node-a"), privileged=True)
+    sentence = "1 privileged pod outside the scope (batch/tuner) may share a node with pods inside"
+    assert sentence in reason("SEG-001", CARD, beside)
+    assert sentence in reason("SEG-002", CARD, beside)
+    for harmless in replace(beside, node="node-b"), replace(beside, privileged=False), replace(beside, phase="Failed"):
+        assert reason("SEG-001", CARD, harmless) == ""
+
+
 def test_another_node_a_node_agent_in_scope_and_a_finished_pod_leave_no_doubt() -> None:
     for harmless in agent("batch", "node-b"), agent("kube-system", "node-a"), agent("batch", "node-a", "Succeeded"):
         assert reason("SEG-001", CARD, harmless) == ""

@@ -122,3 +122,16 @@ def test_the_page_about_controls_counts_right() -> None:
     page = (ROOT / "docs" / "controls.md").read_text(encoding="utf-8")
     for row in framework_rows(FRAMEWORKS):
         assert f"| `{row['name']}` | {row['controls']} | {row['fed']} | {row['decided']} |" in page
+
+
+def test_what_withholds_support_for_the_host_network_does_so_for_rights_over_the_node() -> None:
+    def withheld(rule: str) -> set[str]:
+        return {
+            f"{framework.short} {control.id}"
+            for framework in load_frameworks().values()
+            for control in framework.controls
+            for feed in control.feeds
+            if feed.rule_id == rule and feed.withholds
+        }
+
+    assert withheld("BYP-003") == withheld("BYP-001") > {"pci 1.3.1", "pci 1.4.2", "fedramp AC-4", "fedramp SC-7(5)"}
