@@ -5,16 +5,11 @@
 2. A direction goes into default deny when it has an entry, allowing or denying, unless enableDefaultDeny says false (Sanitize in
    rule_validation.go; deny.rst). An empty section is like none (rule.go).
 3. A list of peers that is there and empty selects nobody; one that is absent does not limit (mergeEndpointSelectors in utils/parserules.go).
-4. Label keys: "k8s:" and "any:" and no source are Kubernetes'. io.kubernetes.pod.namespace is the namespace's name, io.cilium.k8s.namespace.labels.X
-   its label X. Without either, a namespaced policy means its own namespace, a clusterwide one every pod (getEndpointSelector in utils.go).
-   The subject of a namespaced policy is always in its own namespace (ParseToCiliumRule).
-5. "reserved:X" alone in a peer is the entity X. No pod has such a label, so that a subject that asks for one holds no pod.
-6. Labels that are no part of an identity by default (pod-template-hash, kubernetes.io/…) cannot be matched unless Cilium was told so:
-   a selector on one is not known (identity-relevant-labels.rst). Nor is one on the cluster or the service account.
-7. What the agent refuses (several kinds of peers in one entry, ICMP beside ports) or heeds only with a switch (fromNodes) makes the whole rule
+4. Selectors: `evidence.cluster.cilium_selectors`.
+5. What the agent refuses (several kinds of peers in one entry, ICMP beside ports) or heeds only with a switch (fromNodes) makes the whole rule
    object doubtful: perhaps nothing of it is in force (rule_validation.go).
-8. A port is a number, "0" for every port, or a name in lower case; endPort counts with a number only. No protocol, or ANY: any of them (l4.go).
-9. fromRequires and toRequires took away from what other entries allow up to Cilium 1.18 and are gone since: what is computed is an upper bound.
+6. A port is a number, "0" for every port, or a name in lower case; endPort counts with a number only. No protocol, or ANY: any of them (l4.go).
+7. fromRequires and toRequires took away from what other entries allow up to Cilium 1.18 and are gone since: what is computed is an upper bound.
 """
 
 import re
@@ -31,13 +26,12 @@ from evidence.cluster.cilium import (
     CiliumPort,
     CiliumRule,
     CiliumSpec,
-    Endpoints,
     Entity,
     ForeignPeer,
     FqdnPeer,
-    NoPods,
     ServicePeer,
 )
+from evidence.cluster.cilium_selectors import endpoints_of, subject_of
 from evidence.cluster.fields import (
     FieldError,
     Raw,
@@ -55,10 +49,8 @@ from evidence.cluster.fields import (
 )
 from evidence.cluster.model import Direction, IpBlock, IPNetwork, Protocol
 from evidence.cluster.objects import CollectedObject
-from evidence.cluster.parse_others import NAME_LABEL
 from evidence.cluster.parse_policies import MAX_PORT, label_selector
 from evidence.cluster.policies import Unknown
-from evidence.cluster.selectors import LabelSelector, Operator, Requirement
 
 _SECTIONS = {Direction.INGRESS: "ingress", Direction.EGRESS: "egress"}
 _SPEC_FIELDS = frozenset(
@@ -68,14 +60,6 @@ _SPEC_FIELDS = frozenset(
 _BESIDE_PEERS = frozenset({"toPorts", "icmps", "authentication"})
 _PROTOCOLS = {protocol.value: protocol for protocol in Protocol}
 _OTHER_PROTOCOLS = frozenset({"ICMP", "ICMPV6", "VRRP", "IGMP", "ICMPv6"})  # no ports that are looked at here
-_NAMESPACE = "io.kubernetes.pod.namespace"
-_NAMESPACE_LABEL = "io.cilium.k8s.namespace.labels."
-_CILIUM = "io.cilium.k8s.policy."
-_NO_PART_OF_IDENTITY = re.compile(
-    r"io\.kubernetes|kubernetes\.io|.*beta\.kubernetes\.io|k8s\.io|pod-template-(generation|hash)|controller-revision-hash|annotation|etcd_node"
-    r"|statefulset\.kubernetes\.io/pod-name|apps\.kubernetes\.io/pod-index|batch\.kubernetes\.io/(job-completion-index|controller-uid)"
-    r"|controller-uid"
-)
 _PORT_NAME = re.compile(r"[A-Za-z0-9]+(-[A-Za-z0-9]+)*")
 
 
@@ -110,78 +94,12 @@ def _spec(home: str, where: str, raw: Raw) -> CiliumSpec:
         ):
             closed.add(direction)
     return CiliumSpec(
-        subject=_subject(raw, home, where, doubts),
+        subject=subject_of(raw, home, where, doubts),
         allows=allows,
         denies=denies,
         default_deny=frozenset(closed),
         doubts=tuple(doubts),
     )
-
-
-# -- selectors ----------------------------------------------------------------------------------------------------------
-
-
-def _subject(raw: Raw, home: str, where: str, doubts: list[Unknown]) -> Endpoints | NoPods | Unknown:
-    endpoints, nodes = raw.get("endpointSelector"), raw.get("nodeSelector")
-    if endpoints is not None and nodes is not None:
-        doubts.append(Unknown(f"{where}: endpointSelector beside nodeSelector"))
-    if endpoints is None:
-        if nodes is None:
-            return Unknown(f"{where} without endpointSelector")
-        inside(raw, "nodeSelector", label_selector)
-        return NoPods(f"{where}.nodeSelector (host firewall)")
-    found = _Split(inside(raw, "endpointSelector", label_selector), f"{where}.endpointSelector")
-    if found.unknown:
-        return found.unknown[0]
-    if any(need.operator in (Operator.IN, Operator.EXISTS) for need in found.reserved):
-        return NoPods(f"{where}.endpointSelector {found.reserved[0]}")
-    if not home:
-        return Endpoints(LabelSelector(found.namespaces), LabelSelector(found.pods))
-    if any(need.key != NAME_LABEL or not need.matches({NAME_LABEL: home}) for need in found.namespaces):
-        return Unknown(f"{where}.endpointSelector by another namespace than the policy's own")
-    return Endpoints(None, LabelSelector(found.pods))
-
-
-class _Split:
-    """The clauses of a selector by what they look at."""
-
-    def __init__(self, selector: LabelSelector, where: str) -> None:
-        pods: list[Requirement] = []
-        namespaces: list[Requirement] = []
-        reserved: list[Requirement] = []
-        self.unknown: list[Unknown] = []
-        for need in selector.requirements:
-            source, joint, key = need.key.rpartition(":")
-            here = Requirement(key, need.operator, need.values)
-            if source == "reserved":
-                reserved.append(here)
-            elif (joint and source not in ("k8s", "any")) or key.startswith(("$", _CILIUM)):
-                self.unknown.append(Unknown(f"{where} by {need.key}"))
-            elif key == _NAMESPACE:
-                namespaces.append(Requirement(NAME_LABEL, need.operator, need.values))
-            elif key.startswith(_NAMESPACE_LABEL):
-                namespaces.append(Requirement(key[len(_NAMESPACE_LABEL) :], need.operator, need.values))
-            elif _NO_PART_OF_IDENTITY.match(key):
-                self.unknown.append(Unknown(f"{where} by {need.key}, which is no part of an identity by default"))
-            else:
-                pods.append(here)
-        self.pods, self.namespaces, self.reserved = tuple(sorted(pods)), tuple(sorted(namespaces)), tuple(reserved)
-
-
-def _endpoints(home: str, where: str, raw: Raw) -> Endpoints | Entity | Unknown:
-    found = _Split(label_selector(raw), where)
-    if found.unknown:
-        return found.unknown[0]
-    if found.reserved:
-        alone = len(found.reserved) == 1 and not found.pods and not found.namespaces
-        need = found.reserved[0]
-        named = need.operator is Operator.EXISTS or (need.operator is Operator.IN and need.values == ("",))
-        if alone and named and need.key in set(Entity):
-            return Entity(need.key)
-        return Unknown(f"{where} by reserved:{need}")
-    if found.namespaces or not home:
-        return Endpoints(LabelSelector(found.namespaces), LabelSelector(found.pods))
-    return Endpoints(None, LabelSelector(found.pods))
 
 
 _Peers = Callable[[Raw, str], Iterable[CiliumPeer]]
@@ -245,7 +163,7 @@ _NO_LIMIT_WHEN_EMPTY = frozenset({"toServices", "toFQDNs", "toGroups", "fromGrou
 
 
 def _each_endpoints(home: str, where: str, raw: Raw, key: str) -> tuple[CiliumPeer, ...]:
-    return each(raw, key, partial(_endpoints, home, f"{where}.{key}"))
+    return each(raw, key, partial(endpoints_of, home, f"{where}.{key}"))
 
 
 def _cidrs(raw: Raw, key: str) -> Iterator[CiliumPeer]:
