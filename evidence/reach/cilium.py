@@ -4,8 +4,8 @@
    among NetworkPolicies, and one in a tier right before theirs for its deny rules.
 2. A pod is isolated in a direction when some rule object, or NetworkPolicy, puts it into default deny there. Deny rules without default
    deny only take away (intro.rst, EnableDefaultDeny).
-3. No peers and ports: any peer. Neither peers nor ports ("- {}"): nothing (L3-only rules in pkg/policy/rule.go; the documentation's
-   example of default deny is written so).
+3. No peers and ports: any peer. Neither peers nor ports ("- {}"): nothing. The documentation's example of default deny is written so, and
+   Cilium's own connectivity tests all-ingress-deny and all-egress-deny hold every release to it.
 4. Identity, not address: networks and names never mean pods of the cluster (layer3.rst, CIDR based). Nodes, with the pods on their network, are
    meant by the entities host and remote-node, and by a network only where policy-cidr-match-mode says so.
 5. Ports are those of the destination after translation of Service ports (layer4.rst); ICMP has none. ANY is TCP, UDP and SCTP where it allows,
