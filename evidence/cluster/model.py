@@ -14,6 +14,7 @@ from evidence.cluster.selectors import LabelSelector
 
 if TYPE_CHECKING:
     from evidence.cluster.access import AccessBinding, AccessRole
+    from evidence.cluster.calico import Calico, CalicoPolicy
     from evidence.cluster.cilium import CidrGroup, CiliumPolicy
     from evidence.cluster.policies import ClusterPolicy
     from evidence.cluster.routes import EndpointSlice, Gateway, GatewayClass, Grant, IngressClass, Route
@@ -92,6 +93,7 @@ class Pod:
     capabilities: frozenset[str] = frozenset()
     images: tuple[str, ...] = ()
     created: str = ""  # RFC 3339, as the API gives it
+    service_account: str = "default"  # which the API server puts in where none is named
     origin: CollectedObject | None = field(default=None, compare=False, repr=False)
 
     @property
@@ -298,6 +300,7 @@ class Cluster:
     routes: "tuple[Route, ...]" = ()
     reference_grants: "tuple[Grant, ...]" = ()
     cluster_policies: "tuple[ClusterPolicy, ...]" = ()
+    calico: "Calico | None" = None
     cilium_policies: "tuple[CiliumPolicy, ...]" = ()
     cidr_groups: "tuple[CidrGroup, ...]" = ()
     other_policies: tuple[OtherPolicy, ...] = ()
@@ -305,3 +308,8 @@ class Cluster:
     access_bindings: "tuple[AccessBinding, ...]" = ()
     crds: frozenset[str] = frozenset()  # names of CustomResourceDefinitions seen (CNI signals)
     unread_kinds: tuple[str, ...] = ()  # kinds that were forbidden, failed, or had objects left out
+
+    @property
+    def calico_policies(self) -> "tuple[CalicoPolicy, ...]":
+        """Calico's own policies."""
+        return self.calico.policies if self.calico else ()

@@ -12,6 +12,8 @@ from typing import Any
 from evidence.canonical import object_digest
 from evidence.errors import InputError
 
+_CALICO_GROUPS = ("crd.projectcalico.org", "projectcalico.org")
+
 
 @dataclass(frozen=True, slots=True, order=True)
 class ObjectKey:
@@ -24,7 +26,8 @@ class ObjectKey:
 
     def __str__(self) -> str:
         where = f"{self.namespace}/{self.name}" if self.namespace else self.name
-        return f"{self.kind} {where}"
+        maker = "Calico " if self.group in _CALICO_GROUPS else ""  # which names some kinds as Kubernetes does
+        return f"{maker}{self.kind} {where}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
+from evidence.cluster import calico
+from evidence.cluster.calico import Calico, CalicoPolicy, CalicoTier, NetworkSet
 from evidence.cluster.cycles import without_cycle_search
 from evidence.cluster.fields import FieldError, Raw, labels, mapping, text
 from evidence.cluster.gatewayapi import GATEWAY_GROUP, GATEWAY_KINDS, ROUTE_KINDS
@@ -31,6 +33,7 @@ from evidence.cluster.model import (
     Workload,
 )
 from evidence.cluster.objects import CollectedObject, Collection, KindStatus, ObjectKey
+from evidence.cluster.parse_calico import calico_policy, calico_tier, network_set
 from evidence.cluster.parse_clusterpolicies import cluster_policy
 from evidence.cluster.parse_others import ingress, namespace, node, service, undeclared_namespace
 from evidence.cluster.parse_pods import CONTROLLERS, controller, finished_job, pod, workload
@@ -63,12 +66,16 @@ MODELLED_KINDS = (
     "GRPCRoute",
     "Gateway",
     "GatewayClass",
+    "GlobalNetworkPolicy",
+    "GlobalNetworkSet",
     "HTTPRoute",
+    "HostEndpoint",
     "Ingress",
     "IngressClass",
     "Job",
     "Namespace",
     "NetworkPolicy",
+    "NetworkSet",
     "Node",
     "Pod",
     "ReferenceGrant",
@@ -80,6 +87,7 @@ MODELLED_KINDS = (
     "StatefulSet",
     "TCPRoute",
     "TLSRoute",
+    "Tier",
     "UDPRoute",
 )
 _UNREAD = (KindStatus.FORBIDDEN, KindStatus.FAILED)
@@ -112,6 +120,10 @@ class Parsed:
     routes: list["Route"] = field(default_factory=list)
     reference_grants: list["Grant"] = field(default_factory=list)
     cluster_policies: list[ClusterPolicy] = field(default_factory=list)
+    calico_policies: list[CalicoPolicy] = field(default_factory=list)
+    calico_tiers: list[CalicoTier] = field(default_factory=list)
+    network_sets: list[NetworkSet] = field(default_factory=list)
+    staged: list[ObjectKey] = field(default_factory=list)
     cilium_policies: list["CiliumPolicy"] = field(default_factory=list)
     cidr_groups: list["CidrGroup"] = field(default_factory=list)
     other_policies: list[OtherPolicy] = field(default_factory=list)
@@ -130,6 +142,8 @@ class Parsed:
         named |= {route.key.namespace for route in self.routes} | {gateway.namespace for gateway in self.gateways}
         named |= {w.key.namespace for w in self.workloads} | {policy.key.namespace for policy in self.other_policies}
         named |= {policy.key.namespace for policy in self.cilium_policies}
+        named |= {policy.key.namespace for policy in self.calico_policies}
+        named |= {found.key.namespace for found in self.network_sets}
         for name in named - self.namespaces.keys() - {""}:
             self.namespaces[name] = undeclared_namespace(name)
         by_name, by_key = attrgetter("namespace", "name"), attrgetter("key")
@@ -148,6 +162,7 @@ class Parsed:
             routes=tuple(sorted(self.routes, key=by_key)),
             reference_grants=tuple(self.reference_grants),
             cluster_policies=tuple(sorted(self.cluster_policies, key=by_key)),
+            calico=self._calico(),
             cilium_policies=tuple(sorted(self.cilium_policies, key=by_key)),
             cidr_groups=tuple(sorted(self.cidr_groups, key=attrgetter("name"))),
             other_policies=tuple(sorted(self.other_policies, key=by_key)),
@@ -158,6 +173,16 @@ class Parsed:
             crds=frozenset(self.crds),
             unread_kinds=tuple(sorted(set(unread_kinds))),
         )
+
+    def _calico(self) -> Calico | None:
+        by_key = attrgetter("key")
+        found = Calico(
+            tuple(sorted(self.calico_policies, key=by_key)),
+            tuple(sorted(self.calico_tiers, key=attrgetter("name"))),
+            tuple(sorted(self.network_sets, key=by_key)),
+            tuple(sorted(self.staged)),
+        )
+        return found or None
 
     def _stand_ins(self) -> list[Pod]:
         """Templates of workloads that have no pod of their own and that no workload in the source made.
@@ -323,6 +348,22 @@ def _reference_grant(parsed: Parsed, obj: CollectedObject, _: Raw) -> None:
     parsed.reference_grants += grants(obj)
 
 
+def _calico_policy(parsed: Parsed, obj: CollectedObject, _: Raw) -> None:
+    parsed.calico_policies.append(calico_policy(obj))
+
+
+def _calico_tier(parsed: Parsed, obj: CollectedObject, _: Raw) -> None:
+    parsed.calico_tiers.append(calico_tier(obj))
+
+
+def _network_set(parsed: Parsed, obj: CollectedObject, metadata: Raw) -> None:
+    parsed.network_sets.append(network_set(obj, metadata, _annotations(metadata)))
+
+
+def _staged(parsed: Parsed, obj: CollectedObject, _: Raw) -> None:
+    parsed.staged.append(obj.key)
+
+
 def _cilium_policy(parsed: Parsed, obj: CollectedObject, _: Raw) -> None:
     from evidence.cluster.parse_cilium import cilium_policy  # most clusters have none
 
@@ -367,6 +408,10 @@ _PARSERS: Mapping[tuple[str, str], _Parser] = {
     ("", "Node"): _node,
     ("", "Service"): _service,
     ("apiextensions.k8s.io", "CustomResourceDefinition"): _crd,
+    **{(group, kind): _calico_policy for group in calico.GROUPS for kind in calico.POLICY_KINDS},
+    **{(group, kind): _network_set for group in calico.GROUPS for kind in calico.SET_KINDS},
+    **{(group, kind): _staged for group in calico.GROUPS for kind in calico.STAGED_KINDS},
+    **{(group, calico.TIER_KIND): _calico_tier for group in calico.GROUPS},
     ("cilium.io", "CiliumCIDRGroup"): _cidr_group,
     ("cilium.io", "CiliumClusterwideNetworkPolicy"): _cilium_policy,
     ("cilium.io", "CiliumNetworkPolicy"): _cilium_policy,

@@ -96,6 +96,7 @@ def pod(
     try:
         host_network, ports, privileged, capabilities, images, _ = pod_spec(spec)
         node = text(spec, "nodeName")
+        account = text(spec, "serviceAccountName") or "default"
     except FieldError as error:
         raise error.under("spec") from None
     return Pod(
@@ -115,6 +116,7 @@ def pod(
         capabilities,
         images,
         created,
+        account,
         obj,
     )
 
@@ -245,7 +247,7 @@ def workload(obj: CollectedObject, created: str) -> tuple[Workload, Pod]:
     if key.kind == "CronJob":
         spec = mapping(inside(obj.body, "spec", lambda raw: mapping(raw, "jobTemplate")), "spec")
     try:
-        pod_labels, parsed = _template(spec, key.kind)
+        pod_labels, parsed, account = _template(spec, key.kind)
     except FieldError as error:
         raise error.under(outer) from None
     status = mapping(obj.body, "status")
@@ -269,18 +271,21 @@ def workload(obj: CollectedObject, created: str) -> tuple[Workload, Pod]:
         capabilities=capabilities,
         images=images,
         created=created,
+        service_account=account,
         origin=obj,
     )
     return Workload(key, replicas, pod_labels, images, arguments, desired, ready, obj), pod
 
 
-def _template(spec: Raw, kind: str) -> tuple[Labels, PodSpec]:
+def _template(spec: Raw, kind: str) -> tuple[Labels, PodSpec, str]:
+    """Labels, specification and service account."""
     if spec.get("template") is None and kind != "ReplicationController":  # the one kind whose API lets it be absent
         raise FieldError("template", "is missing")
     template = mapping(spec, "template")
     try:
         pod_labels = inside(template, "metadata", lambda metadata: labels(metadata, "labels"))
-        return pod_labels, inside(template, "spec", pod_spec)
+        account = inside(template, "spec", lambda spec: text(spec, "serviceAccountName"))
+        return pod_labels, inside(template, "spec", pod_spec), account or "default"
     except FieldError as error:
         raise error.under("template") from None
 

@@ -4,9 +4,12 @@ them, and kinds of policies that are nobody's here."""
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+from evidence.cluster.calico import CalicoPolicy
+from evidence.cluster.cilium import CiliumPolicy
 from evidence.cluster.model import Cluster, Direction, IpBlock, NetworkPolicy, OtherPolicy, PolicyPort, Protocol
 from evidence.cni.model import CniReport, DetectedPlugin, Support
 
+_CALICO = "calico"  # the plugin that heeds Calico's policies, beside whichever other connects the pods
 _CILIUM = "cilium"  # the plugin that heeds CiliumNetworkPolicy; providers' builds of it do not
 
 
@@ -16,11 +19,20 @@ def heeded(report: CniReport, cluster: Cluster) -> Cluster:
     Where no enforcer was recognised, nothing is known against any of them.
     """
     plugins = {plugin.id for plugin in report.enforcers}
-    if not cluster.cilium_policies or not plugins or _CILIUM in plugins:
+    foreign: list[CiliumPolicy | CalicoPolicy] = []
+    if plugins and _CILIUM not in plugins:
+        foreign += cluster.cilium_policies
+    if plugins and _CALICO not in plugins:
+        foreign += cluster.calico_policies
+    if not foreign:
         return cluster
-    foreign = [OtherPolicy(policy.key, policy.api_version, policy.origin) for policy in cluster.cilium_policies]
-    others = tuple(sorted((*cluster.other_policies, *foreign), key=lambda policy: policy.key))
-    return replace(cluster, cilium_policies=(), other_policies=others)
+    named = [OtherPolicy(policy.key, policy.api_version, policy.origin) for policy in foreign]
+    return replace(
+        cluster,
+        cilium_policies=cluster.cilium_policies if _CILIUM in plugins else (),
+        calico=cluster.calico if _CALICO in plugins else None,
+        other_policies=tuple(sorted((*cluster.other_policies, *named), key=lambda policy: policy.key)),
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ The collector's ClusterRole (`deploy/clusterrole.yaml`) is made from KINDS.
 import json
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any
 
@@ -96,6 +96,23 @@ def _workload(group: str, kind: str, plural: str, fields: Fields = _WORKLOAD) ->
 
 def _other(group: str, kind: str, plural: str, *, namespaced: bool = True) -> Kind:
     return Kind(group, kind, plural, (), namespaced, _OTHER_POLICY)
+
+
+_CALICO = (
+    "NetworkPolicy",
+    "GlobalNetworkPolicy",
+    "NetworkSet",
+    "GlobalNetworkSet",
+    "Tier",
+    "HostEndpoint",
+)
+
+
+def _calico(kind: str) -> Kind:
+    """A kind of crd.projectcalico.org. What its policies mean hangs on its tiers and sets, kept like them. Staged ones enforce nothing."""
+    plural = f"{kind.lower()[:-1]}ies" if kind.endswith("Policy") else f"{kind.lower()}s"
+    namespaced = kind in ("NetworkPolicy", "NetworkSet")
+    return Kind("crd.projectcalico.org", kind, plural, (), namespaced, _OTHER_POLICY)
 
 
 _JOB: Fields = {
@@ -303,11 +320,9 @@ KINDS: tuple[Kind, ...] = (
         False,
         {"metadata": _METADATA, "spec": _scalars("externalCIDRs")},
     ),
+    *(_calico(kind) for kind in _CALICO),
+    *(replace(_calico(kind), group="projectcalico.org") for kind in _CALICO),
     # Policies of other makers: kept as they are and named wherever they could change a verdict.
-    _other("crd.projectcalico.org", "NetworkPolicy", "networkpolicies"),
-    _other("crd.projectcalico.org", "GlobalNetworkPolicy", "globalnetworkpolicies", namespaced=False),
-    _other("projectcalico.org", "NetworkPolicy", "networkpolicies"),
-    _other("projectcalico.org", "GlobalNetworkPolicy", "globalnetworkpolicies", namespaced=False),
     _other("cilium.io", "CiliumNetworkPolicy", "ciliumnetworkpolicies"),
     _other("cilium.io", "CiliumClusterwideNetworkPolicy", "ciliumclusterwidenetworkpolicies", namespaced=False),
     _other("crd.antrea.io", "NetworkPolicy", "networkpolicies"),
@@ -371,6 +386,7 @@ _ANNOTATION = re.compile(
     r"|kubernetes\.io/ingress\.class$|ingressclass\.kubernetes\.io/is-default-class$)"
 )
 _SERVER_ARGUMENTS = "k3s.io/node-args"
+_STORED_METADATA = "projectcalico.org/metadata"
 PLUGIN_NAMESPACES = frozenset(
     {
         "kube-system",
@@ -442,11 +458,23 @@ def _cut(value: Mapping[str, Any], fields: Fields) -> dict[str, Any]:
 def _annotations(annotations: Any) -> dict[str, str]:
     if not isinstance(annotations, dict):
         return {}
+    reduce = {_SERVER_ARGUMENTS: _server_arguments, _STORED_METADATA: _stored_labels}
     return {
-        name: _server_arguments(value) if name == _SERVER_ARGUMENTS else value
+        name: reduce[name](value) if name in reduce else value
         for name, value in annotations.items()
         if isinstance(value, str) and _ANNOTATION.match(name)
     }
+
+
+def _stored_labels(annotation: str) -> str:
+    """Only the name and labels of the metadata that Calico stores in an annotation: its annotations may hold anything."""
+    try:
+        stored = json.loads(annotation)
+    except (ValueError, RecursionError):
+        return "{}"
+    if not isinstance(stored, dict):
+        return "{}"
+    return json.dumps({name: stored[name] for name in ("labels", "name") if name in stored}, sort_keys=True)
 
 
 def _managers(entries: Any) -> list[dict[str, Any]]:

@@ -64,7 +64,7 @@ def _bare_workload(context: Context, workload: WorkloadPods, total: int, directi
     if len(names) == total:
         which = "the pod" if total == 1 else f"all {total} pods"
     elsewhere = _other_direction_only(context, workload, direction)
-    if context.cluster.cluster_policies or context.cluster.cilium_policies:
+    if context.cluster.cluster_policies or context.cluster.calico_policies or context.cluster.cilium_policies:
         elsewhere += "; cluster-wide policies may restrict them"
     return Hit(
         subject=workload.subject,
@@ -111,7 +111,7 @@ def _default_deny(namespace: str, direction: Direction) -> str:
 def namespace_without_policy(context: Context) -> Looked:
     """Namespaces with pods of their own, none of them selected by a policy."""
     covered = {policy.namespace for policy in context.cluster.policies if context.index.selected(policy)}
-    if context.cluster.cilium_policies:
+    if context.cluster.calico_policies or context.cluster.cilium_policies:
         covered |= {
             found.namespace
             for found in context.index.classes

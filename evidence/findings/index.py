@@ -153,7 +153,9 @@ class ClusterIndex:
         rules = (rule for policy in self.cluster.cluster_policies for rule in policy.egress)
         if any(isinstance(peer, DomainNamesPeer) for rule in rules for peer in rule.peers):
             unsure |= {found.id for found in self._reach.external}
-        if self.cluster.cilium_policies and any(self._reach.doubtful(direction) for direction in Direction):
+        if (self.cluster.calico_policies or self.cluster.cilium_policies) and any(
+            self._reach.doubtful(direction) for direction in Direction
+        ):
             unsure |= {found.id for found in self.all_classes} | {found.id for found in self._reach.external}
         return frozenset(unsure)
 

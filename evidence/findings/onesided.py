@@ -17,6 +17,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from evidence.cluster.calico import CalicoPolicy
 from evidence.cluster.cilium import CiliumPolicy
 from evidence.cluster.model import Direction, NetworkPolicy, Pod, PodPeer
 from evidence.cluster.objects import ObjectKey
@@ -173,16 +174,16 @@ def isolating(context: Context, classes: Iterable[PodClass], side: Direction) ->
 
 def cluster_wide_on(
     context: Context, classes: Iterable[PodClass], side: Direction
-) -> list[ClusterPolicy | CiliumPolicy]:
-    """Cluster-wide policies, and Cilium's, that speak of any of the classes in a direction, each once."""
+) -> list[ClusterPolicy | CalicoPolicy | CiliumPolicy]:
+    """Cluster-wide policies, and Calico's and Cilium's, that speak of any of the classes in a direction, each once."""
     placed = [found for peer in {one.id for one in classes} for found in context.reach.selecting(peer, side)]
     policies = {id(found.form.policy): found.form.policy for found in placed}
-    found = (policy for policy in policies.values() if isinstance(policy, ClusterPolicy | CiliumPolicy))
+    found = (policy for policy in policies.values() if isinstance(policy, ClusterPolicy | CalicoPolicy | CiliumPolicy))
     return sorted(found, key=lambda policy: policy.key)
 
 
 def _refusal_words(
-    refusers: Sequence[NetworkPolicy], higher: Sequence[ClusterPolicy | CiliumPolicy], side: Direction
+    refusers: Sequence[NetworkPolicy], higher: Sequence[ClusterPolicy | CalicoPolicy | CiliumPolicy], side: Direction
 ) -> str:
     names = shortened([str(policy.key) for policy in refusers])
     if higher:

@@ -10,6 +10,7 @@ from datetime import datetime
 from enum import StrEnum
 from functools import cached_property
 
+from evidence.cluster.calico import SET_KINDS, TIER_KIND
 from evidence.cluster.model import Cluster, Pod
 from evidence.cni.model import CniReport
 from evidence.findings.crossings import Crossings
@@ -252,9 +253,10 @@ def unevaluated(context: Context) -> list[str]:
 
 
 def cluster_wide(context: Context) -> list[str]:
-    """A sentence each when there are cluster-wide policies or Cilium's, whose rules the rules on NetworkPolicy rules do not look at."""
+    """A sentence each when there are cluster-wide policies, Calico's or Cilium's, whose rules the rules on NetworkPolicy rules do not look at."""
     kinds = (
         (context.cluster.cluster_policies, "cluster-wide policy", "cluster-wide policies"),
+        (context.cluster.calico_policies, "policy of Calico's", "policies of Calico's"),
         (context.cluster.cilium_policies, "policy of Cilium's", "policies of Cilium's"),
     )
     return [
@@ -264,9 +266,14 @@ def cluster_wide(context: Context) -> list[str]:
     ]
 
 
+def could_change(kind: str) -> bool:
+    """True for kinds of policies, and for those that say what Calico's policies mean."""
+    return kind.endswith("Policy") or kind in (*SET_KINDS, TIER_KIND)
+
+
 def unlisted(context: Context, besides: Iterable[str] = ()) -> list[str]:
     """One sentence when policy kinds could not be listed (whole): what they hold could change who may connect."""
-    kinds = sorted(kind for kind in context.unread_kinds - set(besides) if kind.endswith("Policy"))
+    kinds = sorted(kind for kind in context.unread_kinds - set(besides) if could_change(kind))
     return [f"{shortened(kinds)} could not be listed whole and could change who may connect"] if kinds else []
 
 
@@ -284,5 +291,5 @@ def objects_read(cluster: Cluster, kind: str) -> int:
         return held[kind]
     keys = [workload.key for workload in cluster.workloads]
     keys += [policy.key for policy in cluster.cluster_policies] + [policy.key for policy in cluster.other_policies]
-    keys += [policy.key for policy in cluster.cilium_policies]
+    keys += [policy.key for policy in cluster.calico_policies] + [policy.key for policy in cluster.cilium_policies]
     return sum(key.kind == kind for key in keys)

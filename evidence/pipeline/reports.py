@@ -83,7 +83,10 @@ def make_reports(
     from evidence.store import Store
 
     chosen = chosen_frameworks(load_frameworks(controls_folders), frameworks)
-    archive.mkdir(parents=True, exist_ok=True)
+    try:
+        archive.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ReportError(f"{archive}: cannot be made: {error.strerror}; choose another --archive") from error
     with Store.open(db, read_only=True) as store:
         name = only_cluster(store, cluster)
         assessed = assess_period(store, name, period)
@@ -269,5 +272,6 @@ def policy_objects(state: State) -> "tuple[CollectedObject, ...]":
     """All policy objects as collected, evaluated or not."""
     cluster = state.cluster
     keys = {policy.key for policy in cluster.policies} | {policy.key for policy in cluster.cluster_policies}
-    keys |= {policy.key for policy in cluster.cilium_policies} | {policy.key for policy in cluster.other_policies}
+    keys |= {policy.key for policy in cluster.calico_policies} | {policy.key for policy in cluster.cilium_policies}
+    keys |= {policy.key for policy in cluster.other_policies}
     return tuple(obj for obj in state.collection.objects if obj.key in keys)

@@ -17,9 +17,12 @@ from ipaddress import summarize_address_range
 from operator import attrgetter
 from typing import NamedTuple, NewType
 
+from evidence.cluster.calico import OF_ACCOUNT, OF_NAMESPACE
+from evidence.cluster.calico_selectors import Expression, LabelTest, Test, tests
 from evidence.cluster.model import Cluster, IPAddress, IPNetwork, Labels, Pod, Protocol
 from evidence.cluster.selectors import LabelSelector, Operator
 from evidence.reach.addresses import NOTHING, AddressSpace
+from evidence.reach.endpoints import ACCOUNT_KEYS, own_labels
 from evidence.reach.outside import AddressKind, kinds_between
 
 PeerId = NewType("PeerId", int)
@@ -76,6 +79,8 @@ class Looks:
     def __init__(self) -> None:
         self._values: dict[str, set[str]] = defaultdict(set)
         self._presence: set[str] = set()
+        self._parts: dict[str, list[LabelTest]] = defaultdict(list)
+        self.accounts = False  # whether service accounts are looked at
         self._known: dict[tuple[str | None, ...], tuple[object, ...]] = {}
         self._keys: tuple[str, ...] = ()
 
@@ -85,6 +90,17 @@ class Looks:
             self._values[need.key].update(need.values)
             if need.operator in (Operator.EXISTS, Operator.DOES_NOT_EXIST):
                 self._presence.add(need.key)
+        self._keys = tuple(self._values)
+
+    def add_expression(self, selector: Expression) -> None:
+        """Note a selector of Calico's. Where a pod may have a label from elsewhere, that it has none of its own tells it apart."""
+        for test in tests(selector):
+            self._values[test.key].update(test.values)
+            if test.test is Test.HAS or test.key.startswith((OF_NAMESPACE, OF_ACCOUNT)):
+                self._presence.add(test.key)
+            elif test.test not in (Test.IN, Test.NOT_IN):
+                self._parts[test.key].append(test)
+            self.accounts = self.accounts or test.key in ACCOUNT_KEYS
         self._keys = tuple(self._values)
 
     def seen(self, labels: Labels) -> tuple[object, ...]:
@@ -98,7 +114,10 @@ class Looks:
         if value in self._values[key]:
             return value
         # Without Exists or DoesNotExist, a missing key and a value that nobody names fail every In and hold every NotIn alike.
-        return _OTHER_VALUE if value is not None and key in self._presence else None
+        other = _OTHER_VALUE if value is not None and key in self._presence else None
+        if key not in self._parts or value is None:
+            return other
+        return other, tuple(test.holds(value) for test in self._parts[key])
 
 
 def group(
@@ -114,7 +133,8 @@ def group(
             continue
         named = named_ports(pod, port_names) if port_names and pod.ports else ()
         addresses = host_addresses(pod, node_addresses) if pod.host_network else pod.addresses
-        labels = () if pod.host_network else looks.get(pod.namespace, nothing).seen(pod.labels)
+        here = looks.get(pod.namespace, nothing)
+        labels = () if pod.host_network else here.seen(own_labels(pod) if here.accounts else pod.labels)
         if plain and len(addresses) == 1:
             ways: Ways = ((NOTHING, _FAMILY[addresses[0].version]),)
         else:

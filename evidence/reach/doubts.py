@@ -7,8 +7,8 @@
    it is not known what it means (`Unplaced`).
 
 A reason is given only where more may pass than passes already, the other side included. Rules that deny and policies that isolate make
-something uncertain only where they seem to mean a namespace whose labels are not known (by NotIn or DoesNotExist), and may not: otherwise
-they could only take away what is counted as allowed.
+nothing uncertain, for they could only take away what is counted as allowed, unless what they except, or the labels of a namespace that they
+seem to mean (by NotIn or DoesNotExist), is not known: then they may take less than they seem to.
 """
 
 from collections import defaultdict
@@ -20,8 +20,9 @@ import numpy as np
 from evidence.cluster.model import Direction, IpBlock, Namespace
 from evidence.cluster.selectors import LabelSelector
 from evidence.reach.classes import PeerId, PodClass
+from evidence.reach.endpoints import looks_beyond_names
 from evidence.reach.ports import PortSet
-from evidence.reach.rules import Action, Domains, Matcher, Nodes, Pods, PortMatch, RuleForm, Unplaced, Within
+from evidence.reach.rules import Action, Domains, Endpoints, Matcher, Nodes, Pods, PortMatch, RuleForm, Unplaced, Within
 from evidence.reach.tiers import PlacedPolicy, PlacedRule
 
 if TYPE_CHECKING:
@@ -49,8 +50,12 @@ class Doubts:
             for policy in side.policies:
                 for rule in policy.rules:
                     if self._undecided(rule.rule):
-                        for end in rule.subjects[rule.subjects < pods].tolist():
-                            by_subject[reach.peers.class_of[end]].append(rule)
+                        # Its own limits on the policy's pods may be what is not known.
+                        subjects = rule.subjects if rule.rule.subjects is None else policy.subjects
+                        for number in dict.fromkeys(
+                            reach.peers.class_of[end] for end in subjects[subjects < pods].tolist()
+                        ):
+                            by_subject[number].append(rule)
             self._rules[direction] = by_subject
 
     def _may_select(self, policies: Sequence[PlacedPolicy]) -> Mapping[int, Sequence[PlacedPolicy]]:
@@ -58,6 +63,11 @@ class Doubts:
         found: dict[int, list[PlacedPolicy]] = defaultdict(list)
         for policy in policies if self._undeclared else ():
             subject = policy.form.subject
+            if isinstance(subject, Endpoints):  # which may isolate, and no longer do so once the labels are known
+                for number in sorted(self._undeclared) if looks_beyond_names(subject.selector) else ():
+                    if subject.namespace in (None, self._reach.classes[number].namespace):
+                        found[number].append(policy)
+                continue
             actions = {rule.action for rules in policy.form.rules.values() for rule in rules}
             giving = bool(actions - {Action.DENY})
             taking = bool(actions - {Action.ACCEPT} or policy.form.isolates)
@@ -68,15 +78,26 @@ class Doubts:
 
     def _undecided(self, rule: RuleForm) -> bool:
         """True when a rule that lets pass, or on, may match more than it seems to, or one that denies, or passes on, less."""
-        if rule.action is not Action.DENY and any(self._doubtful(peer) for peer in rule.peers):
+        matchers = (*rule.peers, *(rule.subjects or ()))
+        if rule.action is not Action.DENY and any(self._doubtful(matcher) for matcher in matchers):
             return True
-        return rule.action is not Action.ACCEPT and any(self._may_shrink(peer) for peer in rule.peers)
+        return rule.action is not Action.ACCEPT and any(self._may_shrink(matcher) for matcher in matchers)
 
-    def _may_shrink(self, peer: Matcher) -> bool:
-        return isinstance(peer, Pods) and self._doubtful(peer)
+    def _may_shrink(self, matcher: Matcher) -> bool:
+        match matcher:
+            case Endpoints() | Pods():
+                return self._doubtful(matcher)
+            case Within():
+                return any(self._doubtful(part) for part in matcher.none) or any(
+                    self._may_shrink(part) for union in matcher.every for part in union
+                )
+            case _:
+                return False
 
     def _doubtful(self, peer: Matcher) -> bool:
         match peer:
+            case Endpoints():
+                return bool(self._undeclared) and looks_beyond_names(peer.selector)
             case IpBlock() | Nodes():
                 return bool(self._unaddressed)
             case Pods(namespaces=LabelSelector() as selector):
@@ -118,14 +139,43 @@ class Doubts:
                 f"the labels of namespace {space} are not known, so whether {policy.form.policy.key} is about its pods is not",
             )
         for placed in self._rules[direction].get(subject, ()):
-            for peer in placed.rule.peers:
-                reason = self._reason(peer, other) if placed.rule.action is not Action.DENY else ""
-                if not reason and placed.rule.action is not Action.ACCEPT:
-                    reason = self._shrinking(peer, other)
-                if reason:
-                    destination = other if direction is Direction.EGRESS else subject
-                    ports = self._ports(placed, destination)
-                    yield ports, f"{placed.form.policy.key} {placed.rule.where}: {reason}"
+            for reason in self._of_rule(placed.rule, subject, other):
+                destination = other if direction is Direction.EGRESS else subject
+                ports = self._ports(placed, destination)
+                yield ports, f"{placed.form.policy.key} {placed.rule.where}: {reason}"
+
+    def _of_rule(self, rule: RuleForm, subject: PeerId, other: PeerId) -> Iterator[str]:
+        ends = [(peer, other) for peer in rule.peers] + [(matcher, subject) for matcher in rule.subjects or ()]
+        for matcher, end in ends:
+            reason = self._reason(matcher, end) if rule.action is not Action.DENY else ""
+            if not reason and rule.action is not Action.ACCEPT:
+                reason = self._shrinking(matcher, end)
+            if reason:
+                yield reason
+
+    def _shrinking(self, matcher: Matcher, end: PeerId) -> str:
+        """Why the matcher may not mean an end although it seems to."""
+        if isinstance(matcher, Endpoints):
+            return self._reason(matcher, end)
+        if isinstance(matcher, Pods) and end in self._undeclared and self._may_not_mean(matcher, end):
+            space = self._reach.classes[end].namespace
+            return f"the labels of namespace {space} are not known, so namespaceSelector {matcher.namespaces} may not match it"
+        if not isinstance(matcher, Within):
+            return ""
+        meant = self._reach.peers.meant((matcher,))
+        if meant is not None and not np.isin(list(self._reach.ends(end)), meant).any():
+            return ""
+        return next(
+            (
+                reason
+                for reason in (
+                    *(self._reason(part, end) for part in matcher.none),
+                    *(self._shrinking(part, end) for union in matcher.every for part in union),
+                )
+                if reason
+            ),
+            "",
+        )
 
     def _reason(self, peer: Matcher, other: PeerId) -> str:
         """Why the peer may mean the other end although it does not seem to; "" when that is certain."""
@@ -134,6 +184,11 @@ class Doubts:
             case IpBlock() | Nodes() if other in self._unaddressed:
                 what = f"ipBlock {peer.cidr}" if isinstance(peer, IpBlock) else "the node selector"
                 return f"the address of {self._named(other)} is not known, so {what} may cover it"
+            case Endpoints() if other in self._undeclared and looks_beyond_names(peer.selector):
+                found = self._reach.classes[other]
+                if found.host_network or peer.namespace not in (None, found.namespace):
+                    return ""
+                return f"the labels of namespace {found.namespace} are not known, so whether {peer.selector} means it is not"
             case Pods() if other in self._undeclared and self._may_mean(peer, other):
                 space = self._reach.classes[other].namespace
                 return f"the labels of namespace {space} are not known, so namespaceSelector {peer.namespaces} may match it"
@@ -146,13 +201,6 @@ class Doubts:
             case Within():
                 return self._reason_within(peer, other)
         return ""
-
-    def _shrinking(self, peer: Matcher, other: PeerId) -> str:
-        """Why the peer may not mean the other end although it seems to; "" when that is certain."""
-        if not isinstance(peer, Pods) or other not in self._undeclared or not self._may_not_mean(peer, other):
-            return ""
-        space = self._reach.classes[other].namespace
-        return f"the labels of namespace {space} are not known, so namespaceSelector {peer.namespaces} may not match it"
 
     def _reason_within(self, peer: Within, other: PeerId) -> str:
         """A part that may mean the other end, where every other part does or may, and nothing takes it out again."""

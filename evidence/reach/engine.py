@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
 
+from evidence.cluster.calico import CalicoPolicy
 from evidence.cluster.model import (
     Cluster,
     Direction,
@@ -56,7 +57,7 @@ _OF_PEERS = (
     "_ids",
 )
 
-Unevaluated: TypeAlias = "OtherPolicy | ClusterPolicy | CiliumPolicy"
+Unevaluated: TypeAlias = "OtherPolicy | ClusterPolicy | CalicoPolicy | CiliumPolicy"
 
 
 class Flow(NamedTuple):
@@ -88,6 +89,10 @@ def forms_of(cluster: Cluster) -> list[PolicyForm]:
     """All policies that are evaluated, in the engine's form, in the order in which they are asked."""
     forms = [networkpolicy.translate(policy) for policy in cluster.policies]
     forms += [form for policy in cluster.cluster_policies if (form := clusterpolicy.translate(policy)) is not None]
+    if cluster.calico:
+        from evidence.reach import calico
+
+        forms += calico.translate(cluster)
     if cluster.cilium_policies:
         from evidence.reach import cilium
 
@@ -347,7 +352,10 @@ class Reachability:
             *self.cluster.cluster_policies,
             *self.cluster.cilium_policies,
         )
-        return (*self.cluster.other_policies, *(policy for policy in kinds if any(policy.unknown())))
+        from evidence.reach import calico
+
+        found = (*self.cluster.other_policies, *(policy for policy in kinds if any(policy.unknown())))
+        return (*found, *calico.unevaluated(self.cluster)) if self.cluster.calico else found
 
     @cached_property
     def equal_priorities(self) -> tuple[str, ...]:

@@ -133,6 +133,7 @@ def computed_on(reach: Reachability) -> str:
     total = (
         len(cluster.policies)
         + len(cluster.cluster_policies)
+        + len(cluster.calico_policies)
         + len(cluster.cilium_policies)
         + len(cluster.other_policies)
     )

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from evidence.cluster.model import Cluster, IpBlock, Protocol
 from evidence.reach.addresses import Interval, interval_of_address, intervals_of
 from evidence.reach.classes import Looks, PodClass
-from evidence.reach.rules import Nodes, Pods, PolicyForm
+from evidence.reach.rules import Endpoints, Nodes, Pods, PolicyForm
 
 
 def address_matchers(forms: Iterable[PolicyForm]) -> dict[IpBlock | Nodes, int]:
@@ -34,14 +34,18 @@ def addresses_of(matcher: IpBlock | Nodes, cluster: Cluster) -> list[Interval]:
 
 def label_looks(cluster: Cluster, forms: Iterable[PolicyForm]) -> dict[str, Looks]:
     """For each namespace, what the selectors that are applied to its pods look at."""
-    pairs: set[Pods] = set()
+    pairs: set[Pods | Endpoints] = set()
     for form in forms:
         pairs.add(form.subject)
         for rules in form.rules.values():
             for rule in rules:
-                pairs.update(peer for peer in rule.mentioned() if isinstance(peer, Pods))
+                pairs.update(peer for peer in rule.mentioned() if isinstance(peer, Pods | Endpoints))
     looks: dict[str, Looks] = {}
     for pair in pairs:
+        if isinstance(pair, Endpoints):
+            for name in (pair.namespace,) if pair.namespace is not None else cluster.namespaces:
+                looks.setdefault(name, Looks()).add_expression(pair.selector)
+            continue
         if not pair.pods or not pair.pods.requirements:
             continue
         if pair.namespace is not None:

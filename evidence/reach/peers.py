@@ -13,11 +13,13 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from evidence.cluster.model import Cluster, IpBlock, Namespace
+from evidence.cluster.calico_selectors import Both, Either, Expression, LabelTest, Not
+from evidence.cluster.model import Cluster, IpBlock, Labels, Namespace, Pod
 from evidence.cluster.selectors import LabelSelector, Operator, Requirement
 from evidence.reach.addresses import FAMILIES, AddressSpace, inside
 from evidence.reach.classes import ExternalRange, NamedPort, PeerId, PodClass, family_bit
-from evidence.reach.rules import Domains, Everything, HostPods, Matcher, Nodes, Pods, Unplaced, Within
+from evidence.reach.endpoints import ACCOUNT_KEYS, FORCED, given_labels, own_labels
+from evidence.reach.rules import Domains, Endpoints, Everything, HostPods, Matcher, Nodes, Pods, Unplaced, Within
 
 Ends = npt.NDArray[np.int32]
 N = TypeVar("N", bound=np.integer[Any])
@@ -77,6 +79,8 @@ class Peers:
         self._spaces = spaces
         self._by_address = _by_matcher(space.signatures, members)
         self._namespaces = namespaces
+        self._endpoints_known: dict[Endpoints, Ends] = {}
+        self._given: dict[str, Labels] = {}
         self._spaces_known: dict[LabelSelector, tuple[_Space, ...]] = {}
         self._pods_known: dict[tuple[str | None, LabelSelector | None, LabelSelector | None], Ends] = {}
 
@@ -84,7 +88,7 @@ class Peers:
         """The ends that any of the matchers means; None for every end."""
         parts = []
         for matcher in matchers:
-            if isinstance(matcher, Pods):
+            if isinstance(matcher, Pods | Endpoints):
                 parts.append(self.selected(matcher))
             elif isinstance(matcher, Everything):
                 return None
@@ -113,12 +117,33 @@ class Peers:
             found = NOBODY if without is None else np.setdiff1d(everyone, without, assume_unique=True)
         return found
 
-    def selected(self, matcher: Pods) -> Ends:
-        """The ways into pods that a pair of selectors means."""
+    def selected(self, matcher: Pods | Endpoints) -> Ends:
+        """The ways into pods that a pair of selectors, or a selector of Calico's, means."""
+        if isinstance(matcher, Endpoints):
+            if matcher not in self._endpoints_known:
+                self._endpoints_known[matcher] = self._endpoints(matcher)
+            return self._endpoints_known[matcher]
         key = (matcher.namespace, matcher.namespaces, matcher.pods)
         if key not in self._pods_known:
             self._pods_known[key] = self._select(matcher)
         return self._pods_known[key]
+
+    def _endpoints(self, matcher: Endpoints) -> Ends:
+        names = self._spaces if matcher.namespace is None else (matcher.namespace,)
+        return np.array(
+            [
+                end
+                for name in names
+                if name in self._spaces
+                for end in self._spaces[name].holding(matcher.selector, self._given_labels(name))
+            ],
+            dtype=np.int32,
+        )
+
+    def _given_labels(self, namespace: str) -> Labels:
+        if namespace not in self._given:
+            self._given[namespace] = given_labels(self._namespaces[namespace])
+        return self._given[namespace]
 
     def _select(self, matcher: Pods) -> Ends:
         if matcher.namespace is None:
@@ -146,13 +171,13 @@ class _Space:
         self.first = first
         self._size = 0
         self._selectable = 0
-        self._labels: list[Mapping[str, str]] = []
+        self._pods: list[Pod] = []
         self._columns: dict[str, dict[str, int]] = {}
 
     def add(self, found: PodClass) -> None:
         if not found.host_network:
             self._selectable |= 1 << self._size
-        self._labels.append(found.pods[0].labels)
+        self._pods.append(found.pods[0])
         self._size += 1
 
     def ends(self, selector: LabelSelector | None) -> list[int]:
@@ -160,6 +185,36 @@ class _Space:
         for need in selector.requirements if selector else ():
             mask &= self._holds(need)
         return _numbers(mask, self.first)
+
+    def holding(self, selector: Expression, given: Labels) -> list[int]:
+        """Ends whose labels satisfy a selector of Calico's; `given` are labels that all pods here have, some where they have no own."""
+        return _numbers(self._satisfying(selector, given) & self._selectable, self.first)
+
+    def _satisfying(self, selector: Expression, given: Labels) -> int:
+        everyone = (1 << self._size) - 1
+        match selector:
+            case LabelTest(key=key):
+                column = {} if key in FORCED else self._column(key)
+                mask = present = 0
+                for value, holders in column.items():
+                    present |= holders
+                    if selector.holds(value):
+                        mask |= holders
+                return mask | (everyone & ~present if selector.holds(given.get(key)) else 0)
+            case Not():
+                return everyone & ~self._satisfying(selector.operand, given)
+            case Both():
+                mask = everyone
+                for operand in selector.operands:
+                    mask &= self._satisfying(operand, given)
+                return mask
+            case Either():
+                mask = 0
+                for operand in selector.operands:
+                    mask |= self._satisfying(operand, given)
+                return mask
+            case _:
+                return everyone
 
     def _holds(self, need: Requirement) -> int:
         column = self._column(need.key)
@@ -178,7 +233,8 @@ class _Space:
         """For each value of a label, the ends that have it."""
         if key not in self._columns:
             column: dict[str, int] = {}
-            for place, labels in enumerate(self._labels):
+            for place, pod in enumerate(self._pods):
+                labels = own_labels(pod) if key in ACCOUNT_KEYS else pod.labels
                 if key in labels:
                     column[labels[key]] = column.get(labels[key], 0) | 1 << place
             self._columns[key] = column

@@ -18,6 +18,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
+from evidence.cluster.calico import CalicoPolicy
+from evidence.cluster.calico_selectors import Expression
 from evidence.cluster.model import Direction, IpBlock, NetworkPolicy, Protocol
 from evidence.cluster.policies import ClusterPolicy
 from evidence.cluster.selectors import LabelSelector
@@ -25,7 +27,7 @@ from evidence.cluster.selectors import LabelSelector
 if TYPE_CHECKING:
     from evidence.cluster.cilium import CiliumPolicy
 
-Policy: TypeAlias = "NetworkPolicy | ClusterPolicy | CiliumPolicy"
+Policy: TypeAlias = "NetworkPolicy | ClusterPolicy | CalicoPolicy | CiliumPolicy"
 
 
 class Tier(NamedTuple):
@@ -62,6 +64,17 @@ class Pods:
     namespace: str | None
     namespaces: LabelSelector | None
     pods: LabelSelector | None  # None: all
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoints:
+    """Pods by a selector of Calico's over their labels, those that they have from their namespace and those that Calico gives them.
+
+    `namespace` None: of every namespace. Host-network pods are never among them.
+    """
+
+    namespace: str | None
+    selector: Expression
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +115,7 @@ class Within:
     none: "tuple[Matcher, ...]" = ()
 
 
-Matcher = Everything | Pods | IpBlock | Nodes | Domains | HostPods | Unplaced | Within
+Matcher = Everything | Pods | Endpoints | IpBlock | Nodes | Domains | HostPods | Unplaced | Within
 
 
 def leaves(matchers: Iterable[Matcher]) -> Iterator[Matcher]:
@@ -157,7 +170,7 @@ class PolicyForm:
     policy: Policy
     tier: Tier
     priority: float
-    subject: Pods
+    subject: Pods | Endpoints
     rules: Mapping[Direction, tuple[RuleForm, ...]]
     isolates: frozenset[Direction]
     lane: str = ""

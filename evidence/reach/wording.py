@@ -6,6 +6,7 @@ from evidence.cluster.model import IpBlock
 from evidence.cluster.selectors import LabelSelector
 from evidence.reach.rules import (
     Domains,
+    Endpoints,
     Everything,
     HostPods,
     Matcher,
@@ -36,6 +37,10 @@ def peer_text(matcher: Matcher) -> str:
                 return f"{who} of namespace {matcher.namespace}"
             spaces = matcher.namespaces or LabelSelector()
             return f"{who} of namespaces {spaces}" if spaces.requirements else f"{who} of every namespace"
+        case Endpoints():
+            return f"what {matcher.selector} selects" + (
+                f" in namespace {matcher.namespace}" if matcher.namespace else ""
+            )
         case IpBlock():
             gaps = f" except {', '.join(map(str, matcher.excepts))}" if matcher.excepts else ""
             return f"{matcher.cidr}{gaps}"

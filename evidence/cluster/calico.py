@@ -1,0 +1,201 @@
+"""Calico's policies, tiers and network sets (crd.projectcalico.org/v1 and projectcalico.org/v3), as their rules read at layers 3 and 4.
+
+1. A policy has a tier, an order in it (None: last), a subject by label, and rules in order. `hosts_only` marks doNotTrack and preDNAT, which
+   are about host endpoints and never about pods.
+2. A rule limits both ends, whichever direction it is of. All of its criteria must hold; what begins with `not` takes away.
+3. A staged policy enforces nothing. A HostEndpoint is a set of addresses with labels, as far as rules of others look at it.
+4. What this program does not know in a rule or policy is kept as `Unknown` and named, never dropped.
+
+Source: api/pkg/apis/projectcalico/v3 of projectcalico/calico (policy_common.go, networkpolicy.go, globalnetworkpolicy.go, tier.go,
+networkset.go, globalnetworkset.go, hostendpoint.go).
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from evidence.cluster.calico_selectors import Expression, tests
+from evidence.cluster.model import Direction, IPNetwork, Labels, Protocol, digest_of
+from evidence.cluster.objects import CollectedObject, ObjectKey
+from evidence.cluster.policies import Unknown
+
+GROUPS = ("crd.projectcalico.org", "projectcalico.org")
+POLICY_KINDS = ("GlobalNetworkPolicy", "NetworkPolicy")
+SET_KINDS = ("GlobalNetworkSet", "HostEndpoint", "NetworkSet")
+STAGED_KINDS = ("StagedGlobalNetworkPolicy", "StagedKubernetesNetworkPolicy", "StagedNetworkPolicy")
+TIER_KIND = "Tier"
+
+DEFAULT_TIER = "default"
+
+# Labels that Calico puts on pods itself, and what it puts before those that they have from their namespace and service account
+# (libcalico-go/lib/backend/k8s/conversion).
+NAMESPACE = "projectcalico.org/namespace"
+ORCHESTRATOR = "projectcalico.org/orchestrator"
+ACCOUNT = "projectcalico.org/serviceaccount"
+OF_NAMESPACE = "pcns."
+OF_ACCOUNT = "pcsa."
+NAME = "projectcalico.org/name"  # behind either prefix the name of the namespace or account itself
+
+
+class Action(StrEnum):
+    """What a matching rule does. A rule that logs decides nothing."""
+
+    ALLOW = "Allow"
+    DENY = "Deny"
+    LOG = "Log"
+    PASS = "Pass"  # noqa: S105  (the API's word)
+
+
+@dataclass(frozen=True, slots=True)
+class CalicoPort:
+    """A port, a range of ports, or a pod's port by name."""
+
+    port: int | str
+    end_port: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Accounts:
+    """Pods by their service account: by name (any of them), by label, or both."""
+
+    names: tuple[str, ...]
+    selector: Expression | None
+
+
+@dataclass(frozen=True, slots=True)
+class Entity:
+    """One end of a rule. Empty and None limit nothing."""
+
+    nets: tuple[IPNetwork, ...] = ()
+    not_nets: tuple[IPNetwork, ...] = ()
+    selector: Expression | None = None
+    not_selector: Expression | None = None
+    namespace_selector: Expression | None = None
+    accounts: Accounts | None = None
+    ports: tuple[CalicoPort, ...] = ()
+    not_ports: tuple[CalicoPort, ...] = ()
+    domains: tuple[str, ...] = ()
+
+    def unread(self) -> Iterator[Unknown]:
+        """Labels that its selectors ask for and that are not known here."""
+        yield from unread_labels((found for found in (self.selector, self.not_selector) if found), "selector")
+        if self.accounts and self.accounts.selector:
+            yield from _account_labels(self.accounts.selector, "serviceAccounts.selector")
+
+
+@dataclass(frozen=True, slots=True)
+class CalicoRule:
+    """One rule. `protocols` are those with ports that it matches, after protocol and notProtocol; without any it matches none of them.
+
+    `http` marks a rule that looks at requests, too. `unknown` are limits that are not known here.
+    """
+
+    action: Action | Unknown
+    protocols: tuple[Protocol, ...] = tuple(Protocol)
+    ip_version: int | None = None
+    source: Entity = Entity()
+    destination: Entity = Entity()
+    http: bool = False
+    limits: tuple[Unknown, ...] = ()
+
+    def unknown(self) -> Iterator[Unknown]:
+        """What in this rule is not known here."""
+        if isinstance(self.action, Unknown):
+            yield self.action
+        yield from self.limits
+        yield from self.source.unread()
+        yield from self.destination.unread()
+
+
+@dataclass(frozen=True, slots=True)
+class CalicoPolicy:
+    """One policy. `types` are defaulted as the documentation says. The namespace is the key's; a global policy has none."""
+
+    key: ObjectKey
+    api_version: str
+    tier: str = DEFAULT_TIER
+    order: float | None = None
+    selector: Expression | None = None
+    namespace_selector: Expression | None = None  # of global policies
+    account_selector: Expression | None = None
+    types: frozenset[Direction] = frozenset((Direction.INGRESS,))
+    ingress: tuple[CalicoRule, ...] = ()
+    egress: tuple[CalicoRule, ...] = ()
+    hosts_only: bool = False
+    extra: tuple[Unknown, ...] = ()  # unknown fields of the policy itself
+    origin: CollectedObject | None = field(default=None, compare=False, repr=False)
+
+    @property
+    def digest(self) -> str:
+        """Digest of the object as collected; "" when there is none."""
+        return digest_of(self.origin)
+
+    @property
+    def source(self) -> str:
+        """Where the object was read ("file.yaml:12" or an API path); "" when there is none."""
+        return self.origin.source if self.origin else ""
+
+    def rules(self, direction: Direction) -> tuple[CalicoRule, ...]:
+        return self.ingress if direction is Direction.INGRESS else self.egress
+
+    def subject_unknown(self) -> Iterator[Unknown]:
+        """What in the subject is not known here; without it, it is not known whom the policy is about."""
+        yield from self.extra
+        yield from unread_labels([self.selector] if self.selector else [], "spec")
+        if self.account_selector:
+            yield from _account_labels(self.account_selector, "spec.serviceAccountSelector")
+
+    def unknown(self) -> Iterator[Unknown]:
+        """What in this policy is not known here; a policy with any is not evaluated whole. One for hosts only does not matter to pods."""
+        if self.hosts_only:
+            return
+        yield from self.subject_unknown()
+        for direction in sorted(self.types):
+            for rule in self.rules(direction):
+                yield from rule.unknown()
+
+
+def unread_labels(selectors: Iterable[Expression], where: str) -> Iterator[Unknown]:
+    """Labels of service accounts in plain selectors: the accounts themselves are not collected, only their names are known."""
+    for selector in selectors:
+        for test in tests(selector):
+            if test.key.startswith(OF_ACCOUNT) and test.key != OF_ACCOUNT + NAME:
+                yield Unknown(f"{where}: label {test.key} of service accounts, which are not read")
+
+
+def _account_labels(selector: Expression, where: str) -> Iterator[Unknown]:
+    for test in tests(selector):
+        if test.key != NAME:
+            yield Unknown(f"{where}: label {test.key} of service accounts, which are not read")
+
+
+@dataclass(frozen=True, slots=True)
+class CalicoTier:
+    """A tier. `passes`: what none of its policies decides goes on to the next tier rather than being denied."""
+
+    name: str
+    order: float | None
+    passes: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkSet:
+    """Addresses with labels: a NetworkSet, a GlobalNetworkSet, or the addresses that a HostEndpoint expects. `domains` are symbolic."""
+
+    key: ObjectKey
+    labels: Labels
+    nets: tuple[IPNetwork, ...]
+    domains: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Calico:
+    """Calico's objects in one cluster, sorted by key. `staged` and host endpoints' own policies enforce nothing upon pods."""
+
+    policies: tuple[CalicoPolicy, ...] = ()
+    tiers: tuple[CalicoTier, ...] = ()
+    sets: tuple[NetworkSet, ...] = ()
+    staged: tuple[ObjectKey, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.policies or self.tiers or self.sets or self.staged)

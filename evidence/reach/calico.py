@@ -1,0 +1,319 @@
+"""Calico's NetworkPolicy and GlobalNetworkPolicy in the engine's form of rules.
+
+1. Tiers by order, then name; without an order last. `default` is at 1,000,000 and denies, the tiers of AdminNetworkPolicy and
+   BaselineAdminNetworkPolicy are at 1,000 and 10,000,000 and pass (tier.go; felix/calc/policy_sorter.go). A tier whose default action is Deny
+   denies what its policies that select the pod in a direction do not decide; with Pass, or no such policy, the next tier is asked
+   (felix/rules/endpoints.go). After the last tier the pod's profile, which a namespace makes, allows (libcalico-go conversion).
+2. Policies by order, without one last; equal orders by name (GlobalNetworkPolicySpec.Order). Kubernetes NetworkPolicies stand in the tier
+   `default` at order 1,000. How a namespaced policy's name compares with a global one's, or a Kubernetes policy's, differs between
+   versions (PolKVLess in policy_sorter.go): those are asked side by side.
+3. `types` decides in which directions a policy counts; rules of another direction mean nothing. A rule that logs decides nothing.
+4. A selector of a rule means pods on the pod network and the addresses of network sets and host endpoints that it matches, and nothing else
+   (felix IP sets). A namespaced policy's selectors stay in its namespace unless namespaceSelector says otherwise; there `all()` is what is in any
+   namespace, `global()` what is in none (updateprocessors/rules.go). notSelector by itself leaves everything else, the outside too.
+5. Labels of pods are their own, those of their namespace behind `pcns.`, `projectcalico.org/namespace`, `…/orchestrator`, `…/serviceaccount`.
+   Service accounts are not collected: a selector over their labels is not known.
+6. A rule with nets, or with notNets, none of which is of a family matches nothing of that family (FilterRuleToIPVersion in felix/rules/policy.go).
+7. Ports of the destination by number, range or name; a name means the port of that name and protocol of the pod that is the destination. Protocols
+   without ports are not looked at here: a rule that matches no other is left out.
+8. doNotTrack and preDNAT policies are about host endpoints, never about pods (event_sequencer.go); applyOnForward changes nothing for pods.
+
+Read in favour of "reachable", where something is not looked at or not known:
+
+9. Ports of the source: an Allow rule ignores them, a Deny rule with them denies nothing. `http`: Allow, as if there were no such limit.
+10. A limit that is not known (services, say) is left out of an Allow rule; a Deny or Pass rule with one does nothing. The policy is named as not
+    evaluated. One whose subject or tier is not known is left out and named.
+
+Source: projectcalico/calico, files as named, and docs.tigera.io/calico, reference of NetworkPolicy, GlobalNetworkPolicy and Tier.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from ipaddress import ip_network
+
+from evidence.cluster.calico import (
+    ACCOUNT,
+    DEFAULT_TIER,
+    NAMESPACE,
+    OF_ACCOUNT,
+    OF_NAMESPACE,
+    Accounts,
+    Calico,
+    CalicoPolicy,
+    CalicoPort,
+    CalicoRule,
+    Entity,
+    NetworkSet,
+)
+from evidence.cluster.calico import Action as PolicyAction
+from evidence.cluster.calico_selectors import (
+    Both,
+    Expression,
+    Global,
+    LabelTest,
+    Not,
+    Test,
+    both,
+    holds,
+    rewritten,
+)
+from evidence.cluster.calico_selectors import (
+    Everything as All,
+)
+from evidence.cluster.model import Cluster, Direction, IpBlock, IPNetwork, Labels, Namespace
+from evidence.cluster.policies import Unknown
+from evidence.reach.endpoints import given_labels, looks_beyond_names
+from evidence.reach.rules import (
+    ADMIN,
+    BASELINE,
+    NETWORK_POLICY,
+    Action,
+    Domains,
+    Endpoints,
+    Everything,
+    Matcher,
+    PolicyForm,
+    PortMatch,
+    RuleForm,
+    Tier,
+    Unplaced,
+    Within,
+)
+
+_LAST = float("inf")
+_ACTIONS = {PolicyAction.ALLOW: Action.ACCEPT, PolicyAction.DENY: Action.DENY, PolicyAction.PASS: Action.PASS}
+_WHOLE = {4: ip_network("0.0.0.0/0"), 6: ip_network("::/0")}
+_IN_A_NAMESPACE = LabelTest(NAMESPACE, Test.HAS)
+_WITH_AN_ACCOUNT = LabelTest(ACCOUNT, Test.HAS)
+_OF_SHARED_TIERS: Mapping[str, Tier] = {
+    "adminnetworkpolicy": ADMIN,
+    "kube-admin": ADMIN,
+    "baselineadminnetworkpolicy": BASELINE,
+    "kube-baseline": BASELINE,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    tier: Tier
+    closes: bool  # whether what its policies do not decide is denied
+
+
+def translate(cluster: Cluster) -> Iterator[PolicyForm]:
+    """Every Calico policy of a cluster that is about pods and can be placed, in the engine's form."""
+    if not cluster.calico:
+        return
+    places = _places(cluster)
+    sets = [(found, *_labels_of(found, cluster.namespaces)) for found in cluster.calico.sets]
+    for policy in cluster.calico.policies:
+        if policy.tier in places and not policy.hosts_only and not any(policy.subject_unknown()):
+            yield _Translation(policy, places[policy.tier], sets).form()
+
+
+def unevaluated(cluster: Cluster) -> Iterator[CalicoPolicy]:
+    """Policies that are not evaluated, or not whole."""
+    calico = cluster.calico or Calico()
+    places = _places(cluster)
+    for policy in calico.policies:
+        if not policy.hosts_only and (policy.tier not in places or any(policy.unknown())):
+            yield policy
+
+
+def _places(cluster: Cluster) -> Mapping[str, _Place]:
+    """The tiers whose place is known. One of the very order of a tier that AdminNetworkPolicies are in is before or after it by version."""
+    found = {name: _Place(tier, closes=False) for name, tier in _OF_SHARED_TIERS.items()}
+    found[DEFAULT_TIER] = _Place(NETWORK_POLICY, closes=True)
+    for tier in cluster.calico.tiers if cluster.calico else ():
+        order = _LAST if tier.order is None else tier.order
+        tied = bool(cluster.cluster_policies) and order in (ADMIN.order, BASELINE.order)
+        if tier.name not in found and not tied:
+            found[tier.name] = _Place(Tier(order, tier.name), closes=not tier.passes)
+    return found
+
+
+def _labels_of(found: NetworkSet, namespaces: Mapping[str, Namespace]) -> tuple[Labels, bool]:
+    """A set's labels, and whether they are all known: a NetworkSet has its namespace's, too."""
+    if not found.key.namespace or found.key.kind == "HostEndpoint":
+        return found.labels, True
+    space = namespaces[found.key.namespace]
+    given = {key: value for key, value in given_labels(space).items() if key.startswith(OF_NAMESPACE)}
+    return {**given, **found.labels, NAMESPACE: space.name}, space.declared
+
+
+@dataclass(frozen=True, slots=True)
+class _Translation:
+    """One policy on its way into the engine's form."""
+
+    policy: CalicoPolicy
+    place: _Place
+    sets: Iterable[tuple[NetworkSet, Labels, bool]]
+
+    def form(self) -> PolicyForm:
+        policy = self.policy
+        return PolicyForm(
+            policy=policy,
+            tier=self.place.tier,
+            priority=_LAST if policy.order is None else policy.order,
+            subject=self._endpoints(self._subject()),
+            rules={
+                direction: tuple(
+                    form
+                    for number, rule in enumerate(policy.rules(direction))
+                    for form in self._rule(rule, direction, f"spec.{direction.value.lower()}[{number}]")
+                )
+                for direction in policy.types
+            },
+            isolates=policy.types if self.place.closes else frozenset(),
+            lane=f"Calico {policy.key.kind}",
+            position=policy.key.name.removeprefix(f"{policy.tier}."),
+        )
+
+    def _subject(self) -> Expression:
+        policy = self.policy
+        found = [policy.selector] if policy.selector else []
+        if policy.key.namespace:
+            found.append(_in_namespace(policy.key.namespace))
+            if policy.account_selector:
+                found.append(_prefixed(policy.account_selector, OF_ACCOUNT))
+            return both(*found)
+        if policy.namespace_selector:
+            found.append(_prefixed(policy.namespace_selector, OF_NAMESPACE))
+            found = [_replaced(part, _IN_A_NAMESPACE) for part in found]
+        if policy.account_selector:
+            found.append(_prefixed(policy.account_selector, OF_ACCOUNT))
+            found = [_replaced(part, _WITH_AN_ACCOUNT) for part in found]
+        return both(*found)
+
+    def _endpoints(self, selector: Expression) -> Endpoints:
+        """Pods by a selector; one that is bound to the policy's namespace need not be asked elsewhere."""
+        home = self.policy.key.namespace
+        parts = selector.operands if isinstance(selector, Both) else (selector,)
+        return Endpoints(home if home and _in_namespace(home) in parts else None, selector)
+
+    def _rule(self, rule: CalicoRule, direction: Direction, where: str) -> Iterator[RuleForm]:
+        if isinstance(rule.action, Unknown) or rule.action is PolicyAction.LOG or not rule.protocols:
+            return
+        action = _ACTIONS[rule.action]
+        if action is not Action.ACCEPT and (any(rule.unknown()) or rule.source.ports or rule.source.not_ports):
+            return
+        subject, peer = rule.source, rule.destination
+        if direction is Direction.INGRESS:
+            subject, peer = peer, subject
+        peers = self._limits(peer, rule.ip_version)
+        yield RuleForm(
+            action,
+            (Everything(),) if peers is None else peers,
+            _ports(rule),
+            where,
+            subjects=self._limits(subject, None),
+            but_ports=_matches(rule, rule.destination.not_ports),
+            limits=("http",) if rule.http else (),
+        )
+
+    def _limits(self, entity: Entity, ip_version: int | None) -> tuple[Matcher, ...] | None:
+        """What an end of a rule may be; None: anything."""
+        every: list[tuple[Matcher, ...]] = []
+        none: list[Matcher] = []
+        if ip_version is not None:
+            every.append((IpBlock(_WHOLE[ip_version]),))
+        if entity.nets:
+            every.append(tuple(IpBlock(network) for network in entity.nets))
+        if entity.domains:
+            every.append((Domains(entity.domains),))
+        selector = self._selector(entity)
+        if any(entity.unread()):
+            pass  # an Allow rule without what it says of labels that are not known
+        elif selector is not None:
+            every.append(self._selected(selector))
+        elif entity.not_selector is not None:
+            none += self._selected(entity.not_selector)
+        if entity.not_nets:
+            every += _families(entity.not_nets)
+            none += [IpBlock(network) for network in entity.not_nets]
+        if len(every) == 1 and not none:
+            return every[0]
+        return (Within(tuple(every), tuple(none)),) if every or none else None
+
+    def _selector(self, entity: Entity) -> Expression | None:
+        """All that selects in an end of a rule, as one expression; None when only notSelector, or nothing, does."""
+        home = self.policy.key.namespace
+        parts = []
+        if entity.namespace_selector is not None:
+            parts.append(rewritten(_prefixed(entity.namespace_selector, OF_NAMESPACE), _by_namespace))
+        elif home and any(x is not None for x in (entity.accounts, entity.selector, entity.not_selector)):
+            parts.append(_in_namespace(home))
+        if entity.accounts:
+            parts += _accounts(entity.accounts)
+        if entity.selector is not None:
+            parts.append(entity.selector)
+        if not parts:
+            return None
+        return both(*parts, *([Not(entity.not_selector)] if entity.not_selector is not None else ()))
+
+    def _selected(self, selector: Expression) -> tuple[Matcher, ...]:
+        found: list[Matcher] = [self._endpoints(selector)]
+        for one, labels, known in self.sets:
+            if not known and looks_beyond_names(selector):
+                found.append(
+                    Unplaced(
+                        f"the labels of namespace {one.key.namespace} are not known, so {one.key} may be meant",
+                        True,
+                        True,
+                        True,
+                    )
+                )
+            elif holds(selector, labels):
+                found += [IpBlock(network) for network in one.nets]
+                if one.domains:
+                    found.append(Domains(one.domains))
+        return tuple(found)
+
+
+def _in_namespace(name: str) -> LabelTest:
+    return LabelTest(NAMESPACE, Test.IN, (name,))
+
+
+def _prefixed(selector: Expression, prefix: str) -> Expression:
+    """The selector over labels of namespaces or service accounts, as pods have them."""
+    return rewritten(
+        selector,
+        lambda part: LabelTest(prefix + part.key, part.test, part.values) if isinstance(part, LabelTest) else part,
+    )
+
+
+def _replaced(selector: Expression, everything: Expression) -> Expression:
+    """The selector with something else for all()."""
+    return rewritten(selector, lambda part: everything if isinstance(part, All) else part)
+
+
+def _by_namespace(part: Expression) -> Expression:
+    match part:
+        case All():
+            return _IN_A_NAMESPACE
+        case Global():
+            return Not(_IN_A_NAMESPACE)
+        case _:
+            return part
+
+
+def _accounts(accounts: Accounts) -> Iterator[Expression]:
+    if accounts.selector is not None:
+        yield _prefixed(accounts.selector, OF_ACCOUNT)
+    if accounts.names:
+        yield LabelTest(ACCOUNT, Test.IN, tuple(sorted(set(accounts.names))))
+
+
+def _families(networks: Iterable[IPNetwork]) -> list[tuple[Matcher, ...]]:
+    """What limits an end to the families of some networks; nothing when both are there."""
+    versions = {network.version for network in networks}
+    return [] if len(versions) == 2 else [tuple(IpBlock(_WHOLE[version]) for version in versions)]
+
+
+def _ports(rule: CalicoRule) -> tuple[PortMatch, ...] | None:
+    if rule.destination.ports:
+        return _matches(rule, rule.destination.ports)
+    return None if len(rule.protocols) == 3 else tuple(PortMatch(protocol) for protocol in rule.protocols)
+
+
+def _matches(rule: CalicoRule, ports: Iterable[CalicoPort]) -> tuple[PortMatch, ...]:
+    return tuple(PortMatch(protocol, port.port, port.end_port) for port in ports for protocol in rule.protocols)
