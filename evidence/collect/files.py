@@ -38,6 +38,7 @@ from evidence.errors import CollectError, InputError
 STANDARD_INPUT = "standard input"
 _ENDINGS = (".yaml", ".yml", ".json")
 _MAX_NESTED_LISTS = 4
+_MAX_NAME = 253  # characters (Kubernetes, "Object Names and IDs": DNS subdomain names)
 _LOOKS_LIKE_JSON = re.compile(rb'(?:\xef\xbb\xbf)?\s*(?:\{\s*["}]|\[\s*[\[{\]])')
 
 
@@ -260,6 +261,8 @@ def _take(body: dict[str, Any], api_version: str, kind: str, where: str, found: 
         raise InputError(f"{where}: {kind} {name}: metadata.namespace must be text, not {shown(namespace)}")
     if "/" in name or "/" in (namespace or ""):
         raise InputError(f"{where}: {kind} {name}: a name cannot hold a slash")
+    if flaw := _unstorable(name) or _unstorable(namespace or ""):
+        raise InputError(f"{where}: {kind} {shown(name)}: {flaw}")
     known = kind_of(group, kind)
     if known is None:
         _refuse_misspelt(group, kind, f"{where}: {kind} {name}")
@@ -280,6 +283,13 @@ def _take(body: dict[str, Any], api_version: str, kind: str, where: str, found: 
     found.objects[key] = CollectedObject(key, body, where, kept=False)
     if (known.group, kind) not in found.kinds:
         found.kinds[known.group, kind] = known
+
+
+def _unstorable(name: str) -> str:
+    """Why a name can be no object's: the API server takes none such, and a database may not either. "" for one that can."""
+    if len(name) > _MAX_NAME:
+        return f"a name has at most {_MAX_NAME} characters, not {len(name)}"
+    return "a name cannot hold a zero byte" if "\x00" in name else ""
 
 
 def _one_object(first: dict[str, Any], second: dict[str, Any]) -> bool:

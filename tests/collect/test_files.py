@@ -163,6 +163,8 @@ POLICY = "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name
         ("x.yaml", "apiVersion: v1\nkind: Pod\nmetadata: {name: 5}\n", "x.yaml:1: Pod: metadata.name is missing or not text (5)"),
         ("x.yaml", "apiVersion: v1\nkind: Pod\nmetadata: {name: a, namespace: y}\n", "x.yaml:1: Pod a: metadata.namespace must be text, not true"),
         ("x.yaml", "apiVersion: v1\nkind: Pod\nmetadata: {name: a/b}\n", "x.yaml:1: Pod a/b: a name cannot hold a slash"),
+        ("x.json", json.dumps(pod_body("a\0")), r"x.json:1: Pod 'a\x00': a name cannot hold a zero byte"),
+        ("x.json", json.dumps(pod_body("a", "b" * 254)), "x.json:1: Pod 'a': a name has at most 253 characters, not 254"),
         ("x.yaml", "apiVersion: v1\nkind: List\nitems: {}\n", "x.yaml:1: List: items must be a list of objects, not an object"),
         ("x.yaml", "apiVersion: v1\nkind: Pod\nmetadata:\n  name: a\n  name: b\n", "x.yaml:5: the key 'name' stands twice in one mapping"),
         ("x.json", '{"kind": "Pod",\n"kind": "Pod"}', "x.json:2: the key 'kind' stands twice in one object"),
