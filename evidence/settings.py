@@ -11,6 +11,7 @@ underscores; an option that may be repeated takes a list, or one value. A key th
 
 import tomllib
 from collections.abc import Mapping
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -60,8 +61,27 @@ def bound(command: click.Command, table: Any, where: str) -> dict[str, Any]:
         if option is None or option.name is None:
             names = ", ".join(sorted((*options, *below))) or "none"
             raise UsageError(f"{SETTINGS_FILE}: [{where}] has no setting {key!r}; there are {names}")
-        found[option.name] = [value] if option.multiple and not isinstance(value, list) else value
+        given = value if option.multiple and isinstance(value, list) else [value]
+        said = [_of_type(option, one, f"{SETTINGS_FILE}: [{where}] {key}") for one in given]
+        found[option.name] = said if option.multiple else said[0]
     return found
+
+
+def _of_type(option: click.Option, value: Any, what: str) -> Any:
+    """A value of the file in the type that the option takes; a TOML date or time is its text. Raises UsageError for another type."""
+    if option.is_flag:
+        if not isinstance(value, bool):
+            raise UsageError(f"{what} must be true or false, not {value!r}")
+        return value
+    if isinstance(option.type, click.types.IntParamType | click.types.FloatParamType):
+        if not isinstance(value, int | float) or isinstance(value, bool):
+            raise UsageError(f"{what} must be a number, not {value!r}")
+        return value
+    if isinstance(value, date):  # a datetime is one, too
+        return value.isoformat()
+    if not isinstance(value, str):
+        raise UsageError(f'{what} must be text in quotes, such as "{value}", not {value!r}')
+    return value
 
 
 def _options(command: click.Command) -> list[click.Option]:

@@ -97,3 +97,27 @@ def test_a_command_below_another_has_its_own_table_and_variables(
     assert written(evidence("reach", "matrix", "--from", DUMP)) == "table"
     (own_folder / "evidence.toml").write_text("[reach]\nmatrix = 3\n")
     assert "[reach.matrix]" in evidence("reach", "matrix", "--from", DUMP).err
+
+
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        ("cluster = 5", 'cluster must be text in quotes, such as "5", not 5'),
+        ("keep-going = 1", "keep-going must be true or false, not 1"),
+        ('keep-going = "yes"', "keep-going must be true or false, not 'yes'"),
+        ("from = [true]", "from must be text in quotes"),
+        ('from = {path = "a"}', "from must be text in quotes"),
+    ],
+)
+def test_a_value_of_another_type_is_an_error_that_says_which_is_meant(
+    setting: str, said: str, own_folder: Path
+) -> None:
+    (own_folder / "evidence.toml").write_text(f"[collect]\n{setting}\n")
+    ran = evidence("collect")
+    assert ran.code == 2
+    assert f"evidence.toml: [collect] {said}" in ran.err
+
+
+def test_a_number_and_a_date_may_stand_without_quotes(own_folder: Path) -> None:
+    (own_folder / "evidence.toml").write_text("[assess]\nat = 2026-07-01\n[reach.paths]\nmax-hops = 2\n")
+    assert evidence("assess", "--from", DUMP).code == 0
