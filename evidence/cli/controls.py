@@ -7,6 +7,8 @@ import click
 
 Row = Mapping[str, object]
 
+FEED_WIDTH = 80  # columns at most, for sentences
+
 
 @click.command("controls")
 @click.argument("framework", required=False)
@@ -39,7 +41,7 @@ def command(
     if control:
         return _one(described(chosen[0], control), output)
     if rule:
-        return _rows(feed_rows(chosen, rule), output)
+        return _feeds(feed_rows(chosen, rule), output)
     if framework:
         return _rows(control_rows(chosen[0], baseline), output)
     return _rows(framework_rows(chosen), output)
@@ -59,6 +61,21 @@ def _rows(rows: Sequence[Row], output: str) -> int:
     for row in rows:
         table.add_row(*(_cell(value) for value in row.values()))
     Console(markup=False, highlight=False).print(table)
+    return 0
+
+
+def _feeds(rows: Sequence[Row], output: str) -> int:
+    """Two lines a control, which a narrow window or a pipe does not tear apart, or JSON."""
+    if output == "json":
+        _json(rows)
+        return 0
+    from evidence.cli.terminal import columns, wrapped
+
+    width = min(columns(), FEED_WIDTH)
+    for row in rows:
+        click.echo(wrapped(f"{row['framework']} {row['control']}  {row['title']}", width, 4))
+        marks = ", ".join([str(row["strength"]), *(str(mark) for mark in _list(row["marks"]))])
+        click.echo(wrapped(f"    {marks}: {row['reason']}", width, 4))
     return 0
 
 

@@ -61,6 +61,15 @@ def test_every_rule_has_controls_that_it_bears_on(rule: str) -> None:
     assert rows("--rule", rule)
 
 
+def test_what_a_rule_bears_on_is_told_in_lines_that_fit_a_narrow_window() -> None:
+    text = run("--rule", "BYP-001")
+    assert (
+        "pci 1.3.1  Inbound traffic to the CDE\n    supporting, withholds support: no policy isolates these pods\n"
+        in text
+    )
+    assert max(len(line) for line in text.splitlines()) <= 80
+
+
 def test_a_folder_of_one_s_own_is_listed_too(tmp_path: Path) -> None:
     (tmp_path / "mine.yaml").write_text(MINE)
     assert "house" in {row["name"] for row in rows("--controls", str(tmp_path))}
