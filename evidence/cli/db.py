@@ -45,7 +45,7 @@ def check(db: str) -> int:
     for problem in result.problems:
         click.echo(problem)
     found = f"{len(result.problems)} wrong" if result.problems else "all as stored"
-    click.echo(f"{result.snapshots} snapshots, {result.objects} objects: {found}")
+    click.echo(f"{_count(result.snapshots, 'snapshot')}, {_count(result.objects, 'object')}: {found}")
     return 1 if result.problems else 0
 
 
@@ -65,6 +65,10 @@ def info(output: str, db: str) -> int:
     return 0
 
 
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
 def _print(description: "StoreDescription") -> None:
     from rich.console import Console
     from rich.markup import escape
@@ -73,8 +77,8 @@ def _print(description: "StoreDescription") -> None:
     click.echo(f"store    {description.url} ({description.database}, schema {description.schema_version})")
     click.echo(f"size     {description.size / 1024 / 1024:.1f} MiB")
     click.echo(
-        f"content  {description.objects} object versions, {description.intervals} intervals, "
-        f"{description.intents} versions of the intent file"
+        f"content  {_count(description.objects, 'object version')}, {_count(description.intervals, 'interval')}, "
+        f"{_count(description.intents, 'version')} of the intent file"
     )
     table = Table("cluster", "snapshots", "partial", "failed", "first taken", "last taken", box=None, pad_edge=False)
     for cluster in description.clusters:

@@ -27,7 +27,7 @@ def fill(db: str) -> None:
 def test_check_of_a_good_store(db: str, capsys: pytest.CaptureFixture[str]) -> None:
     fill(db)
     assert evidence("db", "check", "--db", db) == 0
-    assert capsys.readouterr().out == "2 snapshots, 1 objects: all as stored\n"
+    assert capsys.readouterr().out == "2 snapshots, 1 object: all as stored\n"
 
 
 def test_check_names_what_is_wrong_and_exits_1(db: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -56,7 +56,7 @@ def test_info_for_people(db: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert evidence("db", "info", "--db", db) == 0
     out = capsys.readouterr().out
     assert f"schema {VERSION}" in out
-    assert "1 object versions, 1 intervals, 1 versions of the intent file" in out
+    assert "1 object version, 1 interval, 1 version of the intent file" in out
     assert out.splitlines()[-1].split() == ["prod", "2", "0", "1", "2026-07-01T12:00Z", "2026-07-01T13:00Z"]
 
 
