@@ -1,7 +1,7 @@
 """CiliumNetworkPolicy, CiliumClusterwideNetworkPolicy and CiliumCIDRGroup from their raw objects.
 
 1. `spec` is one rule object, `specs` several; both may stand (cnp_types.go). Without any entry in ingress, ingressDeny, egress and egressDeny
-   one has no effect (rule.go; cilium/cilium issue 35558).
+   one has no effect (rule.go; https://github.com/cilium/cilium/issues/35558).
 2. A direction goes into default deny when it has an entry, allowing or denying, unless enableDefaultDeny says false (Sanitize in
    rule_validation.go; deny.rst). An empty section is like none (rule.go).
 3. A list of peers that is there and empty selects nobody; one that is absent does not limit (mergeEndpointSelectors in utils/parserules.go).
