@@ -180,9 +180,9 @@ def _load(configuration: Configuration, context: str | None, kubeconfig: str | N
             kubeconfig, context, client_configuration=configuration, persist_config=False
         )
     except _BROKEN_CONFIGURATION as error:
-        where = kubeconfig or "kubeconfig"
+        where, why = kubeconfig or "kubeconfig", _one_line(error).rstrip(".")
         raise CollectError(
-            f"{where}: gives no connection: {_one_line(error)}; name one with --kubeconfig and --context, or use --in-cluster in a pod"
+            f"{where}: gives no connection: {why}; name one with --kubeconfig and --context, or use --in-cluster in a pod"
         ) from error
     chosen = next((entry for entry in contexts if entry["name"] == context), current)
     return str(chosen["context"]["cluster"])

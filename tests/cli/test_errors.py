@@ -57,6 +57,13 @@ def test_a_dump_cannot_have_been_taken_in_the_future(tmp_path: Path, monkeypatch
     assert "--taken-at 2999-01-01T00:00Z is still to come" in ran.err
 
 
+def test_an_archive_that_cannot_be_made_names_the_option(own_folder: Path) -> None:
+    assert collect("--from", DUMP).code == 0
+    (own_folder / "file").touch()
+    ran = evidence("report", "--framework", "pci", "--period", "2026-07-01..2026-07-02", "--archive", "file/archive")
+    assert_one_sentence(ran, 3, "file/archive: cannot be made: Not a directory; choose another --archive")
+
+
 # -- what is read -----------------------------------------------------------------------------------------------------
 
 
@@ -171,7 +178,8 @@ def report(*arguments: object) -> Ran:
 
 
 def test_a_period_without_snapshots_is_an_error() -> None:
-    assert collect("--from", DUMP, "--taken-at", "2020-01-01").code == 0
+    Path("old.yaml").write_text("{apiVersion: v1, kind: Namespace, metadata: {name: shop}}\n")
+    assert collect("--from", "old.yaml", "--taken-at", "2020-01-01").code == 0
     assert_one_sentence(report(), 2, "no snapshot")
 
 
@@ -257,7 +265,7 @@ def test_no_period_ends_in_a_traceback(period: str) -> None:
 
 def test_good_commands_exit_0_and_leave_standard_error_alone() -> None:
     for ran in (
-        collect("--from", DRIFT.path, "--taken-at", "2026-08-20", "--intent", intent_path()),
+        collect("--from", DRIFT.path, "--taken-at", "2026-08-20T06:00Z", "--intent", intent_path()),
         evidence("assess"),
         evidence("cni"),
     ):

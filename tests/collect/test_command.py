@@ -79,4 +79,5 @@ def test_a_kubeconfig_without_a_cluster_is_one_sentence(tmp_path: Path) -> None:
     result = collect(tmp_path, "--kubeconfig", "config")
     assert result.returncode == 3
     assert result.stderr.startswith("evidence: config: gives no connection")
+    assert ".;" not in result.stderr
     assert result.stderr.count("\n") == 1
