@@ -1,8 +1,10 @@
 """The docs cannot rot: generated pages are as committed, links lead somewhere, commands named in the README exist."""
 
 import ast
+import os
 import re
 import runpy
+import shlex
 import sys
 import tomllib
 from collections.abc import Iterator
@@ -10,7 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from evidence import pipeline
 from evidence.cli.main import COMMANDS
+from evidence.sample import intent_path, sample_dumps
+from tests.cli.run import evidence
 from tests.conftest import ROOT
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -33,6 +38,41 @@ def test_every_command_in_the_readme_exists() -> None:
     named = set(re.findall(r"^\s+evidence ([a-z]+)", (ROOT / "README.md").read_text(encoding="utf-8"), re.MULTILINE))
     assert named <= set(COMMANDS)
     assert named >= {"collect", "assess", "report", "verify"}
+
+
+# Commands of the README that only read, with what of their output shows that they answered.
+READ_ONLY = {"assess": "NET-", "reach": "production/postgres-0 TCP 5432: allowed", "cni": "enforced"}
+
+
+@pytest.fixture(scope="module")
+def sample_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with an evidence.db like the demo's: the sample's newest dump."""
+    folder = tmp_path_factory.mktemp("store")
+    dump = sample_dumps()[-1]
+    pipeline.collect_snapshot(
+        str(folder / "evidence.db"),
+        pipeline.FileSource([str(dump.path)]),
+        cluster="sample",
+        taken_at=dump.taken_at,
+        received_at=dump.taken_at,
+        intent_path=intent_path(),
+        keep_going=False,
+    )
+    return folder
+
+
+@pytest.mark.parametrize("name", READ_ONLY)
+def test_daily_commands_that_only_read_work_on_the_sample_as_written(
+    name: str, sample_store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(sample_store)
+    for setting in [one for one in os.environ if one.startswith("EVIDENCE_")]:
+        monkeypatch.delenv(setting)
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    (written,) = re.findall(rf"^    evidence ({name}\b.*)$", readme, re.MULTILINE)
+    ran = evidence(*shlex.split(written, comments=True))
+    assert (ran.code in (0, 1), ran.err) == (True, ""), ran.said  # 1: --fail-on found something
+    assert READ_ONLY[name] in ran.out
 
 
 # -- decision 3: libraries --------------------------------------------------------------------------------------------
