@@ -50,10 +50,10 @@ and put the one that you were told into the commands.
 
       (macOS: shasum -a 256 -c SHA256SUMS)
 
-   b. There is no other file, and no link among them. Nothing may be printed but OK:
+   b. There is no other file, no link and no empty folder. Nothing may be printed but OK:
 
     find . ! -type d | sed 's,^\./,,' | grep -vxF -e SHA256SUMS -e SHA256SUMS.p7s | LC_ALL=C sort > "$work/present"
-    cut -c 67- SHA256SUMS | LC_ALL=C sort | diff - "$work/present" && test -z "$(find . ! -type d ! -type f)" && echo "list: OK"
+    cut -c 67- SHA256SUMS | LC_ALL=C sort | diff - "$work/present" && test -z "$(find . ! -type d ! -type f -o -type d -empty)" && echo "list: OK"
 
    c. The signer's certificate is the one that you were told about. Copy it out of the pack (the first of the file and no
       other), and look at its subject, dates and fingerprint:

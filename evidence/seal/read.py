@@ -8,7 +8,7 @@ import os
 import stat
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from evidence.seal.manifest import MANIFEST, SUMS, bad_path
 
 MOST_FILES = 50_000
 MOST_BYTES = 2 * 1024**3
+EMPTY_FOLDER = "is a folder without a file, which no pack has"
 _CHUNK = 1024 * 1024
 _ENCRYPTED = 0x1
 _LOCAL_HEADER = 30
@@ -81,7 +82,9 @@ def _read_folder(folder: Path) -> Contents:
     for entry in _walk(folder):
         name = os.path.relpath(entry.path, folder).replace(os.sep, "/")
         bound.file()
-        if entry.is_symlink():
+        if entry.is_dir(follow_symlinks=False):
+            problems.append((name, EMPTY_FOLDER))
+        elif entry.is_symlink():
             problems.append((name, "is a link, not a file"))
         elif not entry.is_file(follow_symlinks=False):
             problems.append((name, "is neither a file nor a folder"))
@@ -91,15 +94,19 @@ def _read_folder(folder: Path) -> Contents:
 
 
 def _walk(folder: Path) -> Iterator["os.DirEntry[str]"]:
-    """Everything below a folder but folders themselves; links are not followed."""
-    pending = [str(folder)]
+    """Everything below a folder but the folders that hold something; links are not followed."""
+    pending: list[tuple[str, os.DirEntry[str] | None]] = [(str(folder), None)]
     while pending:
-        with os.scandir(pending.pop()) as entries:
-            for entry in sorted(entries, key=lambda one: one.name):
-                if entry.is_dir(follow_symlinks=False):
-                    pending.append(entry.path)
-                else:
-                    yield entry
+        path, itself = pending.pop()
+        with os.scandir(path) as entries:
+            found = sorted(entries, key=lambda one: one.name)
+        if itself is not None and not found:
+            yield itself
+        for entry in found:
+            if entry.is_dir(follow_symlinks=False):
+                pending.append((entry.path, entry))
+            else:
+                yield entry
 
 
 def _read_file(path: str, bound: _Bound) -> bytes:
@@ -126,9 +133,27 @@ def _read_zip(path: Path) -> Contents:
                     problems.append((entry.filename, problem))
                 elif not entry.is_dir():
                     files[entry.filename] = _read_entry(archive, entry, bound)
+            settled = {name for name, _ in problems}  # named already, or holding a file
+            settled |= _folders_of(entry.filename for entry in archive.infolist() if not entry.is_dir())
+            problems += [
+                (entry.filename, EMPTY_FOLDER)
+                for entry in archive.infolist()
+                if entry.is_dir() and entry.filename not in settled
+            ]
     except (zipfile.BadZipFile, zlib.error, EOFError, ValueError, NotImplementedError) as error:
         raise SealError(f"{path}: a damaged zip: {error}") from error
     return Contents(files, tuple(problems))
+
+
+def _folders_of(names: Iterable[str]) -> set[str]:
+    """Every folder on the way to a file, with its slash at the end."""
+    found: set[str] = set()
+    for name in names:
+        end = name.rfind("/")
+        while end > 0 and name[: end + 1] not in found:
+            found.add(name[: end + 1])
+            end = name.rfind("/", 0, end)
+    return found
 
 
 def _odd_entry(entry: zipfile.ZipInfo, files: dict[str, bytes]) -> str:

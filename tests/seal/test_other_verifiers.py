@@ -104,6 +104,10 @@ def added_hidden(folder: Path) -> None:
     (folder / ".hidden").write_text("more")
 
 
+def added_folder(folder: Path) -> None:
+    (folder / "data" / "more").mkdir()
+
+
 def renamed(folder: Path) -> None:
     (folder / "data" / "findings.csv").rename(folder / "data" / "old.csv")
 
@@ -121,7 +125,9 @@ def list_edited(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "tamper", [changed, missing, added, added_hidden, renamed, linked, list_edited], ids=lambda one: one.__name__
+    "tamper",
+    [changed, missing, added, added_hidden, added_folder, renamed, linked, list_edited],
+    ids=lambda one: one.__name__,
 )
 def test_commands_of_the_instructions_catch(tmp_path: Path, pack: Mapping[str, bytes], tamper: object) -> None:
     folder = write(tmp_path / "pack", pack)

@@ -53,6 +53,21 @@ def test_link_in_place_of_a_file_is_named_though_its_content_is_right(
     assert ("data/findings.csv", "data/findings.csv is a link, not a file") in failed(tmp_path / "pack", signer)
 
 
+def test_an_empty_folder_is_named_at_any_depth(tmp_path: Path, pack: Pack, signer: Signer) -> None:
+    write(tmp_path / "pack", pack)
+    (tmp_path / "pack" / "data" / "more" / "hidden").mkdir(parents=True)
+    assert failed(tmp_path / "pack", signer) == [
+        ("data/more/hidden", "data/more/hidden is a folder without a file, which no pack has")
+    ]
+
+
+def test_an_empty_folder_of_a_zip_is_named_and_those_of_its_files_are_not(
+    tmp_path: Path, pack: Pack, signer: Signer
+) -> None:
+    path = zipped(tmp_path / "pack.zip", {"data/": b"", "more/": b"", **pack})
+    assert failed(path, signer) == [("more/", "more/ is a folder without a file, which no pack has")]
+
+
 def test_linked_folder_is_named_and_not_followed(tmp_path: Path, pack: Pack, signer: Signer) -> None:
     write(tmp_path / "pack", pack)
     (tmp_path / "pack" / "more").symlink_to(tmp_path)
