@@ -109,6 +109,10 @@ def from_own_node(cluster: Cluster, attempt: Connection) -> bool:
 
 def passes(cluster: Cluster, attempt: Connection, direction: Direction) -> bool:
     """One side of the connection: Admin tier, NetworkPolicy, Baseline tier, then yes."""
+    if cluster.calico is not None:
+        from tests.oracle import calico
+
+        return calico.passes(cluster, attempt, direction)
     subject = attempt.source if direction is Direction.EGRESS else attempt.destination
     if subject is None or subject.host_network:
         return True

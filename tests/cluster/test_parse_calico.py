@@ -1,0 +1,179 @@
+"""Calico's objects from their raw form: defaults, what is refused, what is kept as not known, and labels in either group."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from evidence.cluster.calico import CalicoPolicy, CalicoPort, CalicoTier, NetworkSet
+from evidence.cluster.model import Direction, Protocol
+from evidence.cluster.objects import CollectedObject, ObjectKey
+from evidence.cluster.parse import Parsed, parse
+from evidence.collect.keep import BY_GROUP_KIND, kept
+
+INGRESS, EGRESS = Direction.INGRESS, Direction.EGRESS
+
+
+def read(
+    kind: str, spec: Mapping[str, Any], namespace: str = "", group: str = "projectcalico.org", **metadata: Any
+) -> Parsed:
+    key = ObjectKey(group, kind, namespace, "x")
+    body = {"apiVersion": f"{group}/v3", "kind": kind, "metadata": {"name": "x", **metadata}, "spec": spec}
+    return parse([CollectedObject.of(key, body, "f:1")])
+
+
+def policy(spec: Mapping[str, Any], namespace: str = "") -> CalicoPolicy:
+    parsed = read("NetworkPolicy" if namespace else "GlobalNetworkPolicy", spec, namespace)
+    assert [str(wrong.error) for wrong in parsed.errors] == []
+    return parsed.calico_policies[0]
+
+
+def wrong(spec: Mapping[str, Any]) -> str:
+    return str(read("GlobalNetworkPolicy", spec).errors[0].error)
+
+
+ALLOW = {"action": "Allow"}
+
+
+@pytest.mark.parametrize(
+    ("spec", "types"),
+    [
+        ({}, {INGRESS}),
+        ({"ingress": [ALLOW]}, {INGRESS}),
+        ({"egress": [ALLOW]}, {EGRESS}),
+        ({"ingress": [ALLOW], "egress": [ALLOW]}, {INGRESS, EGRESS}),
+        ({"ingress": [ALLOW], "types": ["Egress"]}, {EGRESS}),
+        ({"types": []}, {INGRESS}),
+    ],
+)
+def test_types_are_defaulted_as_documented(spec: dict[str, Any], types: set[Direction]) -> None:
+    assert policy(spec).types == types
+
+
+@pytest.mark.parametrize(
+    ("rule", "protocols"),
+    [
+        ({}, {"TCP", "UDP", "SCTP"}),
+        ({"protocol": "TCP"}, {"TCP"}),
+        ({"protocol": "udp"}, {"UDP"}),
+        ({"protocol": 132}, {"SCTP"}),
+        ({"protocol": "ICMP"}, set()),
+        ({"protocol": "ICMPv6", "icmp": {"type": 128}}, set()),
+        ({"protocol": 47}, set()),
+        ({"notProtocol": "TCP"}, {"UDP", "SCTP"}),
+        ({"notProtocol": 1}, {"TCP", "UDP", "SCTP"}),
+        ({"protocol": "TCP", "notProtocol": "TCP"}, set()),
+    ],
+)
+def test_protocols_by_name_number_and_negation(rule: dict[str, Any], protocols: set[str]) -> None:
+    found = policy({"ingress": [{**ALLOW, **rule}]})
+    assert set(found.ingress[0].protocols) == {Protocol(name) for name in protocols}
+    assert not list(found.unknown())
+
+
+def test_ports_are_numbers_ranges_and_names() -> None:
+    ports = [80, "81", "8000:8080", "http", "0:79"]
+    rule = policy({"ingress": [{**ALLOW, "protocol": "TCP", "destination": {"ports": ports}}]}).ingress[0]
+    assert rule.destination.ports == (
+        CalicoPort(80), CalicoPort(81), CalicoPort(8000, 8080), CalicoPort("http"), CalicoPort(0, 79),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        ({"order": "10"}, "spec.order must be a number"),
+        ({"order": True}, "spec.order must be a number"),
+        ({"types": ["Both"]}, "spec.types[0] must be Ingress or Egress"),
+        ({"selector": "app = 'x'"}, "spec.selector "),
+        ({"ingress": [{}]}, "spec.ingress[0].action is missing"),
+        ({"ingress": [{**ALLOW, "ipVersion": 5}]}, "spec.ingress[0].ipVersion must be 4 or 6"),
+        ({"ingress": [{**ALLOW, "source": {"nets": ["10.0.0.0/33"]}}]}, "spec.ingress[0].source.nets[0]"),
+        ({"ingress": [{**ALLOW, "source": {"nets": ["x"]}}]}, "spec.ingress[0].source.nets[0]"),
+        (
+            {"egress": [{**ALLOW, "destination": {"ports": ["9:8"]}}]},
+            "spec.egress[0].destination.ports[0] 9:8 ends below",
+        ),
+        ({"egress": [{**ALLOW, "destination": {"ports": [65536]}}]}, "must be 0 to 65535"),
+        ({"egress": [{**ALLOW, "destination": {"ports": ["a b"]}}]}, "is no name of a port"),
+        ({"egress": [{**ALLOW, "protocol": 6.5}]}, "spec.egress[0].protocol must be a protocol"),
+    ],
+)
+def test_what_the_api_refuses_is_an_error_that_names_the_field(spec: dict[str, Any], message: str) -> None:
+    assert message in wrong(spec)
+
+
+@pytest.mark.parametrize(
+    ("spec", "what"),
+    [
+        ({"newField": 1}, "spec.newField"),
+        ({"ingress": [{"action": "Redirect"}]}, "action 'Redirect'"),
+        ({"ingress": [{**ALLOW, "protocol": "FOO"}]}, "protocol 'FOO'"),
+        ({"ingress": [{**ALLOW, "source": {"services": {"name": "s"}}}]}, "source.services"),
+        ({"ingress": [{**ALLOW, "destination": {"ports": [80]}}]}, "ports without a protocol"),
+        (
+            {"ingress": [{"action": "Pass", "protocol": "TCP", "source": {"ports": [80]}}]},
+            "source ports in a rule that passes",
+        ),
+        ({"ingress": [{**ALLOW, "protocol": "TCP", "icmp": {"type": 8}}]}, "icmp without protocol"),
+        ({"serviceAccountSelector": "team == 'a'"}, "label team of service accounts"),
+        ({"selector": "pcsa.team == 'a'"}, "label pcsa.team of service accounts"),
+    ],
+)
+def test_what_is_not_known_is_kept_and_named(spec: dict[str, Any], what: str) -> None:
+    assert any(what in unknown.what for unknown in policy(spec).unknown())
+
+
+def test_rules_of_a_direction_that_does_not_count_leave_nothing_unknown() -> None:
+    assert not list(policy({"types": ["Egress"], "ingress": [{"action": "Redirect"}]}).unknown())
+
+
+def test_a_single_address_is_a_network_of_its_own() -> None:
+    entity = (
+        policy({"ingress": [{**ALLOW, "source": {"nets": ["10.0.0.1", "fd00::1"], "notNets": ["10.0.0.0/31"]}}]})
+        .ingress[0]
+        .source
+    )
+    assert [str(net) for net in (*entity.nets, *entity.not_nets)] == ["10.0.0.1/32", "fd00::1/128", "10.0.0.0/31"]
+
+
+@pytest.mark.parametrize(
+    ("spec", "tier"),
+    [
+        ({}, CalicoTier("x", None)),
+        ({"order": 5, "defaultAction": "Pass"}, CalicoTier("x", 5.0, passes=True)),
+        ({"order": 2.5, "defaultAction": "Deny"}, CalicoTier("x", 2.5)),
+    ],
+)
+def test_tiers(spec: dict[str, Any], tier: CalicoTier) -> None:
+    assert read("Tier", spec).calico_tiers == [tier]
+
+
+def test_labels_of_a_set_stand_in_an_annotation_in_the_other_group() -> None:
+    stored = json.dumps({"labels": {"a": "1", "b": "2"}, "annotations": {"note": "do not keep"}})
+    body = {
+        "apiVersion": "crd.projectcalico.org/v1",
+        "kind": "GlobalNetworkSet",
+        "metadata": {"name": "x", "labels": {"a": "0"}, "annotations": {"projectcalico.org/metadata": stored}},
+        "spec": {"nets": ["10.0.0.0/8"]},
+    }
+    kind = BY_GROUP_KIND["crd.projectcalico.org", "GlobalNetworkSet"]
+    cut = kept(kind, body, namespace="", api_version="crd.projectcalico.org/v1")
+    assert "do not keep" not in json.dumps(cut)
+    key = ObjectKey("crd.projectcalico.org", "GlobalNetworkSet", "", "x")
+    found: list[NetworkSet] = parse([CollectedObject.of(key, cut, "f:1")]).network_sets
+    assert found[0].labels == {"a": "1", "b": "2"}
+
+
+def test_staged_policies_are_named_and_nothing_else() -> None:
+    parsed = read("StagedNetworkPolicy", {"selector": "not even read"}, "a")
+    assert (parsed.staged, parsed.errors, parsed.other_policies) == (
+        [ObjectKey("projectcalico.org", "StagedNetworkPolicy", "a", "x")],
+        [],
+        [],
+    )
+
+
+def test_the_namespace_of_a_policy_is_there_though_no_object_of_it_was_read() -> None:
+    assert "a" in read("NetworkPolicy", {}, "a").cluster().namespaces

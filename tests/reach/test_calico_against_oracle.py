@@ -1,0 +1,72 @@
+"""Calico's policies in the engine against a naive evaluator that reads the raw objects, on random clusters."""
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from evidence.cluster.model import Cluster
+from evidence.reach.engine import analyse
+from evidence.reach.explain import explain
+from evidence.reach.ports import PortSet
+from tests.oracle.calico_strategies import calico_clusters
+from tests.oracle.naive import may_connect
+from tests.oracle.strategies import completions
+from tests.reach.test_against_oracle import PROBES, members, pairs, point
+
+RELAXED = settings(
+    max_examples=40,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much],
+)
+
+
+@RELAXED
+@given(calico_clusters(), st.sampled_from([None, 4, 6]))
+def test_every_verdict_is_the_oracles(cluster: Cluster, family: int | None) -> None:
+    reach = analyse(cluster)
+    assert not reach.unevaluated
+    for source, destination in pairs(cluster):
+        for protocol, port in PROBES:
+            found = explain(reach, point(reach, source), point(reach, destination), protocol, port, family)
+            truth = may_connect(cluster, source, destination, protocol, port, family)
+            assert found.allowed == truth, (source, destination, protocol, port)
+
+
+@RELAXED
+@given(calico_clusters())
+def test_every_flow_is_the_oracles_and_none_is_missing(cluster: Cluster) -> None:
+    reach = analyse(cluster)
+    flows = {(flow.source, flow.destination): flow.ports for flow in reach.flows()}
+    for source_id, source in members(reach):
+        for destination_id, destination in members(reach):
+            if source is destination or (source not in cluster.pods and destination not in cluster.pods):
+                continue
+            ports = flows.get((source_id, destination_id), PortSet.none())
+            assert ports == reach.ports(source_id, destination_id)
+            for protocol, port in PROBES:
+                truth = may_connect(cluster, source, destination, protocol, port, own_node=False)
+                assert ports.contains(protocol, port) == truth, (source, destination, protocol, port)
+
+
+@RELAXED
+@given(calico_clusters(), st.data())
+def test_what_may_pass_once_more_is_known_is_uncertain_until_then(cluster: Cluster, data: st.DataObject) -> None:
+    known = data.draw(completions(cluster))
+    reach = analyse(cluster)
+    for before, after in zip(cluster.pods, known.pods, strict=True):
+        for other_before, other_after in zip(cluster.pods, known.pods, strict=True):
+            if before.finished or other_before.finished or before is other_before:
+                continue
+            source, destination = reach.peer_of(before.key), reach.peer_of(other_before.key)
+            if reach.uncertain(source, destination):
+                continue
+            for protocol, port in PROBES:
+                if may_connect(known, after, other_after, protocol, port, own_node=False):
+                    assert reach.ports(source, destination).contains(protocol, port)
+
+
+@pytest.mark.slow
+@settings(RELAXED, max_examples=400)
+@given(calico_clusters())
+def test_many_more_flows_are_the_oracles(cluster: Cluster) -> None:
+    test_every_flow_is_the_oracles_and_none_is_missing.hypothesis.inner_test(cluster)  # type: ignore[attr-defined]
