@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from evidence.cluster.access import AccessBinding, AccessRole, AccessRule, AccessSubject, Guarded, Power, granted
+from evidence.cluster.access import ANY, AccessBinding, AccessRole, AccessRule, AccessSubject, Guarded, Power, granted
 from evidence.cluster.model import Cluster
 from evidence.cluster.objects import KindResult, KindStatus, ObjectKey
 from evidence.cluster.rbac import KINDS
@@ -23,6 +23,7 @@ NOT_FOLLOWED = (
     "Only what RBAC grants directly: whoever can start pods in a namespace also acts as its service accounts, and members of groups are "
     "known to the identity provider alone."
 )
+EVERY_RESOURCE = "every resource"
 _EVERYBODY = frozenset({"system:authenticated", "system:unauthenticated", "system:serviceaccounts"})
 _ACCOUNTS_OF = "system:serviceaccounts:"
 _CONTROLLER = "system:controller:"
@@ -35,7 +36,7 @@ class Standing(StrEnum):
     EVERYBODY = "everybody"  # a group that nobody is put into: all users, all service accounts, those of a namespace
     PERSON = "user or group"
     WORKLOAD = "service account"
-    CONTROL_PLANE = "control plane"
+    CONTROL_PLANE = "control plane"  # users and groups whose names begin with system:, and accounts of its controllers
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,12 +165,13 @@ def _grants(binding: AccessBinding, rules: Iterable[AccessRule], labelled: froze
     namespace = binding.key.namespace
     found: dict[tuple[Power, tuple[str, ...]], dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
     for rule in rules:
+        everything = ANY in rule.groups and ANY in rule.resources
         for guarded, verbs in granted(rule):
             if guarded.power is Power.POD_LABELS and not (namespace in labelled or (not namespace and labelled)):
                 continue
             effective = _in_namespace(guarded, verbs) if namespace else verbs
             if effective:
-                found[guarded.power, rule.names][guarded.name] |= effective
+                found[guarded.power, rule.names][EVERY_RESOURCE if everything else guarded.name] |= effective
     for (power, names), rights in found.items():
         yield Grant(power, namespace, binding.key, binding.role, _texts(rights), names)
 

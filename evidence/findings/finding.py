@@ -38,7 +38,8 @@ _ORDER = tuple(Severity)
 
 @dataclass(frozen=True, slots=True, order=True)
 class Subject:
-    """What a finding is about. `kind` is Workload, Namespace, NetworkPolicy, Service, Node, Zone, ZonePair, Cluster or Waiver."""
+    """What a finding is about. `kind` is Workload, Namespace, NetworkPolicy, Service, ServiceAccount, Node, Zone, ZonePair,
+    Cluster or Waiver."""
 
     kind: str
     namespace: str

@@ -10,6 +10,7 @@ from datetime import datetime
 from enum import StrEnum
 from functools import cached_property
 
+from evidence.access.holders import Access, who_may
 from evidence.cluster.calico import SET_KINDS, TIER_KIND
 from evidence.cluster.model import Cluster, Pod
 from evidence.cni.model import CniReport
@@ -50,6 +51,11 @@ class Context:
     def crossings(self) -> Crossings:
         """Computed connections by pair of zones."""
         return Crossings(self.reach, self.zones, self.intent)
+
+    @cached_property
+    def access(self) -> Access:
+        """Who may change the rules."""
+        return who_may(self.cluster, self.intent)
 
     @property
     def unread_kinds(self) -> frozenset[str]:
@@ -290,6 +296,7 @@ def objects_read(cluster: Cluster, kind: str) -> int:
     if kind in held:
         return held[kind]
     keys = [workload.key for workload in cluster.workloads]
+    keys += [role.key for role in cluster.access_roles] + [binding.key for binding in cluster.access_bindings]
     keys += [policy.key for policy in cluster.cluster_policies] + [policy.key for policy in cluster.other_policies]
     keys += [policy.key for policy in cluster.calico_policies] + [policy.key for policy in cluster.cilium_policies]
     return sum(key.kind == kind for key in keys)

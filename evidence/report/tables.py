@@ -15,6 +15,7 @@ from evidence.report.document import utc
 from evidence.report.text import visible
 from evidence.report.view import ReportView, ScheduledRun
 from evidence.report.view.model import (
+    AccessRow,
     ApprovedFlowView,
     Change,
     ClassFlow,
@@ -40,6 +41,7 @@ _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "＝", "＋", "－", "＠")
 def csv_files(view: ReportView) -> dict[str, bytes]:
     """File name (without folder) to content."""
     return {
+        "access.csv": table(AccessRow, view.access.rows),
         "approved_flows.csv": table(ApprovedFlowView, view.method.approved_flows),
         "changes.csv": table(Change, view.changes),
         "class_flows.csv": table(ClassFlow, view.class_flows),

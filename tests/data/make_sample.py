@@ -377,11 +377,71 @@ def applied(body: Body, at: datetime, manager: str, before: Body | None) -> Body
     return {**body, "metadata": meta}
 
 
+RBAC = "rbac.authorization.k8s.io"
+WRITE = ("create", "delete", "patch", "update")
+ROLES: Mapping[str, tuple[tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]], ...]] = {
+    "cluster-admin": ((("*",), ("*",), ("*",)),),
+    "system:aggregate-to-edit": (
+        (("",), ("configmaps", "pods", "secrets", "services"), WRITE),
+        (("apps",), ("deployments", "statefulsets"), WRITE),
+        (("networking.k8s.io",), ("ingresses", "networkpolicies"), WRITE),
+    ),
+    "system:controller:namespace-controller": ((("*",), ("*",), ("delete", "deletecollection", "get", "list")),),
+    "calico-node": (
+        (("",), ("pods/status",), ("patch",)),
+        (("crd.projectcalico.org",), ("felixconfigurations",), WRITE),
+    ),
+    "policy-pipeline": ((("networking.k8s.io",), ("networkpolicies",), ("get", "list", *WRITE)),),
+    "prometheus": ((("",), ("endpoints", "nodes", "pods", "services"), ("get", "list", "watch")),),
+}
+BINDINGS = (  # role, namespace, subjects
+    ("cluster-admin", "", (("Group", "system:masters"),)),
+    ("cluster-admin", "", (("Group", "shop:platform-team"),)),
+    ("system:controller:namespace-controller", "", (("ServiceAccount", "namespace-controller", "kube-system"),)),
+    ("calico-node", "", (("ServiceAccount", "calico-node", "kube-system"),)),
+    ("policy-pipeline", "", (("User", "shop:platform-pipeline"),)),
+    ("prometheus", "", (("ServiceAccount", "prometheus", "monitoring"),)),
+    ("edit", "production", (("Group", "shop:developers"),)),
+)
+FOR_DEBUGGING = (
+    "edit",
+    "payments",
+    (("ServiceAccount", "payment-api", "payments"),),
+)  # left there in the month of the drift
+
+
+def access(taken: datetime) -> Iterator[Body]:
+    """Who may do what: administrators, the pipeline that applies policies, developers in production, machinery."""
+    for name, rules in ROLES.items():
+        labels = {f"{RBAC}/aggregate-to-edit": "true"} if "aggregate" in name else None
+        listed = [{"apiGroups": list(g), "resources": list(r), "verbs": list(v)} for g, r, v in rules]
+        yield rbac("ClusterRole", name, labels=labels, rules=listed)
+    selectors = [{"matchLabels": {f"{RBAC}/aggregate-to-edit": "true"}}]
+    yield rbac("ClusterRole", "edit", rules=[], aggregationRule={"clusterRoleSelectors": selectors})
+    own_business = [{"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "verbs": ["get", "update"]}]
+    yield rbac("Role", "ingress-nginx-leader", "ingress-nginx", rules=own_business)
+    for role, namespace, subjects in (*BINDINGS, *((FOR_DEBUGGING,) if taken == DRIFT else ())):
+        found = [
+            {"kind": kind, "name": name, **({"namespace": where[0]} if where else {"apiGroup": RBAC})}
+            for kind, name, *where in subjects
+        ]
+        holder = subjects[0][1]
+        own = role if holder == "system:masters" or role.startswith("system:") else holder.replace(":", "-")
+        ref = {"apiGroup": RBAC, "kind": "ClusterRole", "name": role}
+        kind = "RoleBinding" if namespace else "ClusterRoleBinding"
+        yield rbac(kind, own, namespace, roleRef=ref, subjects=found)
+
+
+def rbac(kind: str, name: str, namespace: str = "", labels: Mapping[str, str] | None = None, **fields: Any) -> Body:
+    meta = metadata(kind, name, BUILT, namespace, **({"labels": dict(labels)} if labels else {}))
+    return {"apiVersion": f"{RBAC}/v1", "kind": kind, "metadata": meta, **fields}
+
+
 def dump(taken: datetime) -> bytes:
     """One dump, an object a line."""
     running = list(workloads(taken))
     items = [*nodes(), *namespaces(), *custom_resource_definitions(), *running]
-    items += [*services([body for body in running if body["kind"] == "Pod"]), *policies(taken)]
+    items += [*services([body for body in running if body["kind"] == "Pod"]), *policies(taken), *access(taken)]
     lines = ",\n".join(json.dumps(item, separators=(",", ":")) for item in items)
     return f'{{"apiVersion":"v1","kind":"List","items":[\n{lines}\n]}}\n'.encode()
 

@@ -10,6 +10,8 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
+from evidence.access.holders import Standing, who_may
+from evidence.cluster.access import Power
 from evidence.cluster.model import Direction
 from evidence.cluster.objects import Collection, KindStatus
 from evidence.cluster.parse import build_cluster
@@ -190,6 +192,49 @@ def test_a_service_account_with_the_shipped_role_reads_everything_and_no_secret(
     with pytest.raises(Refused) as refused:
         connection.get("/api/v1/secrets")
     assert refused.value.status == 403
+
+
+@pytest.fixture(scope="module")
+def roles(admin: Connection, namespace: str) -> None:
+    """Roles and bindings of which every second one lets its subject change policies."""
+    root = f"/apis/rbac.authorization.k8s.io/v1/namespaces/{namespace}"
+    group = "rbac.authorization.k8s.io"
+    for number in range(12):
+        verbs = ["get", "patch"] if number % 2 else ["get"]
+        rules = [{"apiGroups": ["networking.k8s.io"], "resources": ["networkpolicies", "ingresses"], "verbs": verbs}]
+        body = {"apiVersion": f"{group}/v1", "metadata": {"name": f"r-{number:02d}"}}
+        create(admin, f"{root}/roles", {**body, "kind": "Role", "rules": rules})
+        ref = {"apiGroup": group, "kind": "Role", "name": f"r-{number:02d}"}
+        subjects = [{"kind": "ServiceAccount", "name": f"bot-{number:02d}", "namespace": namespace}]
+        create(admin, f"{root}/rolebindings", {**body, "kind": "RoleBinding", "roleRef": ref, "subjects": subjects})
+
+
+@pytest.mark.usefixtures("roles")
+def test_roles_are_read_in_pages_and_kept_as_far_as_they_change_policies(admin: Connection, namespace: str) -> None:
+    collection = collect_cluster(admin, keep_going=False, page_size=5)
+    kept = [obj for obj in collection.objects if obj.key.namespace == namespace and obj.key.kind == "Role"]
+    assert [obj.key.name for obj in kept] == [f"r-{number:02d}" for number in range(1, 12, 2)]
+    assert kept[0].body["rules"] == [
+        {"apiGroups": ["networking.k8s.io"], "resources": ["networkpolicies"], "verbs": ["patch"]}
+    ]
+    left_out = next(result for result in collection.kinds if result.kind == "Role").message
+    assert int(left_out.split()[0]) >= 6
+
+    found = who_may(build_cluster(collection), None)
+    assert found.unread == ()
+    here = [str(holder.subject) for holder in found.holders if holder.namespaces(Power.POLICIES) == (namespace,)]
+    assert here == [f"ServiceAccount {namespace}/bot-{number:02d}" for number in range(1, 12, 2)]
+
+
+def test_a_new_clusters_own_subjects_are_told_apart(admin: Connection, namespace: str) -> None:
+    """What the API server itself bootstraps: administrators, controllers, and the roles that take over others."""
+    found = who_may(build_cluster(collect_cluster(admin, keep_going=False)), None)
+    everywhere = {
+        str(holder.subject): holder.standing for holder in found.holders if not holder.namespaces(Power.POLICIES)
+    }
+    assert everywhere["Group system:masters"] is Standing.CONTROL_PLANE
+    assert everywhere["ServiceAccount kube-system/generic-garbage-collector"] is Standing.CONTROL_PLANE
+    assert not any(holder.standing is Standing.EVERYBODY for holder in found.holders)
 
 
 def crd(kind: str, plural: str, version: str) -> dict[str, Any]:

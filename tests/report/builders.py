@@ -14,6 +14,8 @@ from evidence.frameworks.judge import Strength, Verdict
 from evidence.report.view import ReportView, ScheduledRun, SignerIdentity
 from evidence.report.view.model import (
     FORMAT,
+    AccessRow,
+    AccessView,
     Action,
     ApprovedFlowView,
     CellState,
@@ -419,6 +421,20 @@ def view(
             ),
             2,
             ("ways in of kinds that are not read may exist: Istio VirtualService",),
+        ),
+        access=AccessView(
+            (
+                AccessRow(
+                    "Group shop:developers",
+                    "user or group",
+                    "change policies",
+                    ("production",),
+                    ("RoleBinding production/developers (ClusterRole edit)",),
+                    ("networkpolicies.networking.k8s.io: create, delete, patch, update",),
+                ),
+            ),
+            ("ClusterRoleBinding old names ClusterRole gone, which is not there or was not read",),
+            "Only what RBAC grants directly.",
         ),
         changes=(
             Change(

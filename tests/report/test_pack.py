@@ -16,7 +16,7 @@ from evidence.errors import ReportError
 from evidence.report import templates
 from evidence.report.pack import pack_files
 from evidence.report.templates import template_folder
-from evidence.report.view.model import Exposure
+from evidence.report.view.model import AccessView, Exposure
 from tests.conftest import ROOT
 from tests.report.builders import POLICY, view
 
@@ -115,6 +115,7 @@ def test_a_report_on_nothing_at_all_can_be_read() -> None:
         reviews=(),
         zone_flows=None,
         exposure=Exposure((), 0, ()),
+        access=AccessView((), (), ""),
         changes=(),
         policies=(),
         class_flows=(),

@@ -7,13 +7,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evidence.canonical import digest
-from evidence.cluster.objects import CollectedObject, ObjectKey
+from evidence.cluster.objects import CollectedObject, KindResult, KindStatus, ObjectKey
+from evidence.cluster.rbac import GROUP as RBAC
 from evidence.cni.model import CniReport, Enforcement
 from evidence.report.view import build_view, pack_id
+from evidence.report.view.access import access_view
 from evidence.report.view.changes import changed_fields, changes
-from evidence.report.view.model import Action
+from evidence.report.view.model import AccessRow, Action
 from evidence.report.view.objects import file_names, policy_objects
 from evidence.seal.manifest import bad_path, clashes
+from tests.access.build import POLICIES, bound, role, rule, user
+from tests.manifests import cluster_of
 from tests.report.inputs import DAYS, END, START, collected, inputs, snapshot
 
 
@@ -177,3 +181,17 @@ def test_the_same_object_read_twice_is_one_version() -> None:
     one: CollectedObject = collected("a")
 
     assert len(policy_objects([snapshot(n, day, policies=(one,)) for n, day in enumerate(DAYS)])) == 1
+
+
+def test_who_may_change_the_rules_is_listed_with_what_is_not_known() -> None:
+    writer = role("writer", rule(POLICIES))
+    state = cluster_of(writer, bound("writer", user("ann"), namespace="shop"), bound("gone", user("bob")))
+    kinds = [KindResult(RBAC, kind, KindStatus.LISTED) for kind in ("ClusterRole", "ClusterRoleBinding", "RoleBinding")]
+    found = access_view(state, None, [*kinds, KindResult(RBAC, "Role", KindStatus.FORBIDDEN)])
+    by = ("RoleBinding shop/writer (ClusterRole writer)",)
+    rights = ("networkpolicies.networking.k8s.io: create, patch, update",)
+    assert found.rows == (AccessRow("User ann", "user or group", "change policies", ("shop",), by, rights),)
+    assert found.unknown == (
+        "the source does not tell all of Role, so there may be others",
+        "ClusterRoleBinding gone names ClusterRole gone, which is not there or was not read",
+    )

@@ -10,6 +10,7 @@ from evidence.findings.finding import Severity
 from evidence.findings.registry import RULES
 from evidence.frameworks.judge import ControlResult, Strength, Verdict
 from evidence.intent.model import Review, Waiver
+from evidence.report.view.access import access_view
 from evidence.report.view.changes import changes
 from evidence.report.view.exposure import exposure
 from evidence.report.view.flows import class_flows, namespace_matrix, zone_matrix
@@ -64,6 +65,7 @@ def build_view(inputs: ReportInputs) -> ReportView:
         zone_flows=zone_matrix(inputs.newest.reach, inputs.newest.zones, intent) if intent else None,
         namespace_flows=namespace_matrix(inputs.newest.reach),
         exposure=exposure(inputs.newest.reach),
+        access=access_view(inputs.newest.reach.cluster, intent, inputs.snapshots[-1].kinds),
         changes=changes(inputs.snapshots),
         policies=policies,
         class_flows=class_flows(inputs.newest.reach),

@@ -397,13 +397,34 @@ class Exposure:
     doubts: tuple[str, ...]
 
 
-# -- changes and raw objects ------------------------------------------------------------------------------------------
+# -- who may change the rules, changes and raw objects ------------------------------------------------------------------------------------------
 
 
 class Action(StrEnum):
     ADDED = "added"
     CHANGED = "changed"
     REMOVED = "removed"
+
+
+@dataclass(frozen=True, slots=True)
+class AccessRow:
+    """One power of one subject over segmentation: in which namespaces (empty: everywhere), by which bindings, and the rights themselves."""
+
+    subject: str
+    standing: str
+    power: str
+    namespaces: tuple[str, ...]
+    granted_by: tuple[str, ...]
+    rights: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AccessView:
+    """Who may change the rules, in the newest snapshot. `unknown`: sentences on what of it is not known; `about`: what is not followed."""
+
+    rows: tuple[AccessRow, ...]
+    unknown: tuple[str, ...]
+    about: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -460,6 +481,7 @@ class ReportView:
     zone_flows: FlowMatrix | None
     namespace_flows: FlowMatrix
     exposure: Exposure
+    access: AccessView
     changes: tuple[Change, ...]
     policies: tuple[PolicyObject, ...]
     class_flows: tuple[ClassFlow, ...] = field(metadata=OUTSIDE_JSON)
