@@ -60,7 +60,8 @@ class _Candidate:
     """A rule, or all rules of a policy in one direction, and what has been seen so far of what it alone does."""
 
     placed: PlacedPolicy
-    rule: PlacedRule | None
+    where: str  # "" for all of the policy's rules
+    rules: tuple[PlacedRule, ...]  # one rule of a policy may be several of the engine's
     needed: bool = False  # its own side would say otherwise without it
     effective: bool = False  # and a connection would be allowed or denied otherwise
     beyond: bool = False  # and so with an end that the policy does not select
@@ -70,20 +71,16 @@ class _Candidate:
     @property
     def settled(self) -> bool:
         """True when nothing more can change the answer. What a whole policy does among its own pods hangs on both of its directions."""
-        return self.effective if self.rule is not None else self.beyond
+        return self.effective if self.where else self.beyond
 
     @property
     def parts(self) -> Sequence[Part]:
-        return [part for rule in self._rules for part in rule.parts]
-
-    @property
-    def _rules(self) -> Sequence[PlacedRule]:
-        return self.placed.rules if self.rule is None else (self.rule,)
+        return [part for rule in self.rules for part in rule.parts]
 
     @property
     def symbolic(self) -> bool:
         """True when a rule has a peer that matches nothing here, and may mean something all the same."""
-        return any(isinstance(peer, Domains | Unplaced) for rule in self._rules for peer in rule.rule.mentioned())
+        return any(isinstance(peer, Domains | Unplaced) for rule in self.rules for peer in rule.rule.mentioned())
 
 
 def unused(reach: Reachability) -> tuple[Unused, ...]:
@@ -91,11 +88,16 @@ def unused(reach: Reachability) -> tuple[Unused, ...]:
     found = [candidate for direction in Direction for candidate in _Looking(reach, direction).candidates()]
     whole: dict[ObjectKey, list[_Candidate]] = defaultdict(list)
     for candidate in found:
-        candidate.effective = candidate.effective or (candidate.symbolic and len(candidate.placed.subjects) > 0)
-        if candidate.rule is None:
+        if candidate.symbolic and len(candidate.placed.subjects):
+            candidate.effective = candidate.beyond = True
+        if not candidate.where:
             whole[candidate.placed.form.policy.key].append(candidate)
     for candidates in whole.values():
-        if not any(each.beyond for each in candidates) and sum(each.needed for each in candidates) > 1:
+        if (
+            _forms(candidates) == 1
+            and not any(each.beyond for each in candidates)
+            and sum(each.needed for each in candidates) > 1
+        ):
             together = _matters_among_its_pods(reach, candidates[0].placed)
             for each in candidates:
                 each.effective = together
@@ -117,14 +119,25 @@ def _matters_among_its_pods(reach: Reachability, placed: PlacedPolicy) -> bool:
     return bool(((flows[0] != flows[1]) & ((families[:, None] & families) != 0)).any())
 
 
+def _forms(candidates: Iterable[_Candidate]) -> int:
+    """In how many forms the engine has a policy."""
+    return len({id(candidate.placed.form) for candidate in candidates})
+
+
 def _entries(candidates: Sequence[_Candidate], whole: Mapping[ObjectKey, Sequence[_Candidate]]) -> Iterator[Unused]:
-    dropped = {key for key, each in whole.items() if not any(candidate.effective for candidate in each)}
+    """A policy of several forms is listed as a whole only where it selects nothing: its forms may cover one another."""
+    dropped = {
+        key
+        for key, each in whole.items()
+        if not any(candidate.effective for candidate in each)
+        and (_forms(each) == 1 or not any(len(candidate.placed.subjects) for candidate in each))
+    }
     for key in dropped:
         yield _entry(key, "", whole[key])
     for candidate in candidates:
         key = candidate.placed.form.policy.key
-        if candidate.rule is not None and key not in dropped and not candidate.effective:
-            yield _entry(key, candidate.rule.rule.where, [candidate])
+        if candidate.where and key not in dropped and not candidate.effective:
+            yield _entry(key, candidate.where, [candidate])
 
 
 def _entry(key: ObjectKey, rule: str, candidates: Sequence[_Candidate]) -> Unused:
@@ -162,8 +175,9 @@ class _Looking:
         ordered: list[_Candidate] = []
         for placed in self._side.policies:
             kind = adding if placed.form.adds else ordered
-            kind.append(_Candidate(placed, None))
-            kind += [_Candidate(placed, rule) for rule in placed.rules]
+            kind.append(_Candidate(placed, "", placed.rules))
+            for where in dict.fromkeys(rule.rule.where for rule in placed.rules):
+                kind.append(_Candidate(placed, where, tuple(r for r in placed.rules if r.rule.where == where)))
         self._look_at_adding([candidate for candidate in adding if len(candidate.placed.subjects)])
         for candidate in ordered:
             if len(candidate.placed.subjects):
@@ -202,10 +216,12 @@ class _Looking:
         isolating = self._isolating.get(subject, [])
         for candidate in pending:
             others = [placed for placed in isolating if placed is not candidate.placed]
-            if candidate.rule is None and isolating and not others:
-                self._compare(candidate, subject, self._side.row(subject), self._open(subject), lets)
-            elif isolating:
-                self._alone(candidate, subject, rows, lets)
+            if not candidate.where and isolating and not others:
+                _, left = self._split(candidate, rows)
+                then = self._passing(subject, self._joined([row for _, row in left]), isolated=False)
+                self._compare(candidate, subject, self._side.row(subject), then, lets)
+            else:
+                self._alone(candidate, subject, rows, lets, bool(isolating))
             if not candidate.parts:
                 names = {str(placed.form.policy.key) for placed in others}
                 candidate.alone = names if candidate.alone is None else candidate.alone & names
@@ -220,24 +236,43 @@ class _Looking:
             rows[id(rule)][1][slice(None) if part.peers is None else part.peers] = part.ports
         return rows
 
-    def _open(self, subject: int) -> Ids:
-        """What passes where no NetworkPolicy isolates the subject."""
+    def _base(self, subject: int, isolated: bool) -> Ids:
+        """What passes before NetworkPolicies add to it."""
         frame = self._side.frame
         if frame is None:
-            return np.full(self._reach.peers.count, ALL_PORTS, dtype=np.int32)
-        opened: Ids = frame.open[frame.subject_group[subject]][frame.peer_group]
-        return opened
+            return np.full(self._reach.peers.count, NO_PORTS if isolated else ALL_PORTS, dtype=np.int32)
+        table = frame.closed if isolated else frame.open
+        base: Ids = table[frame.subject_group[subject]][frame.peer_group]
+        return base
+
+    def _left_over(self, subject: int, ports: Ids) -> Ids:
+        """The part of some ports, one set a peer, that policies with order leave to NetworkPolicies."""
+        frame, ids = self._side.frame, self._reach.port_ids
+        if frame is None:
+            return ports
+        return ids.pairwise(ids.meet, ports, frame.left[frame.subject_group[subject]][frame.peer_group])
+
+    def _passing(self, subject: int, added: Ids, *, isolated: bool) -> Ids:
+        """The side's answer where NetworkPolicies add these ports."""
+        ids = self._reach.port_ids
+        return ids.pairwise(ids.union, self._base(subject, isolated), self._left_over(subject, added))
 
     def _alone(
-        self, candidate: _Candidate, subject: int, rows: Mapping[int, tuple[PlacedRule, Ids]], lets: Ids
+        self,
+        candidate: _Candidate,
+        subject: int,
+        rows: Mapping[int, tuple[PlacedRule, Ids]],
+        lets: Ids,
+        isolated: bool,
     ) -> None:
         """What it allows that no other rule allows; where that is nothing, the rules that cover it."""
         own, others = self._split(candidate, rows)
         ports = self._reach.port_ids
-        allowed = self._joined(own)
+        allowed = ports.pairwise(
+            ports.minus, self._left_over(subject, self._joined(own)), self._base(subject, isolated)
+        )
         cells = np.flatnonzero((allowed != NO_PORTS) & self._possible(subject))
-        mine = self._left(subject, cells, allowed[cells])
-        cells, mine = cells[mine != NO_PORTS], mine[mine != NO_PORTS]
+        mine = allowed[cells]
         rest = mine
         covering = set()
         for rule, row in others:
@@ -258,7 +293,7 @@ class _Looking:
     def _split(
         self, candidate: _Candidate, rows: Mapping[int, tuple[PlacedRule, Ids]]
     ) -> tuple[list[Ids], list[tuple[PlacedRule, Ids]]]:
-        mine = {id(rule) for rule in (candidate.placed.rules if candidate.rule is None else (candidate.rule,))}
+        mine = set(map(id, candidate.rules))
         return [row for number, (_, row) in rows.items() if number in mine], [
             found for number, found in rows.items() if number not in mine
         ]
@@ -268,15 +303,6 @@ class _Looking:
         for row in rows[1:]:
             joined = self._reach.port_ids.pairwise(self._reach.port_ids.union, joined, row)
         return joined
-
-    def _left(self, subject: int, cells: npt.NDArray[np.intp], ports: Ids) -> Ids:
-        """The part of some ports that policies with order leave to NetworkPolicies."""
-        frame, ids = self._side.frame, self._reach.port_ids
-        if frame is None:
-            return ports
-        group, groups = frame.subject_group[subject], frame.peer_group[cells]
-        left = ids.pairwise(ids.meet, ports, frame.left[group, groups])
-        return ids.pairwise(ids.minus, left, frame.closed[group, groups])
 
     def _possible(self, subject: int) -> npt.NDArray[np.bool_]:
         """Peers of a family of the subject's that are listed in flows."""
@@ -325,9 +351,9 @@ class _Looking:
             if placed.form.place > candidate.placed.form.place:
                 return
             for rule in placed.rules:
-                if candidate.rule is rule:
+                if candidate.where and rule in candidate.rules:
                     break
-                if (placed is not candidate.placed or candidate.rule is not None) and any(
+                if (placed is not candidate.placed or candidate.where) and any(
                     _meet(one, other) for one in rule.parts for other in candidate.parts
                 ):
                     yield f"{placed.form.policy.key} {rule.rule.where}"
@@ -337,8 +363,8 @@ def _without(forms: Iterable[PolicyForm], candidate: _Candidate, direction: Dire
     for form in forms:
         if form is not candidate.placed.form:
             yield form
-        elif candidate.rule is not None:
-            kept = tuple(rule for rule in form.rules[direction] if rule is not candidate.rule.rule)
+        elif candidate.where:
+            kept = tuple(rule for rule in form.rules[direction] if rule.where != candidate.where)
             yield replace(form, rules={**form.rules, direction: kept})
 
 

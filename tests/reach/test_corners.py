@@ -101,6 +101,28 @@ def test_the_first_and_the_last_port_are_ports_like_others(number: int, beside: 
     assert not allowed(reach, "default/a", "default/b", beside)
 
 
+def test_a_range_of_ports_is_whole_where_others_name_ports_inside_it() -> None:
+    wide = policy("wide", pods={"app": "a"}, ingress=[rule([], [port(79, end_port=81)])])
+    inside = policy("inside", "data", ingress=[rule([], [port(80), port(90)])])
+    reach = analyse(cluster([pod("a", labels={"app": "a"}), pod("b"), pod("db", "data")], [wide, inside]))
+    assert [allowed(reach, "default/b", "default/a", number) for number in (78, 79, 80, 81, 82, 90)] == [
+        False, True, True, True, False, False
+    ]  # fmt: skip
+
+
+def test_a_port_name_means_the_port_of_that_name_alone() -> None:
+    ports = [named_port("http", 80), named_port("sql", 5432), named_port("sql", 5432, "UDP")]
+    both = [policy("p", ingress=[rule([], [port("sql")])]), policy("q", "data", ingress=[rule([], [port("http")])])]
+    reach = analyse(cluster([pod("a", ports=ports), pod("b"), pod("db", "data")], both))
+    assert str(reach.ports(reach.peer_of("default/b"), reach.peer_of("default/a"))) == "TCP 5432"
+
+
+def test_addresses_of_pods_are_left_out_of_the_outside_in_whatever_order_their_pods_stand() -> None:
+    pods = [pod("a", ip="10.0.0.3"), pod("b", ip="10.0.0.2")]
+    reach = analyse(cluster(pods, [policy("p", ingress=[rule([block("10.0.0.2/31")])])]))
+    assert "10.0.0.2-10.0.0.3" not in outside(reach)
+
+
 def test_a_rule_that_matches_nothing_is_no_other_decision_of_equal_priority() -> None:
     nobody = does(Action.DENY, pods_of({"team": "none"}))
     both = (cluster_policy("one", does(Action.ACCEPT)), cluster_policy("two", nobody, does(Action.ACCEPT)))

@@ -11,8 +11,10 @@ from hypothesis import HealthCheck, given, settings
 from evidence.cluster.model import Cluster, Direction, NetworkPolicy, Rule
 from evidence.cluster.policies import Action, ClusterPolicy, ClusterRule, DomainNamesPeer
 from evidence.reach.engine import Reachability, analyse
+from evidence.reach.rules import PolicyForm
 from evidence.reach.unused import Why, unused
 from tests.builders import cluster, peer, pod, policy, port, rule
+from tests.oracle.cilium_strategies import cilium_clusters
 from tests.oracle.strategies import clusters
 from tests.reach.build import cluster_policy, does
 from tests.reach.test_laws import by_pod
@@ -76,6 +78,24 @@ def test_what_is_listed_changes_no_flow_and_what_is_not_listed_changes_some(foun
                         each,
                         name,
                     )
+
+
+@RELAXED
+@given(cilium_clusters())
+def test_what_is_listed_of_cilium_changes_no_flow(found: Cluster) -> None:
+    """Taken out of the engine's forms, in which a rule may be several."""
+    reach = analyse(found)
+    before = by_pod(reach)
+    for entry in unused(reach):
+        forms = [form for form in reach.forms if entry.rule or form.policy.key != entry.policy]
+        if entry.rule:
+            forms = [without_form(form, entry.rule) if form.policy.key == entry.policy else form for form in forms]
+        assert by_pod(Reachability(reach.cluster, forms, ())) == before, str(entry)
+
+
+def without_form(form: PolicyForm, where: str) -> PolicyForm:
+    kept = {way: tuple(each for each in rules if each.where != where) for way, rules in form.rules.items()}
+    return replace(form, rules=kept)
 
 
 # -- in words -------------------------------------------------------------------------------------------------------------
