@@ -118,9 +118,17 @@ def test_a_port_name_means_the_port_of_that_name_alone() -> None:
 
 
 def test_addresses_of_pods_are_left_out_of_the_outside_in_whatever_order_their_pods_stand() -> None:
-    pods = [pod("a", ip="10.0.0.3"), pod("b", ip="10.0.0.2")]
+    pods = [pod("a", ip="10.0.0.9"), pod("b", ip="10.0.0.2"), pod("c", ip="10.0.0.3")]
     reach = analyse(cluster(pods, [policy("p", ingress=[rule([block("10.0.0.2/31")])])]))
     assert "10.0.0.2-10.0.0.3" not in outside(reach)
+
+
+def test_a_pod_with_an_address_of_one_family_alone_is_met_by_that_family_alone() -> None:
+    pods = [pod("four", ip="10.0.0.1"), pod("six", ip="fd00::1")]
+    reach = analyse(cluster(pods, [policy("p", "data", ingress=[rule([block("192.0.2.0/24")])])]))
+    assert not allowed(reach, "203.0.113.7", "default/six")
+    assert not allowed(reach, "default/four", "default/six")
+    assert allowed(reach, "2001:db8::1", "default/six")
 
 
 def test_a_rule_that_matches_nothing_is_no_other_decision_of_equal_priority() -> None:
