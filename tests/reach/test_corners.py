@@ -8,6 +8,7 @@ import pytest
 from evidence.cluster.model import Direction, Node, PodPeer, Protocol
 from evidence.cluster.policies import Action, NodePeer
 from evidence.cluster.selectors import LabelSelector, Operator, Requirement
+from evidence.reach.classes import IPV4, IPV6
 from evidence.reach.engine import Reachability, analyse
 from evidence.reach.query import Answering, Query
 from tests.builders import block, cluster, named_port, namespace, peer, pod, policy, port, rule, selector
@@ -123,12 +124,14 @@ def test_addresses_of_pods_are_left_out_of_the_outside_in_whatever_order_their_p
     assert "10.0.0.2-10.0.0.3" not in outside(reach)
 
 
-def test_a_pod_with_an_address_of_one_family_alone_is_met_by_that_family_alone() -> None:
-    pods = [pod("four", ip="10.0.0.1"), pod("six", ip="fd00::1")]
-    reach = analyse(cluster(pods, [policy("p", "data", ingress=[rule([block("192.0.2.0/24")])])]))
-    assert not allowed(reach, "203.0.113.7", "default/six")
-    assert not allowed(reach, "default/four", "default/six")
-    assert allowed(reach, "2001:db8::1", "default/six")
+def test_a_block_of_one_family_gives_a_pod_of_both_no_way_in_the_other() -> None:
+    both = pod("web", ip=("10.0.0.1", "fd00::1"))
+    reach = analyse(
+        cluster([both, pod("db", "data", ip="10.0.0.2")], [policy("p", "data", ingress=[rule([block("fd00::/64")])])])
+    )
+    [web] = [found for found in reach.classes if found.namespace == "default"]
+    assert sorted(families for _, families in web.ways) == [IPV4, IPV6]
+    assert not allowed(reach, "default/web", "data/db")
 
 
 def test_a_rule_that_matches_nothing_is_no_other_decision_of_equal_priority() -> None:
