@@ -70,8 +70,9 @@ def changed(
     for form in come:
         insort(forms, form, key=in_order)
     if all(_fits(reach, form) for form in come):
+        table = reach.flow_table  # first: it numbers sets of ports, and the engine after goes on from these numbers
         now = reach.with_forms(cluster, forms)
-        return _in_place(reach, now, gone, come)
+        return _in_place(reach, table, now, gone, come)
     return _on_new_peers(reach, Reachability(cluster, forms, reach.extra_networks, [*reach.also_split_by, *gone]))
 
 
@@ -147,7 +148,7 @@ def _is_whole(reach: Reachability, matcher: Matcher) -> bool:
 
 
 def _in_place(
-    before: Reachability, now: Reachability, gone: Sequence[PolicyForm], come: Sequence[PolicyForm]
+    before: Reachability, table: FlowTable, now: Reachability, gone: Sequence[PolicyForm], come: Sequence[PolicyForm]
 ) -> Changed:
     """Ask again what the policies' subjects may send or let in; both engines have the same peers, and port sets of the same numbers."""
     concerned = {
@@ -156,7 +157,6 @@ def _in_place(
     sources, destinations = (
         np.array(sorted(concerned[direction]), dtype=np.int32) for direction in (Direction.EGRESS, Direction.INGRESS)
     )
-    table = before.flow_table
     is_asked = np.isin(table.sources, sources) | np.isin(table.destinations, destinations)
     old_keys, old_ports = _keys(table.sources[is_asked], table.destinations[is_asked]), table.ports[is_asked]
     new_keys, new_ports = _asked(now, sources, destinations)

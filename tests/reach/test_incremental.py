@@ -15,7 +15,7 @@ from evidence.reach.incremental import Changed, changed
 from evidence.reach.ports import PortSet
 from tests.builders import block, cluster, named_port, peer, pod, policy, port, rule, selector
 from tests.oracle.strategies import NETWORKS, clusters
-from tests.reach.test_laws import RELAXED, End, by_pod
+from tests.reach.test_laws import RELAXED, End, by_pod, ends_of
 
 Policy = NetworkPolicy | ClusterPolicy
 Pairs = dict[tuple[End, End], PortSet]
@@ -23,15 +23,9 @@ Pairs = dict[tuple[End, End], PortSet]
 
 def told(found: Changed) -> tuple[Pairs, Pairs]:
     """Added and removed ports between pods and single outside addresses."""
-    pods: dict[int, list[End]] = {int(one.id): [pod.key for pod in one.pods] for one in found.reach.classes}
-    taken = {address for pod in found.reach.cluster.pods for address in pod.addresses}
-    outside = {address for network in NETWORKS for address in (network[0], network[-1])} - taken
-    for one in found.reach.external:
-        pods[int(one.id)] = [
-            a for a in outside if a.version == one.first.version and int(one.first) <= int(a) <= int(one.last)
-        ]
+    ends = ends_of(found.reach)
     added, removed = (
-        {(a, b): ports for flow, ports in listed if ports for a in pods[flow.source] for b in pods[flow.destination]}
+        {(a, b): ports for flow, ports in listed if ports for a in ends[flow.source] for b in ends[flow.destination]}
         for listed in ([(f, f.added) for f in found.flows], [(f, f.removed) for f in found.flows])
     )
     return added, removed
@@ -169,3 +163,14 @@ def test_a_policy_that_is_not_there_cannot_be_removed_and_one_that_is_there_not_
         changed(reach, replace(CLOSED, name="other"), None)
     with pytest.raises(InputError, match="NetworkPolicy shop/db cannot be added: it is in the cluster already"):
         changed(reach, None, CLOSED)
+
+
+def test_an_engine_that_was_never_asked_for_its_flows_knows_them_before_the_change() -> None:
+    out = policy("out", "shop", {"app": "web"}, egress=[rule([], [port(5000, end_port=6000)])])
+    into = policy("db", "shop", {"app": "db"}, ingress=[rule([peer({"app": "web"})], [port(5400, end_port=7000)])])
+    more = replace(into, ingress=(*into.ingress, rule([peer({"app": "web"})], [port(80), port(5399)])))
+    found = changed(analyse(cluster(PODS, [out, into])), into, more)
+    assert flows(found) == {
+        ("shop/web", "shop/db", "+ TCP 5399", "- no ports"),
+        ("shop/web", "shop/cache", "+ TCP 5399", "- no ports"),
+    }

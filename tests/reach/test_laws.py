@@ -35,8 +35,8 @@ End = str | IPAddress
 T = TypeVar("T")
 
 
-def by_pod(reach: Reachability) -> dict[tuple[End, End], PortSet]:
-    """Flows between pods by name and single outside addresses, which can be compared across analyses that cut classes and ranges differently."""
+def ends_of(reach: Reachability) -> dict[int, list[End]]:
+    """For each peer its pods by name, or some of its outside addresses."""
     taken = {address for pod in reach.cluster.pods for address in pod.addresses}
     outside = {address for network in NETWORKS for address in (network[0], network[-1])}
     outside |= {network[-1] + 1 for network in NETWORKS if network.prefixlen}
@@ -46,6 +46,12 @@ def by_pod(reach: Reachability) -> dict[tuple[End, End], PortSet]:
         first, last = int(found.first), int(found.last)
         version = found.first.version
         ends[int(found.id)] = [a for a in outside if a.version == version and first <= int(a) <= last]
+    return ends
+
+
+def by_pod(reach: Reachability) -> dict[tuple[End, End], PortSet]:
+    """Flows between pods by name and single outside addresses, which can be compared across analyses that cut classes and ranges differently."""
+    ends = ends_of(reach)
     return {
         (source, destination): flow.ports
         for flow in reach.flows()
