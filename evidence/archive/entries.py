@@ -107,6 +107,7 @@ def _entry(path: Path, name: str) -> Entry | Broken:
         KeyError,
         TypeError,
         ValueError,
+        OverflowError,
         AttributeError,
     ):  # a value of the manifest that is not what this program writes
         return Broken(name, f"its {MANIFEST} does not say what it must")

@@ -85,6 +85,14 @@ def test_no_manifest_stops_the_index(tmp_path: Path, pack: Mapping[str, bytes], 
     assert len(archive.entries) + len(archive.broken) == 1
 
 
+def test_pack_with_a_file_of_no_finite_size_is_broken(tmp_path: Path, pack: Mapping[str, bytes]) -> None:
+    manifest = json.loads(pack[MANIFEST])
+    manifest["files"][0]["size"] = float("inf")
+    write(tmp_path / "pci", {**pack, MANIFEST: json.dumps(manifest).encode()})
+    (broken,) = read_archive(tmp_path).broken
+    assert "does not say what it must" in broken.reason
+
+
 def test_manifest_that_names_files_elsewhere_reads_none_of_them(tmp_path: Path, pack: Mapping[str, bytes]) -> None:
     manifest = json.loads(pack[MANIFEST])
     manifest["files"].append({"path": "../../etc/passwd", "size": 1, "sha256": ""})
