@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 ROOT = Path(__file__).resolve().parent
+WIDTH = 100  # columns of the help texts, whatever the terminal
 sys.path.insert(0, str(ROOT.parent))
 
 from evidence.cli.main import COMMANDS, cli  # noqa: E402
@@ -20,7 +21,7 @@ from evidence.findings.registry import RULES  # noqa: E402
 
 def command_sections(path: str, command: click.Command, parent: click.Context | None) -> list[str]:
     """Help text of a command and of everything below it, as Markdown."""
-    context = click.Context(command, info_name=path.rsplit(maxsplit=1)[-1], parent=parent, max_content_width=100)
+    context = click.Context(command, info_name=path.rsplit(maxsplit=1)[-1], parent=parent, terminal_width=WIDTH)
     sections = [f"## {path}\n\n```text\n{command.get_help(context)}\n```\n"]
     if isinstance(command, click.Group):
         for name in command.list_commands(context):
@@ -32,7 +33,7 @@ def command_sections(path: str, command: click.Command, parent: click.Context | 
 
 def pages() -> dict[Path, str]:
     """Path below docs/ -> text, for every generated page."""
-    parent = click.Context(cli, info_name="evidence", **cli.context_settings)
+    parent = click.Context(cli, info_name="evidence", **cli.context_settings, terminal_width=WIDTH)
     sections = [section for name in sorted(COMMANDS) for section in _command(name, parent)]
     commands = "# Commands\n\nGenerated from `--help` by `make docs`.\n\n" + "\n".join(sections)
     findings = {Path("findings") / f"{rule.id}.md": rule_page(rule) for rule in RULES.values()}

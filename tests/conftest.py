@@ -16,6 +16,9 @@ settings.register_profile(
 )
 settings.load_profile("evidence")
 
+# Help and tables wrap to the terminal; here it is as wide everywhere, whoever runs the tests.
+os.environ["COLUMNS"] = "100"
+
 ROOT = Path(__file__).resolve().parent.parent
 
 

@@ -26,11 +26,6 @@ spec: {containers: [{name: main, image: web}]}
 """
 
 
-@pytest.fixture(autouse=True)
-def _a_terminal_of_100_columns(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("COLUMNS", "100")
-
-
 def assess(*more: object) -> Ran:
     return evidence(
         "assess", "--from", DRIFTED.path, "--intent", intent_path(), "--at", f"{DRIFTED.taken_at:%Y-%m-%d}", *more
