@@ -110,13 +110,12 @@ def test_aliases_as_people_use_them_are_followed() -> None:
     assert len(load(text)["items"]) == 5000
 
 
+# PyYAML writes YAML 1.1's other line breaks as they are, and so does not read them back itself.
+TEXT = st.text(st.characters(exclude_characters="\x85\u2028\u2029", codec="utf-8"))
+
 JSON = st.recursive(
-    st.none()
-    | st.booleans()
-    | st.integers(-(2**53), 2**53)
-    | st.floats(allow_nan=False, allow_infinity=False)
-    | st.text(),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+    st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.floats(allow_nan=False, allow_infinity=False) | TEXT,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(TEXT, inner, max_size=4),
     max_leaves=15,
 )
 
