@@ -10,6 +10,7 @@
 """
 
 import signal
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -24,6 +25,7 @@ from evidence.service.period import RollingPeriod, Span
 from evidence.service.trigger import Trigger, next_due
 
 _NAP_SECONDS = 60.0  # a sleeping machine or a set clock is noticed after at most this
+_MOMENT_SECONDS = 0.05
 
 
 class Stopped(BaseException):
@@ -63,17 +65,35 @@ Say = Callable[[str], None]
 
 @contextmanager
 def stopped_by_signals() -> Iterator[None]:
-    """SIGTERM and SIGINT raise Stopped, once; what comes after the first cannot disturb the tidying up."""
+    """SIGTERM and SIGINT raise Stopped, once; what comes after the first cannot disturb the tidying up.
+
+    Python drops what is raised while it runs a finaliser; a Stopped that was lost there is raised again a moment later, by an alarm.
+    """
 
     def stop(number: int, _frame: FrameType | None) -> None:
         for each in (signal.SIGTERM, signal.SIGINT):
             signal.signal(each, signal.SIG_IGN)
+        signal.signal(signal.SIGALRM, lambda *_: again(number))
+        again(number)
+
+    def again(number: int) -> None:
         raise Stopped(f"stopped by {signal.Signals(number).name}")
 
-    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
+    def dropped(what: "sys.UnraisableHookArgs") -> None:
+        if isinstance(what.exc_value, Stopped):
+            signal.setitimer(signal.ITIMER_REAL, _MOMENT_SECONDS)
+        else:
+            report(what)
+
+    report, sys.unraisablehook = sys.unraisablehook, dropped
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGALRM)}
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, stop)
     try:
         yield
     finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        sys.unraisablehook = report
         for number, handler in before.items():
             signal.signal(number, handler)
 

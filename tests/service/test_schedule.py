@@ -216,6 +216,19 @@ def test_a_process_that_waits_stops_at_a_signal(tmp_path: Path, number: signal.S
     assert f"stopped by {number.name}" in process.lines[-1]
 
 
+def test_a_signal_that_comes_while_a_finaliser_runs_stops_all_the_same() -> None:
+    class Finalised:
+        def __del__(self) -> None:
+            signal.raise_signal(signal.SIGTERM)
+
+    def work() -> None:
+        Finalised()  # what its finaliser raises is dropped
+        time.sleep(30)
+
+    with pytest.raises(Stopped, match="SIGTERM"), stopped_by_signals():
+        work()
+
+
 @pytest.mark.slow
 def test_a_process_that_is_told_to_stop_in_the_middle_of_a_report_leaves_whole_things_only(tmp_path: Path) -> None:
     process = Process(tmp_path, "--every", "1h")
