@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from evidence.cluster.objects import CollectedObject, Problem
 from evidence.cluster.parse import parse, refuse
-from evidence.collect.keep import Kind, kept
+from evidence.collect.fields import Kind
+from evidence.collect.keep import kept
 from evidence.errors import InputError
 
 

@@ -23,7 +23,8 @@ from evidence.cluster.objects import (
 from evidence.collect.access import without_harmless
 from evidence.collect.check import Flaw, checked, settle
 from evidence.collect.connection import Connection, Refused, Unreachable, connect
-from evidence.collect.keep import KINDS, Kind
+from evidence.collect.fields import Kind
+from evidence.collect.kinds import KINDS
 from evidence.errors import CollectError, InputError
 
 __all__ = ["Connection", "collect_cluster", "connect"]

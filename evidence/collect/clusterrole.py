@@ -6,10 +6,10 @@
 import sys
 from collections import defaultdict
 
-from evidence.collect.keep import KINDS
+from evidence.collect.kinds import KINDS
 
 _HEAD = """\
-# Made from the list of kinds in evidence/collect/keep.py: python -m evidence.collect.clusterrole > deploy/clusterrole.yaml
+# Made from the list of kinds in evidence/collect/kinds.py: python -m evidence.collect.clusterrole > deploy/clusterrole.yaml
 # Get and list only what is collected: no Secret, no ConfigMap, no write. Groups that a cluster does not serve do no harm here.
 apiVersion: rbac.authorization.k8s.io/v1
 kind: ClusterRole

@@ -32,7 +32,8 @@ from evidence.cluster.parse import parse, unread_kinds
 from evidence.collect import json
 from evidence.collect.access import without_harmless
 from evidence.collect.check import Flaw, checked, settle
-from evidence.collect.keep import BY_GROUP_KIND, KINDS, Kind, kind_of, why_not_kept
+from evidence.collect.fields import Kind
+from evidence.collect.kinds import BY_GROUP_KIND, KINDS, kind_of, why_not_kept
 from evidence.errors import CollectError, InputError
 
 STANDARD_INPUT = "standard input"

@@ -11,7 +11,8 @@ import re
 from collections.abc import Iterator
 
 from evidence.cluster.objects import Collection, KindStatus
-from evidence.collect.keep import BY_GROUP_KIND, KINDS, Kind
+from evidence.collect.fields import Kind
+from evidence.collect.kinds import BY_GROUP_KIND, KINDS
 
 _BUILT_IN = frozenset(
     {"", "apps", "batch", "networking.k8s.io", "discovery.k8s.io", "apiextensions.k8s.io", "rbac.authorization.k8s.io"}

@@ -10,7 +10,8 @@ from evidence.cluster.calico import CalicoPolicy, CalicoPort, CalicoTier, Networ
 from evidence.cluster.model import Direction, Protocol
 from evidence.cluster.objects import CollectedObject, ObjectKey
 from evidence.cluster.parse import Parsed, parse
-from evidence.collect.keep import BY_GROUP_KIND, kept
+from evidence.collect.keep import kept
+from evidence.collect.kinds import BY_GROUP_KIND
 
 INGRESS, EGRESS = Direction.INGRESS, Direction.EGRESS
 

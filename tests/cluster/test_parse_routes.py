@@ -20,7 +20,8 @@ from evidence.cluster.routes import (
     Listener,
     ParentRef,
 )
-from evidence.collect.keep import kept, kind_of
+from evidence.collect.keep import kept
+from evidence.collect.kinds import kind_of
 from evidence.errors import InputError
 from tests.builders import selector
 from tests.manifests import Body, body, cluster_of, collected

@@ -12,7 +12,8 @@ from evidence.cluster.parse import build_cluster
 from evidence.cluster.rbac import ROLE_KINDS
 from evidence.collect.clusterrole import cluster_role
 from evidence.collect.files import collect_files, read_cluster
-from evidence.collect.keep import KINDS, PLUGIN_FLAGS, PLUGIN_NAMESPACES, kept, kind_of, plugin_arguments
+from evidence.collect.keep import PLUGIN_FLAGS, PLUGIN_NAMESPACES, kept, plugin_arguments
+from evidence.collect.kinds import KINDS, kind_of
 from tests.conftest import ROOT
 from tests.manifests import body, pod_body, policy_body, workload_body
 
