@@ -6,7 +6,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from typing import TYPE_CHECKING
 
 from evidence.cluster.objects import CollectedObject, ObjectKey
@@ -61,12 +61,29 @@ class Namespace:
 
 @dataclass(frozen=True, slots=True)
 class ContainerPort:
-    """A port that a container declares; `name` is "" when it has none, `host_port` 0 when not mapped."""
+    """A port that a container declares; `name` is "" when it has none, `host_port` 0 when not mapped.
+
+    `host_ip` is the one address of the node that a mapped port is bound to, as written (the API checks nothing); "" is every address.
+    """
 
     name: str
     protocol: Protocol
     number: int
     host_port: int = 0
+    host_ip: str = ""
+
+    @property
+    def opens_node(self) -> bool:
+        """True when others than the node itself may come in by the host port: it is bound to more than a loopback address."""
+        try:
+            return bool(self.host_port) and not (self.host_ip and ip_address(self.host_ip).is_loopback)
+        except ValueError:
+            return True
+
+    @property
+    def host_text(self) -> str:
+        """The host port as text: "TCP 80", "TCP 80 at 10.0.0.1"."""
+        return f"{self.protocol} {self.host_port}" + (f" at {self.host_ip}" if self.host_ip else "")
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,6 +42,7 @@ CONTROLLERS = frozenset(
 _PHASES = ("Pending", "Running", "Succeeded", "Failed", "Unknown")
 _PROTOCOLS = {protocol.value: protocol for protocol in Protocol}
 _NO_LABELS: Labels = {}
+_EVERY_ADDRESS = ("0.0.0.0", "::")  # noqa: S104  (read, not bound to)
 
 
 @lru_cache(maxsize=1 << 14)
@@ -214,21 +215,23 @@ def _containers(spec: Raw) -> Iterator[tuple[str, Raw, bool]]:
 
 
 def _port(raw: Raw) -> ContainerPort:
-    values = raw.get("name"), raw.get("protocol"), raw.get("containerPort"), raw.get("hostPort")
+    values = raw.get("name"), raw.get("protocol"), raw.get("containerPort"), raw.get("hostPort"), raw.get("hostIP")
     try:
         return _known_port(*values)
     except TypeError:  # lists and objects, which no cache takes
         return _container_port(*values)
 
 
-def _container_port(name: Any, protocol: Any, number: Any, host_port: Any) -> ContainerPort:
+def _container_port(name: Any, protocol: Any, number: Any, host_port: Any, host_ip: Any) -> ContainerPort:
     """One entry of a container's ports, checked; most pods have the same few."""
-    raw = {"name": name, "protocol": protocol, "containerPort": number, "hostPort": host_port}
+    raw = {"name": name, "protocol": protocol, "containerPort": number, "hostPort": host_port, "hostIP": host_ip}
     found = integer(raw, "containerPort", 1, MAX_PORT)
     if found is None:
         raise FieldError("containerPort", "is missing")
     label, mapped = text(raw, "name"), integer(raw, "hostPort", 0, MAX_PORT) or 0
-    return ContainerPort(label, _PROTOCOLS[choice(raw, "protocol", _PROTOCOLS, "TCP")], found, mapped)
+    bound = text(raw, "hostIP")
+    protocol_named = _PROTOCOLS[choice(raw, "protocol", _PROTOCOLS, "TCP")]
+    return ContainerPort(label, protocol_named, found, mapped, "" if bound in _EVERY_ADDRESS else bound)
 
 
 # Most containers have the same few ports. Typed: 80.0 and true are no ports, though they equal some.

@@ -79,11 +79,9 @@ def side_door(context: Context) -> Looked:
             targets[service.namespace, service.name].append(pod)
     hits = [hit for service in services for hit in _node_port(service, targets[service.namespace, service.name])]
     for workload in workloads_of_pods(
-        pod for pod in pods if not pod.host_network and any(port.host_port for port in pod.ports)
+        pod for pod in pods if not pod.host_network and any(port.opens_node for port in pod.ports)
     ):
-        ports = sorted(
-            {f"{port.protocol} {port.host_port}" for pod in workload.pods for port in pod.ports if port.host_port}
-        )
+        ports = sorted({port.host_text for pod in workload.pods for port in pod.ports if port.opens_node})
         hits.append(
             _pod_hit(workload, f"{', '.join(ports)} of the node leads to {workload.key} (hostPort){_nodes(workload)}")
         )

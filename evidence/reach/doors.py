@@ -7,7 +7,8 @@ Sources: API references of Service, Pod (hostPort, hostNetwork), Ingress and the
 2. With `externalTrafficPolicy: Cluster` (and for host ports) the client's address may be replaced by a node's before policy sees it.
 3. Behind an Ingress or a route the source that policy sees is the controller (`evidence.reach.controllers`).
 4. A pod on the host network is open on every port at its node's addresses; no policy selects it.
-5. A door without any port of the pod behind it is none.
+5. A host port with a hostIP is a door at that address of its node alone, and none at a loopback address: only the node itself comes there.
+6. A door without any port of the pod behind it is none.
 """
 
 from collections import defaultdict
@@ -158,7 +159,7 @@ class Doors:
         for peers in self._classes:
             for pod in peers.pods:
                 leads = leading(pod)
-                if leads or peers.host_network or any(port.host_port for port in pod.ports):
+                if leads or peers.host_network or any(port.opens_node for port in pod.ports):
                     found[_Alike(peers, pod.workload, leads, pod.ports)].append(pod)
         return {key: tuple(pods) for key, pods in found.items()}
 
@@ -306,9 +307,9 @@ def _direct(key: _Alike, pod: Pod) -> Iterator[Door]:
         yield Door(DoorKind.HOST_NETWORK, "the host network", pod, PortSet.all())
         return
     for port in key.ports:
-        if port.host_port:
+        if port.opens_node:
             ports = PortSet.of(port.protocol, port.number)
-            yield Door(DoorKind.HOST_PORT, f"hostPort {port.protocol} {port.host_port}", pod, ports, hides_client=True)
+            yield Door(DoorKind.HOST_PORT, f"hostPort {port.host_text}", pod, ports, hides_client=True)
 
 
 def _service_doors(leads: Leads, pod: Pod) -> Iterator[Door]:

@@ -65,6 +65,14 @@ def test_a_port_is_tcp_unless_it_says_otherwise() -> None:
     assert found.ports == (ContainerPort("", Protocol.UDP, 53, 53), ContainerPort("dns", Protocol.TCP, 53))
 
 
+@pytest.mark.parametrize(
+    ("written", "kept"), [("10.0.0.9", "10.0.0.9"), ("127.0.0.1", "127.0.0.1"), ("0.0.0.0", ""), ("::", ""), (None, "")]
+)
+def test_a_host_port_keeps_the_one_address_that_it_is_bound_to(written: str | None, kept: str) -> None:
+    (found,) = pod(spec=containers({"containerPort": 80, "hostPort": 80, "hostIP": written})).ports
+    assert found.host_ip == kept
+
+
 def test_powers_of_any_container_are_powers_of_the_pod() -> None:
     found = pod(
         spec={

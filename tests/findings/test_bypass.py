@@ -65,6 +65,19 @@ def test_a_host_port_is_a_side_door() -> None:
     )
 
 
+@hit("BYP-002")
+def test_a_host_port_with_an_address_is_a_side_door_there() -> None:
+    mapped = replace(WEB, ports=(ContainerPort("http", Protocol.TCP, 8080, 80, "10.0.0.9"),))
+    assert "TCP 80 at 10.0.0.9 of the node leads to" in finding("BYP-002", cluster([mapped])).message
+
+
+@near_miss("BYP-002")
+def test_a_host_port_at_loopback_is_no_side_door() -> None:
+    assert clean(
+        "BYP-002", cluster([replace(WEB, ports=(ContainerPort("http", Protocol.TCP, 8080, 80, "127.0.0.1"),))])
+    )
+
+
 @near_miss("BYP-002")
 @pytest.mark.parametrize(
     "quiet",

@@ -129,6 +129,36 @@ def test_host_ports_and_the_host_network_are_doors() -> None:
     assert doors(published(pods=(DB,))) == []
 
 
+@pytest.mark.parametrize(
+    ("host_ip", "found"),
+    [
+        ("192.168.0.1", ["db-1 | hostPort TCP 15432 at 192.168.0.1 | TCP 5432"]),
+        ("not-an-address", ["db-1 | hostPort TCP 15432 at not-an-address | TCP 5432"]),
+        ("127.0.0.1", []),
+        ("::1", []),
+    ],
+)
+def test_a_host_port_is_open_at_its_host_ip_alone_and_not_from_outside_at_loopback(
+    host_ip: str, found: list[str]
+) -> None:
+    mapped = replace(DB, ports=(ContainerPort("pg", Protocol.TCP, 5432, 15432, host_ip),))
+    assert doors(published(pods=(mapped,))) == found
+
+
+def test_a_controller_behind_a_host_port_at_loopback_lets_nobody_in() -> None:
+    """It would forward to web, if anybody from outside came to it."""
+    for host_ip, count in (("", 1), ("127.0.0.1", 0)):
+        proxy = replace(
+            PROXY,
+            labels={"app.kubernetes.io/name": "ingress-nginx"},
+            images=("registry.k8s.io/ingress-nginx/controller:v1",),
+            ports=(ContainerPort("http", Protocol.TCP, 80, 80, host_ip),),
+        )
+        state = published(pods=(WEB, proxy), services=(service(),), ingresses=(ingress(("web", 80)),))
+        opened = [found for found in doors(state) if found.startswith("proxy-1 | hostPort")]
+        assert len(opened) == count
+
+
 def test_finished_pods_are_behind_no_door() -> None:
     assert doors(published(pods=(replace(WEB, phase="Succeeded"),), services=(BALANCER,))) == []
 
