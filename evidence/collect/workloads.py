@@ -3,7 +3,7 @@
 from evidence.collect.fields import ALL, CONDITIONS, METADATA, SELECTOR, Fields, Kind, scalars
 
 _SECURITY: Fields = {**scalars("privileged"), "capabilities": scalars("add", "drop")}
-_PORTS: Fields = scalars("name", "containerPort", "hostPort", "protocol")
+_PORTS: Fields = scalars("name", "containerPort", "hostPort", "hostIP", "protocol")
 _CONTAINER: Fields = {**scalars("name", "image", "restartPolicy"), "ports": _PORTS, "securityContext": _SECURITY}
 POD_SPEC: Fields = {
     **scalars("nodeName", "hostNetwork", "serviceAccountName"),

@@ -38,7 +38,7 @@ spec:
   hostNetwork: false
   containers:
   - image: app:1
-    ports: [{containerPort: 80, name: http, protocol: TCP, hostPort: 80}]
+    ports: [{containerPort: 80, name: http, protocol: TCP, hostPort: 80, hostIP: 10.0.0.9}]
     securityContext: {privileged: true, capabilities: {add: [NET_RAW]}}
     command: [run]
     args: [--enable-np, x]
