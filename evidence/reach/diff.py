@@ -75,10 +75,18 @@ class Diff:
 
     def __init__(self, before: Reachability, after: Reachability) -> None:
         self.before, self.after = before, after
-        self.parts = refine.parts(before, after)
-        self.slices = refine.slices(before, after)
         self._sets: list[PortSet] = [PortSet.none()]
         self._numbers: dict[PortSet, int] = {PortSet.none(): 0}
+
+    @cached_property
+    def parts(self) -> tuple[Part, ...]:
+        """The pods of both sides, by what they are alike in."""
+        return refine.parts(self.before, self.after)
+
+    @cached_property
+    def slices(self) -> tuple[Slice, ...]:
+        """The outside addresses of both sides, cut at the bounds of both."""
+        return refine.slices(self.before, self.after)
 
     @cached_property
     def changes(self) -> tuple[Change, ...]:

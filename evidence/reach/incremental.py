@@ -22,8 +22,9 @@ from evidence.cluster.selectors import LabelSelector
 from evidence.errors import InputError
 from evidence.reach import clusterpolicy, networkpolicy
 from evidence.reach.classes import PeerId
+from evidence.reach.diff import Diff
 from evidence.reach.doubts import NAME_LABEL
-from evidence.reach.engine import FlowTable, Reachability, in_order
+from evidence.reach.engine import FlowTable, Reachability, analyse, in_order
 from evidence.reach.peers import NOBODY, Ends
 from evidence.reach.portids import ALL_PORTS, NO_PORTS, Ids
 from evidence.reach.ports import PortSet
@@ -74,6 +75,16 @@ def changed(
         now = reach.with_forms(cluster, forms)
         return _in_place(reach, table, now, gone, come)
     return _on_new_peers(reach, Reachability(cluster, forms, reach.extra_networks, [*reach.also_split_by, *gone]))
+
+
+def updated(reach: Reachability, cluster: Cluster) -> Diff:
+    """What became of a cluster of which an engine is loaded: `reach` is of its state before, `cluster` its state now, whatever changed.
+
+    The engine for what comes next is `after` of the result; flows that came and went are its `changes`, or `rows()` by the names of
+    workloads (pods that a rollout replaced are no change). Both are computed when they are asked for. The engine given stays as it is, and
+    the zones' networks that it was made with stay, too. The answers are those of a whole analysis of `cluster`; it is the time that differs.
+    """
+    return Diff(reach, analyse(cluster, reach.extra_networks))
 
 
 def _translated(policy: NetworkPolicy | ClusterPolicy | None) -> PolicyForm | None:

@@ -10,8 +10,9 @@ from evidence.cluster.model import Cluster, Direction, NetworkPolicy, Pod, Rule
 from evidence.cluster.policies import ClusterPolicy
 from evidence.errors import InputError
 from evidence.reach import incremental
+from evidence.reach.diff import Diff
 from evidence.reach.engine import Reachability, analyse
-from evidence.reach.incremental import Changed, changed
+from evidence.reach.incremental import Changed, changed, updated
 from evidence.reach.ports import PortSet
 from tests.builders import block, cluster, named_port, peer, pod, policy, port, rule, selector
 from tests.oracle.strategies import NETWORKS, clusters
@@ -174,3 +175,12 @@ def test_an_engine_that_was_never_asked_for_its_flows_knows_them_before_the_chan
         ("shop/web", "shop/db", "+ TCP 5399", "- no ports"),
         ("shop/web", "shop/cache", "+ TCP 5399", "- no ports"),
     }
+
+
+def test_a_later_state_of_a_cluster_gives_its_engine_and_the_flows_that_differ() -> None:
+    before, after = cluster(PODS, [CLOSED, ABOUT_WEB]), cluster([*PODS[1:], pod("web2", "shop")], [OPEN_TO_WEB])
+    found = updated(analyse(before, NETWORKS[:1]), after)
+    assert (found.before.cluster, found.after.cluster) == (before, after)
+    assert found.after.extra_networks == tuple(NETWORKS[:1])
+    whole = Diff(analyse(before, NETWORKS[:1]), analyse(after, NETWORKS[:1]))
+    assert list(map(str, found.rows())) == list(map(str, whole.rows()))
