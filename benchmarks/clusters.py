@@ -1,11 +1,12 @@
 """Clusters of any size for benchmarks, as a dump (JSON with pods) or as manifests (YAML with workloads). The same arguments give the same bytes.
 
-    python benchmarks/clusters.py FOLDER --pods 10000 [--policies 2000] [--closed 0.6] [--own-label] [--form dump|manifests]
+    python benchmarks/clusters.py FOLDER --pods 10000 [--policies 2000] [--calico 0] [--closed 0.6] [--own-label] [--form dump|manifests]
 
 A namespace is a product of some teams' components, each a Deployment of one to fifteen pods. A closed namespace denies everything that no
 policy of its own allows, for both directions; in an open one only what has policies of its own is isolated, so that the fewer are closed,
 the more pairs may connect. Policies allow what their authors usually allow: callers by label, the ingress controller, monitoring, name
-resolution, port ranges, partners' networks with exceptions. `--own-label` gives every pod a label of its own.
+resolution, port ranges, partners' networks with exceptions. `--own-label` gives every pod a label of its own. `--calico` adds as many policies of
+Calico's (`calico.py`).
 """
 
 import argparse
@@ -18,6 +19,10 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from benchmarks.calico import calico
 
 Object = dict[str, Any]
 
@@ -80,8 +85,12 @@ RESOLVERS = {
 class Generator:
     """One cluster; `objects` yields what it is made of."""
 
-    def __init__(self, pods: int, policies: int, *, closed: float, own_label: bool, seed: int, manifests: bool) -> None:
-        self._pods, self._policies, self._closed = pods, policies, closed
+    def __init__(
+        self, pods: int, policies: int, *, calico: int, closed: float, own_label: bool, seed: int, manifests: bool
+    ) -> None:
+        self._pods, self._policies, self._calico, self._closed = pods, policies, calico, closed
+        self._seed = seed
+        self._components: list[tuple[str, list[str]]] = []
         self._own_label, self._manifests = own_label, manifests
         self._random = random.Random(seed)
         self._nodes = max(1, pods // PODS_ON_NODE)
@@ -109,6 +118,8 @@ class Generator:
             have = self._pods * (number + 1) // count - self._pods * number // count
             allowed = self._policies * (number + 1) // count - self._policies * number // count
             yield from self._product(f"product-{number:05d}", have, allowed)
+        if self._calico:
+            yield from calico(self._components, self._calico, self._seed)
 
     def _product(self, name: str, pods: int, policies: int) -> Iterator[Object]:
         draw = self._random
@@ -134,6 +145,7 @@ class Generator:
             chosen.append(kind)
             pods -= replicas
             turn += 1
+        self._components.append((name, sorted({kind.name for kind in chosen})))
         made = list(self._written(name, labels, list(dict.fromkeys(chosen)), policies))
         yield from made[:policies]
 
@@ -262,6 +274,7 @@ def write(
     pods: int,
     policies: int | None = None,
     *,
+    calico: int = 0,
     closed: float = 0.6,
     own_label: bool = False,
     seed: int = 1,
@@ -269,7 +282,9 @@ def write(
 ) -> Path:
     """Write a cluster into a folder; by default one policy for five pods."""
     wanted = pods // 5 if policies is None else policies
-    made = Generator(pods, wanted, closed=closed, own_label=own_label, seed=seed, manifests=manifests).objects()
+    made = Generator(
+        pods, wanted, calico=calico, closed=closed, own_label=own_label, seed=seed, manifests=manifests
+    ).objects()
     folder.mkdir(parents=True, exist_ok=True)
     if not manifests:
         (folder / "cluster.json").write_text(json.dumps({"apiVersion": "v1", "kind": "List", "items": list(made)}))
@@ -291,6 +306,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--pods", type=int, required=True)
     parser.add_argument("--policies", type=int)
+    parser.add_argument("--calico", type=int, default=0, help="policies of Calico's beside the others")
     parser.add_argument(
         "--closed", type=float, default=0.6, help="share of namespaces that deny what they do not allow"
     )
@@ -302,6 +318,7 @@ def main() -> None:
         arguments.folder,
         arguments.pods,
         arguments.policies,
+        calico=arguments.calico,
         closed=arguments.closed,
         own_label=arguments.own_label,
         seed=arguments.seed,

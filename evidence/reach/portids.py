@@ -19,6 +19,7 @@ Operation = Callable[[int, int], int]
 NO_PORTS = 0
 ALL_PORTS = 1
 _SMALL = 256
+_FEW_PAIRS = 4  # possible pairs of numbers for each cell, up to which a table of all is cheaper than sorting
 
 
 class PortIds:
@@ -120,6 +121,14 @@ class PortIds:
     @staticmethod
     def pairwise(operation: Operation, a: Ids, b: Ids) -> Ids:
         """The operation of each cell of one table with the same cell of another (of the same shape)."""
+        width = int(b.max(initial=0)) + 1
+        if (int(a.max(initial=0)) + 1) * width <= _FEW_PAIRS * max(a.size, _SMALL):
+            pairs = a.astype(np.int64) * width + b
+            found = np.flatnonzero(np.bincount(pairs.ravel()))
+            table = np.zeros(int(found[-1]) + 1 if len(found) else 0, dtype=np.int32)
+            table[found] = [operation(*divmod(pair, width)) for pair in found.tolist()]
+            looked_up: Ids = table[pairs]
+            return looked_up
         keys = a.astype(np.int64) << 32 | b
         present, where = np.unique(keys, return_inverse=True)
         results = np.array([operation(key >> 32, key & 0xFFFFFFFF) for key in present.tolist()], dtype=np.int32)

@@ -187,8 +187,12 @@ class Side:
         closing = [policy for policy in ordered if self.direction in policy.form.isolates]
         about = [part.subjects for part in parts] + [policy.subjects for policy in closing]
         subject_group, subject_rows = grouped(self._peers.pods, about)
-        peer_group, peer_columns = grouped(self._peers.count, [part.peers for part in parts])
-        cells = {id(part): (subject_rows[n], peer_columns[n]) for n, part in enumerate(parts)}
+        peer_group, columns = grouped(self._peers.count, [part.peers for part in parts if part.peers is not None])
+        column = iter(columns)
+        cells = {
+            id(part): (rows, None if part.peers is None else next(column))
+            for part, rows in zip(parts, subject_rows, strict=False)
+        }
         closes: dict[Tier, list[Groups]] = defaultdict(list)
         for policy, rows in zip(closing, subject_rows[len(parts) :], strict=True):
             closes[policy.form.tier].append(rows)

@@ -5,7 +5,7 @@ Ends that the same rules name are one group, so that a tier of few rules over ma
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import groupby, pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -50,8 +50,10 @@ class PlacedPolicy:
 class Ordered:
     """Evaluation of tiers with order on a small table of groups, tier by tier: ask its policies, then leave it."""
 
-    def __init__(self, ports: PortIds, shape: tuple[int, int], cells: Mapping[int, tuple[Groups, Groups]]) -> None:
-        """`cells`: for each part by its identity the groups of its subjects and of its peers."""
+    def __init__(
+        self, ports: PortIds, shape: tuple[int, int], cells: Mapping[int, tuple[Groups, Groups | None]]
+    ) -> None:
+        """`cells`: for each part by its identity the groups of its subjects and of its peers (None: all)."""
         self._ports = ports
         self._cells = cells
         self.accepted: Ids = np.full(shape, NO_PORTS, dtype=np.int32)
@@ -95,14 +97,18 @@ class Ordered:
             for rule in (rule for policy in lane for rule in policy.rules):
                 for part in rule.parts:
                     subjects, peers = self._cells[id(part)]
-                    where = np.ix_(np.searchsorted(rows, subjects), peers)
-                    matched = ports.each(ports.meet, undecided[where], part.ports)
-                    undecided[where] = ports.each(ports.minus, undecided[where], part.ports)
+                    here = np.searchsorted(rows, subjects)
+                    where = (here,) if peers is None else np.ix_(here, peers)
+                    before = undecided[where]
+                    if not before.any():
+                        continue
+                    matched = ports.each(ports.meet, before, part.ports)
+                    undecided[where] = ports.each(ports.minus, before, part.ports)
                     if rule.rule.action is Action.ACCEPT:
                         accepts[where] = ports.pairwise(ports.union, accepts[where], matched)
                     elif rule.rule.action is Action.PASS:
                         passes[where] = ports.pairwise(ports.union, passes[where], matched)
-                    decided[where] = ports.pairwise(ports.union, decided[where], matched)
+            decided = ports.pairwise(ports.union, decided, ports.pairwise(ports.minus, left, undecided))
         self.accepted[rows] = ports.pairwise(ports.union, self.accepted[rows], accepts)
         self.passed[rows] = ports.pairwise(ports.union, self.passed[rows], passes)
         self.left[rows] = ports.pairwise(ports.minus, left, decided)
@@ -112,16 +118,17 @@ def _in_lane(policy: PlacedPolicy) -> tuple[str, str]:
     return policy.form.lane, policy.form.position
 
 
-def grouped(count: int, sets: Sequence[Ends | None]) -> tuple[Groups, list[Groups]]:
+def grouped(count: int, sets: Sequence[Ends]) -> tuple[Groups, list[Groups]]:
     """Ends that lie in the same sets form a group: the group of each end, and the groups of each set."""
-    lies_in: list[list[int]] = [[] for _ in range(count)]
-    for number, ends in enumerate(sets):
-        for end in range(count) if ends is None else ends.tolist():
-            lies_in[end].append(number)
-    numbers: dict[tuple[int, ...], int] = {}
-    group = np.array([numbers.setdefault(tuple(found), len(numbers)) for found in lies_in], dtype=np.intp)
-    groups: list[list[int]] = [[] for _ in sets]
-    for found, number in numbers.items():
-        for position in found:
-            groups[position].append(number)
-    return group, [np.array(found, dtype=np.intp) for found in groups]
+    if not sets:
+        return np.zeros(count, dtype=np.intp), []
+    members = np.concatenate(sets)
+    order = np.argsort(members, kind="stable")
+    lies_in = np.repeat(np.arange(len(sets), dtype=np.int32), [len(ends) for ends in sets])[order]
+    bounds = np.searchsorted(members[order], np.arange(count + 1)).tolist()
+    numbers: dict[bytes, int] = {}
+    group = np.array(
+        [numbers.setdefault(lies_in[a:b].tobytes(), len(numbers)) for a, b in pairwise(bounds)],
+        dtype=np.intp,
+    )
+    return group, [distinct(group[ends]) for ends in sets]
