@@ -45,7 +45,9 @@ def check(db: str) -> int:
     for problem in result.problems:
         click.echo(problem)
     found = f"{len(result.problems)} wrong" if result.problems else "all as stored"
-    click.echo(f"{_count(result.snapshots, 'snapshot')}, {_count(result.objects, 'object')}: {found}")
+    counted = [_count(result.snapshots, "snapshot"), _count(result.objects, "object")]
+    counted += [_count(result.records, "record")] if result.records else []
+    click.echo(f"{', '.join(counted)}: {found}")
     return 1 if result.problems else 0
 
 
@@ -80,10 +82,12 @@ def _print(description: "StoreDescription") -> None:
         f"content  {_count(description.objects, 'object version')}, {_count(description.intervals, 'interval')}, "
         f"{_count(description.intents, 'version')} of the intent file"
     )
-    table = Table("cluster", "snapshots", "partial", "failed", "first taken", "last taken", box=None, pad_edge=False)
+    table = Table(
+        "cluster", "snapshots", "partial", "failed", "records", "first taken", "last taken", box=None, pad_edge=False
+    )
     for cluster in description.clusters:
         times = [f"{at:%Y-%m-%dT%H:%MZ}" if at else "" for at in (cluster.first_taken_at, cluster.last_taken_at)]
-        numbers = [str(number) for number in (cluster.snapshots, cluster.partial, cluster.failed_runs)]
+        numbers = [str(number) for number in (cluster.snapshots, cluster.partial, cluster.failed_runs, cluster.records)]
         table.add_row(escape(cluster.name), *numbers, *times)
     if description.clusters:
         Console().print(table)

@@ -1,6 +1,28 @@
-"""The append-only history: SQLite or Postgres by URL, objects once by digest, snapshots as intervals over them."""
+"""The append-only history: SQLite or Postgres by URL, objects once by digest, snapshots as intervals over them; records beside them."""
 
 from evidence.store.snapshots import Store, migrate_store
-from evidence.store.values import NewSnapshot, RunInfo, RunRecord, SnapshotInfo, StoredSnapshot
+from evidence.store.values import (
+    NewRecord,
+    NewSnapshot,
+    RecordInfo,
+    RecordKind,
+    RunInfo,
+    RunRecord,
+    SnapshotInfo,
+    StoredRecord,
+    StoredSnapshot,
+)
 
-__all__ = ["NewSnapshot", "RunInfo", "RunRecord", "SnapshotInfo", "Store", "StoredSnapshot", "migrate_store"]
+__all__ = [
+    "NewRecord",
+    "NewSnapshot",
+    "RecordInfo",
+    "RecordKind",
+    "RunInfo",
+    "RunRecord",
+    "SnapshotInfo",
+    "Store",
+    "StoredRecord",
+    "StoredSnapshot",
+    "migrate_store",
+]

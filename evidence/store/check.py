@@ -1,6 +1,7 @@
 """Recomputes every digest and every root of a store and names what is wrong.
 
-What a digest covers is said in content.py. Not covered by any digest here: the failed runs, and the absence of a whole snapshot at the end.
+What a digest covers is said in content.py and records.py. Not covered by any digest here: the failed runs, the absence of a whole
+snapshot at the end, and the absence of a whole record.
 """
 
 from collections import defaultdict
@@ -14,8 +15,18 @@ from evidence.cluster.objects import Collection, ObjectKey
 from evidence.errors import StoreError
 from evidence.store.content import content_hash, object_leaf, parse_details, unpack
 from evidence.store.read import checked_body
+from evidence.store.records import check_records
 from evidence.store.rows import SNAPSHOTS, root_of, snapshot_info
-from evidence.store.tables import ClusterRow, IntentRow, IntervalRow, ObjectRow, SnapshotRow, SourcesRow
+from evidence.store.tables import (
+    ClusterRow,
+    DocumentRow,
+    IntentRow,
+    IntervalRow,
+    ObjectRow,
+    RecordRow,
+    SnapshotRow,
+    SourcesRow,
+)
 from evidence.store.write import BodyTable
 
 _ROWS_AT_ONCE = 1000
@@ -27,6 +38,7 @@ class CheckResult:
 
     snapshots: int
     objects: int
+    records: int
     problems: tuple[str, ...]
 
 
@@ -37,13 +49,16 @@ def check_store(connection: Connection) -> CheckResult:
         *_bodies(connection, ObjectRow, "object"),
         *_bodies(connection, IntentRow, "intent"),
         *_bodies(connection, SourcesRow, "list of sources"),
+        *_bodies(connection, DocumentRow, "document"),
     ]
     problems += _unused(connection)
     for cluster_id, name in connection.execute(select(ClusterRow.id, ClusterRow.name).order_by(ClusterRow.name)).all():
         problems += _cluster(connection, cluster_id, name)
-    snapshots = connection.scalar(select(func.count()).select_from(SnapshotRow)) or 0
-    objects = connection.scalar(select(func.count()).select_from(ObjectRow)) or 0
-    return CheckResult(snapshots, objects, tuple(problems))
+    problems += check_records(connection)
+    snapshots, objects, records = (
+        connection.scalar(select(func.count()).select_from(table)) or 0 for table in (SnapshotRow, ObjectRow, RecordRow)
+    )
+    return CheckResult(snapshots, objects, records, tuple(problems))
 
 
 def _damaged_pages(connection: Connection) -> list[str]:
@@ -79,6 +94,9 @@ def _unused(connection: Connection) -> Iterator[str]:
     used = select(SnapshotRow.sources_digest).where(SnapshotRow.sources_digest == SourcesRow.digest).exists()
     for digest in connection.scalars(select(SourcesRow.digest).where(~used).order_by(SourcesRow.digest)):
         yield f"list of sources {digest} belongs to no snapshot"
+    used = select(RecordRow.document_digest).where(RecordRow.document_digest == DocumentRow.digest).exists()
+    for digest in connection.scalars(select(DocumentRow.digest).where(~used).order_by(DocumentRow.digest)):
+        yield f"document {digest} belongs to no record"
 
 
 def _cluster(connection: Connection, cluster_id: int, name: str) -> Iterator[str]:

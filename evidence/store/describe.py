@@ -6,7 +6,16 @@ from datetime import datetime
 from sqlalchemy import Connection, func, select, text
 
 from evidence.store.schema import VERSION_TABLE
-from evidence.store.tables import TABLES, ClusterRow, FailedRunRow, IntentRow, IntervalRow, ObjectRow, SnapshotRow
+from evidence.store.tables import (
+    TABLES,
+    ClusterRow,
+    FailedRunRow,
+    IntentRow,
+    IntervalRow,
+    ObjectRow,
+    RecordRow,
+    SnapshotRow,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +26,7 @@ class ClusterSummary:
     snapshots: int
     partial: int
     failed_runs: int
+    records: int
     first_taken_at: datetime | None
     last_taken_at: datetime | None
 
@@ -68,7 +78,8 @@ def _cluster(connection: Connection, number: int, name: str) -> ClusterSummary:
         select(func.count()).where(SnapshotRow.cluster_id == number, SnapshotRow.partial.is_(True))
     )
     failed = connection.scalar(select(func.count()).where(FailedRunRow.cluster_id == number))
-    return ClusterSummary(name, taken[0], partial or 0, failed or 0, taken[1], taken[2])
+    records = connection.scalar(select(func.count()).where(RecordRow.cluster_id == number))
+    return ClusterSummary(name, taken[0], partial or 0, failed or 0, records or 0, taken[1], taken[2])
 
 
 def _sqlite_size(connection: Connection) -> int:

@@ -16,10 +16,21 @@ from evidence.store.describe import StoreDescription, describe_store
 from evidence.store.failures import explained
 from evidence.store.identity import refuse_other_cluster
 from evidence.store.read import read_snapshot
+from evidence.store.records import list_records, prepare_record, read_record, write_record
 from evidence.store.rows import SNAPSHOTS, run_info, snapshot_info, storable, storable_run, utc
 from evidence.store.schema import Condition, migrate, read_schema, require_current
 from evidence.store.tables import ClusterRow, FailedRunRow, ObjectRow, SnapshotRow
-from evidence.store.values import NewSnapshot, RunInfo, RunRecord, SnapshotInfo, StoredSnapshot
+from evidence.store.values import (
+    NewRecord,
+    NewSnapshot,
+    RecordInfo,
+    RecordKind,
+    RunInfo,
+    RunRecord,
+    SnapshotInfo,
+    StoredRecord,
+    StoredSnapshot,
+)
 from evidence.store.write import cluster_number, prepare, write
 
 WAIT_SECONDS = 30.0
@@ -110,6 +121,16 @@ class Store:
                 )
             )
 
+    def add_record(self, new: NewRecord) -> RecordInfo:
+        """Store what a probe run or an imported log saw, whole, or raise and leave the store as it was.
+
+        The very same record again (cluster, kind, period, document) adds nothing and gives the first one. Raises InputError for what
+        cannot be stored, StoreError.
+        """
+        prepared = prepare_record(new)
+        with writing(self._engine, self.url, f"cluster/{prepared.info.cluster}", self._wait_seconds) as connection:
+            return write_record(connection, prepared)
+
     # -- find
 
     def clusters(self) -> tuple[str, ...]:
@@ -172,6 +193,13 @@ class Store:
             ]
         return tuple(sorted(stored + failed, key=lambda run: run.started_at))
 
+    def records(
+        self, cluster: str, start: datetime, end: datetime, kind: RecordKind | None = None
+    ) -> tuple[RecordInfo, ...]:
+        """Those that saw any of the time from `start` to before `end`, of one kind or of all, in the order of their start."""
+        with reading(self._engine, self.url) as connection:
+            return list_records(connection, cluster, start, end, kind)
+
     def object_count(self) -> int:
         """How many object versions the store holds, over all clusters."""
         with reading(self._engine, self.url) as connection:
@@ -198,6 +226,14 @@ class Store:
                 return read_snapshot(connection, snapshot_id)
             except StoreError as error:
                 raise StoreError(f"snapshot {snapshot_id} in the store {self.url}: {error}") from error
+
+    def read_record(self, record_id: int) -> StoredRecord:
+        """A record with its document. Raises StoreError when there is none, or when it is not what was stored."""
+        with reading(self._engine, self.url) as connection:
+            try:
+                return read_record(connection, record_id)
+            except StoreError as error:
+                raise StoreError(f"record {record_id} in the store {self.url}: {error}") from error
 
 
 def migrate_store(url: str, *, wait_seconds: float = WAIT_SECONDS) -> tuple[str, str]:

@@ -7,6 +7,8 @@
     snapshots     one row a snapshot: header, root digest, result of each kind, chain of custody
     intervals     which version of which object was there, from one snapshot to before another
     failed_runs   executions that left no snapshot
+    documents     canonical JSON of what each record says, by SHA-256
+    records       one row a probe run or imported log: its period, digest and chain of custody
 
 Content is an interval over snapshots in the order of their entry, not of their times (docs/decisions/0005). Nothing is ever
 updated but `intervals.end_id`, which is set once. Digests are 32 bytes, times are UTC.
@@ -169,6 +171,38 @@ class FailedRunRow(Base):
     started_at: Mapped[datetime] = mapped_column(Utc)
     finished_at: Mapped[datetime] = mapped_column(Utc)
     message: Mapped[str] = mapped_column(String)
+    software_version: Mapped[str] = mapped_column(String)
+    host: Mapped[str] = mapped_column(String)
+    identity: Mapped[str] = mapped_column(String)
+    command: Mapped[str] = mapped_column(String)
+    configuration_digest: Mapped[str] = mapped_column(String)
+
+
+class DocumentRow(Base):
+    __tablename__ = "documents"
+
+    digest: Mapped[str] = mapped_column(Digest, primary_key=True)
+    body: Mapped[bytes | None] = mapped_column(LargeBinary)
+
+
+class RecordRow(Base):
+    """`record_digest` covers the rest of the row but its number, and through `document_digest` the document."""
+
+    __tablename__ = "records"
+    __table_args__ = (
+        Index("ix_records_cluster_kind_starts", "cluster_id", "kind", "starts_at"),
+        CheckConstraint("ends_at >= starts_at", name="ends_at_or_after_its_start"),
+        {"sqlite_autoincrement": True},
+    )
+
+    id: Mapped[int] = mapped_column(Id, primary_key=True)
+    cluster_id: Mapped[int] = mapped_column(Id, ForeignKey("clusters.id"))
+    kind: Mapped[str] = mapped_column(String)
+    starts_at: Mapped[datetime] = mapped_column(Utc)
+    ends_at: Mapped[datetime] = mapped_column(Utc)
+    taken_in_at: Mapped[datetime] = mapped_column(Utc)
+    document_digest: Mapped[str] = mapped_column(Digest, ForeignKey("documents.digest"))
+    record_digest: Mapped[str] = mapped_column(Digest)
     software_version: Mapped[str] = mapped_column(String)
     host: Mapped[str] = mapped_column(String)
     identity: Mapped[str] = mapped_column(String)

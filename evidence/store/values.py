@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
+from typing import Any
 
 from evidence.cluster.objects import Collection
 
@@ -78,3 +80,47 @@ class RunRecord:
     message: str
     snapshot_id: int | None
     run: RunInfo
+
+
+class RecordKind(StrEnum):
+    """What a record holds: the attempts of one probe run, the flows of one imported log, the changes of one imported audit log."""
+
+    PROBE_RUN = "probe-run"
+    FLOW_LOG = "flow-log"
+    AUDIT_LOG = "audit-log"
+
+
+@dataclass(frozen=True, slots=True)
+class NewRecord:
+    """One record to store. What it saw happened from `starts_at` to `ends_at`, both included; `document` is a JSON value."""
+
+    cluster: str
+    kind: RecordKind
+    starts_at: datetime
+    ends_at: datetime
+    taken_in_at: datetime
+    document: Any
+    run: RunInfo
+
+
+@dataclass(frozen=True, slots=True)
+class RecordInfo:
+    """A stored record without its document. `digest` (hex) covers everything else here but `id`, see `evidence/store/records.py`."""
+
+    id: int
+    cluster: str
+    kind: RecordKind
+    starts_at: datetime
+    ends_at: datetime
+    taken_in_at: datetime
+    document_digest: str
+    digest: str
+    run: RunInfo
+
+
+@dataclass(frozen=True, slots=True)
+class StoredRecord:
+    """A record read back; `document` equals the one that was stored."""
+
+    info: RecordInfo
+    document: Any

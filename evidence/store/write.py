@@ -14,12 +14,12 @@ from evidence.canonical import canonical_json, digest
 from evidence.errors import InputError
 from evidence.store.content import content_hash, details_json, object_leaf, pack, sources_json
 from evidence.store.rows import SNAPSHOTS, root_of, snapshot_info, storable_run, utc
-from evidence.store.tables import ClusterRow, IntentRow, IntervalRow, ObjectRow, SnapshotRow, SourcesRow
+from evidence.store.tables import ClusterRow, DocumentRow, IntentRow, IntervalRow, ObjectRow, SnapshotRow, SourcesRow
 from evidence.store.values import NewSnapshot, SnapshotInfo
 
 _DIGESTS_A_QUERY = 500
 
-BodyTable = type[ObjectRow] | type[IntentRow] | type[SourcesRow]
+BodyTable = type[ObjectRow] | type[IntentRow] | type[SourcesRow] | type[DocumentRow]
 Key = tuple[str, str, str, str]  # group, kind, namespace, name
 
 
@@ -57,7 +57,7 @@ def prepare(new: NewSnapshot) -> Prepared:
     received_at = utc(new.received_at)
     info = SnapshotInfo(
         id=0,
-        cluster=_cluster_name(new.cluster),
+        cluster=cluster_name(new.cluster),
         taken_at=utc(new.taken_at),
         taken_at_claimed=new.taken_at_claimed,
         received_at=received_at,
@@ -75,7 +75,8 @@ def prepare(new: NewSnapshot) -> Prepared:
     return Prepared(replace(info, root_digest=root), details, content, sources, objects, bodies, new.intent)
 
 
-def _cluster_name(name: str) -> str:
+def cluster_name(name: str) -> str:
+    """The name, if it can be one. Raises InputError."""
     if not name or not name.isprintable():
         raise InputError(f"{name!r} is no name for a cluster; use printable characters")
     return name
@@ -92,9 +93,9 @@ def write(connection: Connection, prepared: Prepared) -> SnapshotInfo:
     came = {key: found for key, found in prepared.objects.items() if before.get(key, (0, ""))[1] != found}
     went = [(key, first) for key, (first, found) in before.items() if prepared.objects.get(key) != found]
     _insert_bodies(connection, {found: prepared.bodies[found] for found in came.values()})
-    _insert_once(connection, SourcesRow, {digest(prepared.sources): prepared.sources})
+    insert_once(connection, SourcesRow, {digest(prepared.sources): prepared.sources})
     if prepared.intent is not None:
-        _insert_once(connection, IntentRow, {info.intent_digest: prepared.intent})
+        insert_once(connection, IntentRow, {info.intent_digest: prepared.intent})
     snapshot_id = _insert_snapshot(connection, cluster_id, prepared)
     _close(connection, cluster_id, went, snapshot_id)
     _open(connection, cluster_id, came, snapshot_id)
@@ -148,10 +149,10 @@ def _insert_bodies(connection: Connection, bodies: dict[str, bytes]) -> None:
         there = set(
             connection.scalars(select(ObjectRow.digest).where(ObjectRow.digest.in_(some), ObjectRow.body.is_not(None)))
         )
-        _insert_once(connection, ObjectRow, {found: bodies[found] for found in some if found not in there})
+        insert_once(connection, ObjectRow, {found: bodies[found] for found in some if found not in there})
 
 
-def _insert_once(connection: Connection, table: BodyTable, bodies: dict[str, bytes]) -> None:
+def insert_once(connection: Connection, table: BodyTable, bodies: dict[str, bytes]) -> None:
     """In the order of digests, so that writers of two clusters cannot wait for each other in a circle.
 
     A body that was dropped and comes again is put back.

@@ -18,7 +18,7 @@ def filled(store: Store) -> Store:
 
 def test_a_store_as_it_was_written_has_nothing_wrong(filled: Store) -> None:
     result = filled.check()
-    assert (result.snapshots, result.objects, result.problems) == (3, 3, ())
+    assert (result.snapshots, result.objects, result.records, result.problems) == (3, 3, 0, ())
 
 
 CHANGES = {
