@@ -26,7 +26,7 @@ from evidence.cluster.calico import (
     Entity,
     NetworkSet,
 )
-from evidence.cluster.calico_selectors import Expression, SelectorError, parse
+from evidence.cluster.calico_selectors import Expression
 from evidence.cluster.cidr import parse_address
 from evidence.cluster.fields import (
     FieldError,
@@ -45,6 +45,7 @@ from evidence.cluster.fields import (
 )
 from evidence.cluster.model import Direction, IPNetwork, Labels, Protocol
 from evidence.cluster.objects import CollectedObject
+from evidence.cluster.parse_calico_selectors import SelectorError, parse
 from evidence.cluster.policies import Unknown
 
 MAX_PORT = 65535

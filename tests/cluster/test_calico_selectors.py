@@ -4,9 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evidence.cluster.calico_selectors import MAX_DEPTH, MAX_LABEL_LENGTH, SelectorError, holds, parse
+from evidence.cluster.calico_selectors import holds
 from evidence.cluster.objects import CollectedObject, ObjectKey
 from evidence.cluster.parse import parse as parse_objects
+from evidence.cluster.parse_calico_selectors import MAX_DEPTH, MAX_LABEL_LENGTH, SelectorError, parse
 from evidence.errors import InputError
 from tests.oracle.calico import selects
 
