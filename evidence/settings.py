@@ -9,7 +9,6 @@ underscores; an option that may be repeated takes a list, or one value. A key th
     archive = "evidence-archive"
 """
 
-import tomllib
 from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
@@ -24,11 +23,13 @@ SETTINGS_FILE = Path("evidence.toml")
 
 def file_defaults(path: Path = SETTINGS_FILE) -> dict[str, Any]:
     """The file's content, one table a command. Empty without a file; UsageError naming the file and line when it is not TOML."""
+    if not path.exists():
+        return {}
+    import tomllib
+
     try:
         with path.open("rb") as file:
             content = tomllib.load(file)
-    except FileNotFoundError:
-        return {}
     except tomllib.TOMLDecodeError as error:
         raise UsageError(f"{path}: not TOML: {error}") from error
     except OSError as error:
