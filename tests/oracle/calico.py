@@ -5,8 +5,9 @@ It reads the raw specs: its own reading of selectors, its own ports, its own set
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import groupby
 from typing import Any
 
@@ -25,9 +26,14 @@ _ATOM = re.compile(
 
 
 def selects(selector: str, labels: Mapping[str, str], prefix: str = "", everything: bool = True) -> bool:
-    """Python's own `and`, `or`, `not` over one truth for each test. `everything` is what all() says."""
-    if not selector.strip():
-        return True
+    """`everything` is what all() says."""
+    return not selector.strip() or _truth(selector, tuple(sorted(labels.items())), prefix, everything)
+
+
+@lru_cache(maxsize=1 << 14)
+def _truth(selector: str, pairs: tuple[tuple[str, str], ...], prefix: str, everything: bool) -> bool:
+    """Python's own `and`, `or`, `not` over one truth for each test."""
+    labels = dict(pairs)
 
     def truth(found: re.Match[str]) -> str:
         return f" {_holds(found, labels, prefix, everything)} "
@@ -76,7 +82,11 @@ def passes(cluster: Cluster, attempt: Connection, direction: Direction) -> bool:
     if subject is None or subject.host_network:
         return True
     for stage in sorted(stages(cluster, subject, direction), key=lambda stage: (stage.order, stage.name)):
-        words = {first_word(cluster, attempt, direction, order, stage.last_word) for order in orders(stage.policies)}
+        said = {id(policy): says(cluster, attempt, direction, policy) for policy in stage.policies}
+        words = {
+            next((word for policy in order if (word := said[id(policy)])), stage.last_word)
+            for order in orders(stage.policies)
+        }
         word = next(word for word in (Word.YES, Word.GO_ON, Word.NO) if word in words)
         if word is not Word.GO_ON:
             return word is Word.YES
@@ -147,24 +157,19 @@ def order_of(policy: Policy) -> float:
     return float("inf") if order is None else float(order)
 
 
-def first_word(
-    cluster: Cluster, attempt: Connection, direction: Direction, policies: Iterable[Policy], last: Word
-) -> Word:
-    for policy in policies:
-        if isinstance(policy, NetworkPolicy):
-            if any(naive.admits(cluster, attempt, direction, policy, n) for n in range(len(policy.rules(direction)))):
-                return Word.YES
-        elif isinstance(policy, ClusterPolicy):
-            word = naive.first_word(cluster, attempt, direction, [policy])
-            if word is not Word.GO_ON or any(
-                naive.matches(cluster, attempt, direction, r) for r in policy.rules(direction)
-            ):
-                return word
-        else:
-            for rule in spec_of(policy).get(direction.value.lower()) or ():
-                if rule["action"] != "Log" and rule_matches(cluster, policy, attempt, direction, rule):
-                    return {"Allow": Word.YES, "Deny": Word.NO, "Pass": Word.GO_ON}[rule["action"]]
-    return last
+def says(cluster: Cluster, attempt: Connection, direction: Direction, policy: Policy) -> Word | None:
+    """What the first rule of a policy that matches says; None when none does."""
+    if isinstance(policy, NetworkPolicy):
+        rules = range(len(policy.rules(direction)))
+        return Word.YES if any(naive.admits(cluster, attempt, direction, policy, n) for n in rules) else None
+    if isinstance(policy, ClusterPolicy):
+        if not any(naive.matches(cluster, attempt, direction, rule) for rule in policy.rules(direction)):
+            return None
+        return naive.first_word(cluster, attempt, direction, [policy])
+    for rule in spec_of(policy).get(direction.value.lower()) or ():
+        if rule["action"] != "Log" and rule_matches(cluster, policy, attempt, direction, rule):
+            return {"Allow": Word.YES, "Deny": Word.NO, "Pass": Word.GO_ON}[rule["action"]]
+    return None
 
 
 def spec_of(policy: CalicoPolicy) -> Mapping[str, Any]:

@@ -8,6 +8,7 @@ It is slow and meant to be read beside docs/reachability.md.
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from functools import lru_cache
 from ipaddress import ip_network
 from itertools import permutations
 
@@ -216,8 +217,11 @@ def pod_is_meant(cluster: Cluster, peer: PodPeer, pod: Pod, home: str) -> bool:
 
 
 def within(address: IPAddress | None, network: object) -> bool:
-    net = ip_network(str(network))
+    net = _network(str(network))
     return address is not None and address.version == net.version and address in net
+
+
+_network = lru_cache(maxsize=1 << 10)(ip_network)
 
 
 def port_matches(port: object, attempt: Connection) -> bool:

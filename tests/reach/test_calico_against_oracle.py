@@ -1,13 +1,18 @@
 """Calico's policies in the engine against a naive evaluator that reads the raw objects, on random clusters."""
 
+from itertools import product
+
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from evidence.cluster.model import Cluster
+from evidence.cluster.model import Cluster, IPAddress, Pod, Protocol
+from evidence.reach.classes import ExternalRange, PeerId
 from evidence.reach.engine import analyse
 from evidence.reach.explain import explain
 from evidence.reach.ports import PortSet
+from tests.oracle.calico_crowded import OUTSIDE as STRANGERS
+from tests.oracle.calico_crowded import crowded_clusters
 from tests.oracle.calico_strategies import calico_clusters
 from tests.oracle.naive import may_connect
 from tests.oracle.strategies import completions
@@ -63,6 +68,43 @@ def test_what_may_pass_once_more_is_known_is_uncertain_until_then(cluster: Clust
             for protocol, port in PROBES:
                 if may_connect(known, after, other_after, protocol, port, own_node=False):
                     assert reach.ports(source, destination).contains(protocol, port)
+
+
+CROWDED = st.lists(st.sampled_from(PROBES), min_size=4, max_size=4, unique=True)
+
+
+@settings(RELAXED, max_examples=120)
+@given(crowded_clusters(), CROWDED)
+def test_where_many_policies_meet_every_flow_is_the_oracles(
+    cluster: Cluster, probes: list[tuple[Protocol, int]]
+) -> None:
+    reach = analyse(cluster)
+    assert not reach.unevaluated
+    flows = {(flow.source, flow.destination): flow.ports for flow in reach.flows()}
+    pods: list[tuple[PeerId, Pod | IPAddress]] = [(reach.peer_of(pod.key), pod) for pod in cluster.pods]
+    outside: list[tuple[PeerId, Pod | IPAddress]] = [
+        (found.id, address) for found in reach.external for address in STRANGERS if holds(found, address)
+    ]
+    for (source_id, source), (destination_id, destination) in [*product(pods, pods + outside), *product(outside, pods)]:
+        ports = flows.get((source_id, destination_id), PortSet.none())
+        assert ports == reach.ports(source_id, destination_id)
+        for protocol, port in probes if source is not destination else ():
+            truth = may_connect(cluster, source, destination, protocol, port, own_node=False)
+            assert ports.contains(protocol, port) == truth, (source, destination, protocol, port)
+
+
+def holds(found: ExternalRange, address: IPAddress) -> bool:
+    return found.first.version == address.version and int(found.first) <= int(address) <= int(found.last)
+
+
+@pytest.mark.slow
+@settings(RELAXED, max_examples=1500)
+@given(crowded_clusters(), CROWDED)
+def test_where_many_policies_meet_many_more_flows_are_the_oracles(
+    cluster: Cluster, probes: list[tuple[Protocol, int]]
+) -> None:
+    test = test_where_many_policies_meet_every_flow_is_the_oracles
+    test.hypothesis.inner_test(cluster, probes)  # type: ignore[attr-defined]
 
 
 @pytest.mark.slow

@@ -1,0 +1,134 @@
+"""Random clusters in which Calico's policies meet: broad subjects, rules with few limits, orders that tie, policies of every kind in the same tiers.
+
+Where `calico_strategies` draws any object, most of which select nobody, here nearly every connection is decided by some rule.
+"""
+
+from ipaddress import ip_address
+from typing import Any
+
+from hypothesis import strategies as st
+
+from evidence.cluster.calico import Calico, CalicoTier, NetworkSet
+from evidence.cluster.model import Cluster, ContainerPort, IPAddress, Namespace, Pod, Protocol
+from evidence.cluster.objects import CollectedObject, ObjectKey
+from evidence.cluster.parse_calico import calico_policy
+from tests.builders import NAME_LABEL
+from tests.oracle.calico_strategies import ACCOUNTS, GROUP, fields, maybe, namespace_selectors, ports, selectors
+from tests.oracle.strategies import NETWORKS, NUMBERS, PORT_NAMES, cluster_policies, labels, network_policies
+
+SPACES = ("east", "north", "west")
+OUTSIDE = tuple(map(ip_address, ("203.0.113.7", "10.0.0.6", "2001:db8::1")))
+TIERS = {"early": (10, 999), "late": (2_000_000, None), "tied": (10, 1_000_000, None)}
+HOSTS = ("172.16.0.1", "fd01::1")
+ORDERS = (None, 5, 5, 1000)
+NETS = tuple(str(network) for network in NETWORKS if network.prefixlen)
+
+broad = st.one_of(st.just(""), st.just("all()"), selectors())
+spaces = st.one_of(st.sampled_from(("all()", "global()", "projectcalico.org/name != 'east'")), namespace_selectors)
+nets = st.lists(st.sampled_from(NETS), min_size=1, max_size=3, unique=True)
+
+
+@st.composite
+def pods(draw: st.DrawFn) -> tuple[Pod, ...]:
+    """Four to six pods with addresses, some of both families; one may be on the host network."""
+    found = []
+    for number in range(draw(st.integers(4, 6))):
+        space, host = draw(st.sampled_from(SPACES)), number == 5
+        four, six = ip_address(f"10.0.0.{number}"), ip_address(f"fd00::{number}")
+        given: tuple[IPAddress, ...] = draw(st.sampled_from([(four,), (four, six), (six,), (four, six)]))
+        declared = draw(st.lists(st.tuples(st.sampled_from(PORT_NAMES), st.sampled_from(list(Protocol))), max_size=2))
+        found.append(
+            Pod(
+                namespace=space,
+                name=f"p{number}",
+                labels=draw(labels),
+                workload=ObjectKey("", "Pod", space, f"p{number}"),
+                addresses=tuple(map(ip_address, HOSTS)) if host else given,
+                host_network=host,
+                ports=tuple(ContainerPort(*port, draw(st.sampled_from(NUMBERS))) for port in declared),
+                service_account=draw(st.sampled_from(ACCOUNTS)),
+            )
+        )
+    return tuple(sorted(found, key=lambda pod: (pod.namespace, pod.name)))
+
+
+ends = st.one_of(
+    st.just({}),
+    fields(maybe("nets", nets, 2), maybe("notNets", nets, 3)),
+    fields(maybe("selector", broad, 2), maybe("namespaceSelector", spaces, 2), maybe("notSelector", selectors(), 3)),
+    fields(maybe("notSelector", selectors(), 1), maybe("nets", nets, 3)),
+    fields(
+        st.sampled_from([{"serviceAccounts": {"names": ["robot"]}}, {"serviceAccounts": {"selector": "all()"}}]),
+        maybe("namespaceSelector", spaces, 2),
+    ),
+)
+
+
+@st.composite
+def rules(draw: st.DrawFn, peer: str) -> dict[str, Any]:
+    """The peer is limited most of the time, the policy's own end seldom."""
+    rule: dict[str, Any] = {"action": draw(st.sampled_from(["Allow", "Allow", "Deny", "Deny", "Pass", "Log"]))}
+    rule[peer] = draw(ends)
+    own = "destination" if peer == "source" else "source"
+    rule |= draw(maybe(own, ends, 5)) | draw(maybe("ipVersion", st.sampled_from([4, 6]), 6))
+    if draw(st.integers(0, 2)):
+        rule["protocol"] = draw(st.sampled_from(["TCP", "TCP", "udp", "SCTP", 6]))
+        limits = draw(st.sampled_from([{"ports": ports}, {"notPorts": ports}, {"ports": ports, "notPorts": ports}, {}]))
+        rule["destination"] = {**rule.get("destination", {}), **{name: draw(found) for name, found in limits.items()}}
+    else:
+        rule |= draw(maybe("notProtocol", st.sampled_from(["TCP", "UDP", 132]), 3))
+    return rule
+
+
+@st.composite
+def policies(draw: st.DrawFn, number: int) -> CollectedObject:
+    tier = draw(st.sampled_from(("default", "default", *TIERS)))
+    spec: dict[str, Any] = {
+        "selector": draw(broad),
+        "types": draw(st.sampled_from([["Ingress"], ["Egress"], ["Ingress", "Egress"], ["Ingress", "Egress"]])),
+        "ingress": draw(st.lists(rules("source"), max_size=3)),
+        "egress": draw(st.lists(rules("destination"), max_size=3)),
+    }
+    spec |= {"tier": tier} if tier != "default" or draw(st.booleans()) else {}
+    order = draw(st.sampled_from(ORDERS))
+    spec |= {} if order is None else {"order": order}
+    name = draw(st.sampled_from(("", f"{tier}."))) + draw(st.sampled_from("abc")) + str(number)
+    kind, home = "GlobalNetworkPolicy", ""
+    if draw(st.integers(0, 2)) == 0:
+        kind, home = "NetworkPolicy", draw(st.sampled_from(SPACES))
+    else:
+        spec |= draw(maybe("namespaceSelector", spaces.filter(lambda text: "global" not in text), 3))
+    spec |= draw(maybe("serviceAccountSelector", st.sampled_from(["all()", "projectcalico.org/name == 'robot'"]), 6))
+    body = {"apiVersion": f"{GROUP}/v3", "kind": kind, "spec": spec}
+    return CollectedObject.of(ObjectKey(GROUP, kind, home, name), body, "made up")
+
+
+@st.composite
+def network_sets(draw: st.DrawFn, number: int) -> NetworkSet:
+    kind = draw(st.sampled_from(["GlobalNetworkSet", "NetworkSet", "NetworkSet", "HostEndpoint"]))
+    home = draw(st.sampled_from(SPACES)) if kind == "NetworkSet" else ""
+    chosen = draw(
+        st.lists(st.sampled_from([network for network in NETWORKS if network.prefixlen]), min_size=1, max_size=3)
+    )
+    return NetworkSet(ObjectKey(GROUP, kind, home, f"s{number}"), draw(labels), tuple(dict.fromkeys(chosen)))
+
+
+@st.composite
+def crowded_clusters(draw: st.DrawFn) -> Cluster:
+    """A cluster in which everything is known."""
+    names = {name: Namespace(name, {NAME_LABEL: name, **draw(labels)}) for name in SPACES}
+    found = [draw(policies(number)) for number in range(draw(st.integers(2, 6)))]
+    sets = [draw(network_sets(number)) for number in range(draw(st.integers(0, 3)))]
+    return Cluster(
+        namespaces=names,
+        pods=draw(pods()),
+        policies=draw(network_policies()) if draw(st.booleans()) else (),
+        cluster_policies=tuple(draw(cluster_policies())[:2]) if draw(st.integers(0, 2)) == 0 else (),
+        calico=Calico(
+            policies=tuple(sorted((calico_policy(obj) for obj in found), key=lambda policy: policy.key)),
+            tiers=tuple(
+                CalicoTier(name, draw(st.sampled_from(orders)), draw(st.booleans())) for name, orders in TIERS.items()
+            ),
+            sets=tuple(sorted(sets, key=lambda one: one.key)),
+        ),
+    )
