@@ -5,8 +5,8 @@
    denies what its policies that select the pod in a direction do not decide; with Pass, or no such policy, the next tier is asked
    (felix/rules/endpoints.go). After the last tier the pod's profile, which a namespace makes, allows (libcalico-go conversion).
 2. Policies by order, without one last; equal orders by name (GlobalNetworkPolicySpec.Order). Kubernetes NetworkPolicies stand in the tier
-   `default` at order 1,000. How a namespaced policy's name compares with a global one's, or a Kubernetes policy's, differs between
-   versions (PolKVLess in policy_sorter.go): those are asked side by side.
+   `default` at order 1,000. How a namespaced policy's name compares with a global one's, or a Kubernetes policy's, and a name that
+   begins with the tier's with one that does not, differs between versions (PolKVLess in policy_sorter.go): those are asked side by side.
 3. `types` decides in which directions a policy counts; rules of another direction mean nothing. A rule that logs decides nothing.
 4. A selector of a rule means pods on the pod network and the addresses of network sets and host endpoints that it matches, and nothing else
    (felix IP sets). A namespaced policy's selectors stay in its namespace unless namespaceSelector says otherwise; there `all()` is what is in any
@@ -164,8 +164,8 @@ class _Translation:
                 for direction in policy.types
             },
             isolates=policy.types if self.place.closes else frozenset(),
-            lane=f"Calico {policy.key.kind}",
-            position=policy.key.name.removeprefix(f"{policy.tier}."),
+            lane=f"Calico {policy.key.kind}{' by its full name' if policy.key.name.startswith(f'{policy.tier}.') else ''}",
+            position=policy.key.name,
         )
 
     def _subject(self) -> Expression:

@@ -119,7 +119,7 @@ def stages(cluster: Cluster, subject: Pod, direction: Direction) -> Iterator[Sta
 
 
 def orders(policies: Sequence[Policy]) -> Iterator[Sequence[Policy]]:
-    """Every order that is possible: by order, then by name within a kind; kinds may be mixed in any way."""
+    """Every order that is possible: by order, then by name in a lane (of one kind, and with the tier's name or without); lanes mix in any way."""
     groups = [list(equals) for _, equals in groupby(sorted(policies, key=order_of), key=order_of)]
 
     def after(number: int) -> Iterator[tuple[Policy, ...]]:
@@ -129,6 +129,8 @@ def orders(policies: Sequence[Policy]) -> Iterator[Sequence[Policy]]:
         lanes: dict[str, list[Policy]] = {}
         for policy in groups[number]:
             lane = str(policy.key) if isinstance(policy, ClusterPolicy) else type(policy).__name__ + policy.key.kind
+            if isinstance(policy, CalicoPolicy):
+                lane += str(policy.key.name.startswith(spec_of(policy).get("tier", "default") + "."))
             lanes.setdefault(lane, []).append(policy)
         for listed in lanes.values():
             listed.sort(key=lambda policy: policy.key.name)

@@ -108,7 +108,16 @@ def test_lower_orders_are_asked_first_and_none_is_last(order: float | None, allo
 @pytest.mark.parametrize("order", [{}, {"order": 5}])
 def test_equal_orders_of_one_kind_are_asked_by_name(order: dict[str, Any]) -> None:
     assert not allows(cluster(gnp("b", ALLOW, **order), gnp("a", DENY, **order)), WEB, DB)
-    assert allows(cluster(gnp("default.a", ALLOW, **order), gnp("b", DENY, **order)), WEB, DB)
+    assert not allows(cluster(gnp("default.b", ALLOW, **order), gnp("default.a", DENY, **order)), WEB, DB)
+
+
+@pytest.mark.parametrize("names", [("a", "default.b"), ("default.a", "b"), ("b", "default.a"), ("default.b", "a")])
+def test_a_name_with_the_tiers_before_it_and_one_without_are_judged_permissively_and_reported(
+    names: tuple[str, str],
+) -> None:
+    found = analyse(cluster(gnp(names[0], ALLOW), gnp(names[1], DENY)))
+    assert ask(found, WEB, DB).allowed
+    assert len(found.equal_priorities) == 1
 
 
 def test_a_namespaced_and_a_global_policy_of_one_order_are_judged_permissively_and_reported() -> None:
