@@ -51,12 +51,15 @@ def bound(command: click.Command, table: Any, where: str) -> dict[str, Any]:
     """A table of the file as click's default map of one command. Raises UsageError for what is no option or no table."""
     if not isinstance(table, Mapping):
         raise UsageError(f"{SETTINGS_FILE}: {where} must be a table: write [{where}] and its settings below")
-    below = command.commands if isinstance(command, click.Group) else {}
+    context = click.Context(command)
+    group = command if isinstance(command, click.Group) else click.Group()
+    below = group.list_commands(context)
     options = {_long_name(option): option for option in _options(command)}
     found: dict[str, Any] = {}
     for key, value in table.items():
-        if key in below:
-            found[key] = bound(below[key], value, f"{where}.{key}")
+        inner = group.get_command(context, key)
+        if inner is not None:
+            found[key] = bound(inner, value, f"{where}.{key}")
             continue
         option = options.get(key.replace("-", "_"))
         if option is None or option.name is None:

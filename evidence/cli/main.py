@@ -4,16 +4,16 @@ Exit codes: 0 good, 1 findings at the asked severity or a failed check, 2 usage,
 Settings: flag > EVIDENCE_* variable > evidence.toml > default (click's own order; see `evidence/settings.py`).
 """
 
-import importlib
 import sys
 from typing import Any, NoReturn
 
 import click
 
 from evidence import __version__
+from evidence.cli.lazy import Later, LazyGroup
 from evidence.cli.process import end
 from evidence.errors import EvidenceError, UsageError
-from evidence.settings import SETTINGS_FILE, bound, file_defaults, name_variables
+from evidence.settings import SETTINGS_FILE, bound, file_defaults
 
 FAULT = "this is a fault of evidence itself"
 COMMANDS = {
@@ -33,26 +33,10 @@ COMMANDS = {
 }
 
 
-class LazyCommands(click.Group):
-    """Imports a command's file only when it is called, so that `evidence --help` stays quick."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return sorted(COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in COMMANDS:
-            return None
-        command: click.Command = importlib.import_module(f"evidence.cli.{cmd_name}").command
-        name_variables(command, f"EVIDENCE_{cmd_name.upper()}")
-        return command
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Commands"):
-            formatter.write_dl(list(COMMANDS.items()))
-
-
 @click.group(
-    cls=LazyCommands,
+    cls=LazyGroup,
+    later={name: Later(f"evidence.cli.{name}", "command", line) for name, line in COMMANDS.items()},
+    variables="EVIDENCE",
     context_settings={
         "help_option_names": ["-h", "--help"],
         "max_content_width": 100,

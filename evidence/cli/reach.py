@@ -6,22 +6,40 @@ from typing import TYPE_CHECKING
 
 import click
 
+from evidence.cli.lazy import Later, LazyGroup
 from evidence.cli.options import source_options
 from evidence.cli.process import expect_one_answer, keep
-from evidence.cli.reach_check import check
-from evidence.cli.reach_diff import diff
-from evidence.cli.reach_explain import explain
-from evidence.cli.reach_exposure import exposure
-from evidence.cli.reach_paths import blast, paths
-from evidence.cli.reach_unused import unused
-from evidence.cli.reach_why import why
 from evidence.errors import InputError, UsageError
 
 if TYPE_CHECKING:
     from evidence.reach.engine import Reachability
 
 
-@click.group("reach")
+_LATER = {
+    "blast": Later(
+        "evidence.cli.reach_paths", "blast", "Everything that a workload can reach, directly and in several hops."
+    ),
+    "check": Later(
+        "evidence.cli.reach_check", "check", "Whether assertions of what must and must not be allowed hold."
+    ),
+    "diff": Later("evidence.cli.reach_diff", "diff", "Flows that one state allows and another does not."),
+    "explain": Later(
+        "evidence.cli.reach_explain", "explain", "Whether a connection is allowed, and which rule decides on each side."
+    ),
+    "exposure": Later(
+        "evidence.cli.reach_exposure", "exposure", "What can be reached from outside the cluster, and by which door."
+    ),
+    "paths": Later(
+        "evidence.cli.reach_paths", "paths", "Whether one group comes to another through any chain of connections."
+    ),
+    "unused": Later(
+        "evidence.cli.reach_unused", "unused", "Policies and rules without which the same would be allowed."
+    ),
+    "why": Later("evidence.cli.reach_why", "why", "The flows behind a finding, and the rules that let them pass."),
+}
+
+
+@click.group("reach", cls=LazyGroup, later=_LATER, variables="EVIDENCE_REACH")
 def command() -> None:
     """Reachability computed from the policies: pods, workloads and outside addresses, by protocol and port.
 
@@ -130,13 +148,3 @@ def _analysed(
     from evidence.reach.engine import analyse
 
     return keep(analyse(pipeline.load_cluster(from_paths, db=db, cluster=cluster, at=at, keep_going=keep_going)))
-
-
-command.add_command(explain)
-command.add_command(paths)
-command.add_command(unused)
-command.add_command(why)
-command.add_command(blast)
-command.add_command(diff)
-command.add_command(check)
-command.add_command(exposure)
