@@ -6,9 +6,9 @@ from evidence.access.holders import Access, Grant, Holder, Standing
 from evidence.cluster.model import Pod
 from evidence.cluster.rbac import KINDS
 from evidence.findings.enforcement import THE_CLUSTER
-from evidence.findings.finding import SENSITIVE, EvidenceRef, Severity, Subject, count, shortened
+from evidence.findings.finding import EvidenceRef, Severity, Subject, count, shortened
 from evidence.findings.registry import Context, Hit, Looked, rule
-from evidence.intent.model import Zone
+from evidence.intent.model import SENSITIVE, Zone
 
 DEFAULT_ACCOUNT = "default"
 

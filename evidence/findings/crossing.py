@@ -7,10 +7,10 @@ from evidence.cluster.model import Pod
 from evidence.cluster.objects import ObjectKey
 from evidence.findings.beside import further_interfaces, on_the_node
 from evidence.findings.crossings import NO_ZONE, Crossing, Crossings, evidence, lines
-from evidence.findings.finding import SENSITIVE, EvidenceRef, Severity, Subject, count, shortened
+from evidence.findings.finding import EvidenceRef, Severity, Subject, count, shortened
 from evidence.findings.index import pod_evidence
 from evidence.findings.registry import Context, Hit, Looked, rule
-from evidence.intent.model import Classification, Zone
+from evidence.intent.model import SENSITIVE, Classification, Zone
 from evidence.reach.classes import PeerId, PodClass
 from evidence.reach.ports import PortSet
 

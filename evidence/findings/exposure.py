@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from evidence.cluster.model import Direction, IpBlock, Protocol
 from evidence.findings.crossing import IN_SCOPE, approved, zone_label
 from evidence.findings.crossings import NO_ZONE, evidence, lines, outside_name
-from evidence.findings.finding import SENSITIVE, Severity, Subject, count, shortened
+from evidence.findings.finding import Severity, Subject, count, shortened
 from evidence.findings.index import (
     RuleAt,
     WorkloadPods,
@@ -24,7 +24,7 @@ from evidence.findings.index import (
 from evidence.findings.registry import Context, Hit, Looked, rule
 from evidence.findings.selection import labels_unread
 from evidence.findings.services import door_evidence
-from evidence.intent.model import Classification
+from evidence.intent.model import SENSITIVE, Classification
 from evidence.reach.classes import ExternalRange, PodClass
 from evidence.reach.doors import Door
 from evidence.reach.exposure import Exposure

@@ -12,9 +12,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from evidence.cluster.objects import ObjectKey
-from evidence.intent.model import Classification
+from evidence.intent.model import SENSITIVE, Classification
 
-SENSITIVE = frozenset({Classification.CDE, Classification.EPHI, Classification.FEDRAMP_BOUNDARY})
 UNMOVED_FAMILIES = frozenset({"plumbing", "time", "hygiene"})
 SHOWN_NAMES = 5  # names in a message; the whole list is in Finding.details or in the evidence
 

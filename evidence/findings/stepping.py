@@ -7,9 +7,10 @@ from collections.abc import Iterable, Sequence
 
 from evidence.findings.crossing import IN_SCOPE, NEEDS, approved, zone_label
 from evidence.findings.crossings import NO_ZONE, Crossing, Crossings, End, evidence
-from evidence.findings.finding import SENSITIVE, Severity, Subject, count
+from evidence.findings.finding import Severity, Subject, count
 from evidence.findings.index import workload_names, workloads_of_pods
 from evidence.findings.registry import Context, Hit, Looked, rule
+from evidence.intent.model import SENSITIVE
 from evidence.reach.classes import PeerId
 from evidence.reach.groups import Group, group_of
 from evidence.reach.paths import Graph, Hop, Stop

@@ -1,9 +1,9 @@
 """Whether a control applies, as far as the owner has declared what that hangs on. What was not declared is not taken for "no"."""
 
-from evidence.findings.finding import SENSITIVE, count
+from evidence.findings.finding import count
 from evidence.frameworks.facts import Evidence, Facts, any_of
 from evidence.frameworks.model import Condition, Control
-from evidence.intent.model import Classification, Intent
+from evidence.intent.model import SENSITIVE, Classification, Intent
 
 
 def conditions(control: Control, evidence: Evidence) -> tuple[list[str], list[str]]:

@@ -21,6 +21,9 @@ class Classification(StrEnum):
     INTERNET = "internet"  # any other address outside
 
 
+SENSITIVE = frozenset({Classification.CDE, Classification.EPHI, Classification.FEDRAMP_BOUNDARY})  # hold regulated data
+
+
 @dataclass(frozen=True, slots=True)
 class System:
     """Whose system this is; None is "not said". `baseline` is the FedRAMP baseline that applies when a report names none."""

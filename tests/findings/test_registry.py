@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 
 from evidence.cluster.model import Direction
 from evidence.findings.docs import finds, index_page, rule_page
-from evidence.findings.finding import SENSITIVE, UNMOVED_FAMILIES, Severity, Subject, count, severity_in, shortened
+from evidence.findings.finding import UNMOVED_FAMILIES, Severity, Subject, count, severity_in, shortened
 from evidence.findings.registry import RULES, Context, Hit, Looked, Rule, RunStatus, evaluate, rule, run_rule
-from evidence.intent.model import Classification, Intent
+from evidence.intent.model import SENSITIVE, Classification, Intent
 from tests.builders import cluster, pod, policy
 from tests.findings.looking import baseline_deny, context, look, shown
 from tests.findings.test_bypass import CALICO
