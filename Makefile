@@ -42,6 +42,7 @@ bench: $(VENV)/dev.stamp
 	$(BIN)/python benchmarks/reach.py --pods 3000 --variant manifests
 	$(BIN)/python benchmarks/change.py --pods 10000
 	$(BIN)/python benchmarks/stages.py
+	$(BIN)/python benchmarks/collect.py --pods 1000 10000
 	[ -z "$$NETPOL_ANALYZER" ] || $(BIN)/python benchmarks/compare.py --pods 1000 3000
 
 lock:

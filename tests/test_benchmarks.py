@@ -44,6 +44,11 @@ def test_the_stages_of_the_main_job_are_measured(tmp_path: Path) -> None:
     assert "store, unchanged snapshot" in told
 
 
+def test_a_collection_over_http_is_measured() -> None:
+    told = benchmark("collect.py", "--pods", "600")
+    assert "| 600 |" in told
+
+
 def test_a_peer_takes_turns_with_the_command(tmp_path: Path) -> None:
     peer = tmp_path / "peer"
     peer.write_text("#!/bin/sh\nprintf 'src,dst,conn\\na,b,All\\n'\n")

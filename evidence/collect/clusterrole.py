@@ -1,4 +1,4 @@
-"""The collector's ClusterRole: get and list, on what is collected and nothing else.
+"""The collector's ClusterRole: get and list, on what is collected and nothing else; of ConfigMaps a get of the few that are named.
 
 `python -m evidence.collect.clusterrole > deploy/clusterrole.yaml` writes it again; a test holds the two together.
 """
@@ -6,11 +6,13 @@
 import sys
 from collections import defaultdict
 
+from evidence.cluster.plugins import CONFIG_MAPS
 from evidence.collect.kinds import KINDS
 
 _HEAD = """\
 # Made from the list of kinds in evidence/collect/kinds.py: python -m evidence.collect.clusterrole > deploy/clusterrole.yaml
-# Get and list only what is collected: no Secret, no ConfigMap, no write. Groups that a cluster does not serve do no harm here.
+# Get and list only what is collected: no Secret, no write; of ConfigMaps only those named, which say whether the network plugin enforces
+# policies. Groups that a cluster does not serve do no harm here.
 apiVersion: rbac.authorization.k8s.io/v1
 kind: ClusterRole
 metadata:
@@ -28,7 +30,12 @@ def cluster_role() -> str:
         f'  - apiGroups: ["{group}"]\n    resources: [{", ".join(sorted(plurals))}]\n    verbs: [get, list]\n'
         for group, plurals in sorted(by_group.items())
     )
-    return _HEAD + "".join(rules)
+    return _HEAD + _of_config_maps() + "".join(rules)
+
+
+def _of_config_maps() -> str:
+    names = ", ".join(sorted(CONFIG_MAPS))
+    return f'  - apiGroups: [""]\n    resources: [configmaps]\n    resourceNames: [{names}]\n    verbs: [get]\n'
 
 
 if __name__ == "__main__":

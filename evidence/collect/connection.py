@@ -2,38 +2,40 @@
 
 1. Trouble that may pass (429, 5xx, timeouts, broken connections) is retried with back-off, or after the time that the server's
    Retry-After names, within a budget of seconds for each request.
-2. The official client does TLS, credentials and kubeconfig; its model classes stay out of the way.
-3. What the server refuses comes back as `Refused` with the status, for the caller to tell forbidden from gone.
+2. All requests share one pace (pace.py), below what API priority and fairness gives a client by default, and one User-Agent.
+3. The official client does TLS, credentials, proxies and kubeconfig; its model classes stay out of the way.
+4. What the server refuses comes back as `Refused` with the status, for the caller to tell forbidden from gone.
+
+A connection may be shared by threads.
 """
 
 import contextlib
 import logging
-from collections.abc import Mapping
+import ssl
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import orjson
 import stamina
 import urllib3
-import yaml
 from kubernetes.client import ApiClient, Configuration
 from kubernetes.client.exceptions import ApiException
-from kubernetes.config import (
-    ConfigException,
-    list_kube_config_contexts,
-    load_incluster_config,
-    load_kube_config,
-)
-from urllib3.exceptions import HTTPError
+from kubernetes.client.rest import RESTResponse
+from urllib3.exceptions import HTTPError, MaxRetryError, SSLError
 
 from evidence import __version__
+from evidence.collect.kubeconfig import load
+from evidence.collect.pace import Pace
 from evidence.errors import CollectError
 
 CONNECT_SECONDS, READ_SECONDS = 10, 60
 RETRY_BUDGET_SECONDS = 90.0
 ATTEMPTS = 6
+PER_SECOND, BURST = 20.0, 40
+_CHUNK = 64 * 1024
 _PASSING = frozenset({429, 500, 502, 503, 504})
-_BROKEN_CONFIGURATION = (ConfigException, OSError, ValueError, TypeError, KeyError, AttributeError, yaml.YAMLError)
+T = TypeVar("T")
 
 logging.getLogger("urllib3.connectionpool").setLevel(
     logging.ERROR
@@ -64,19 +66,50 @@ class Connection:
     identity: str = ""
     server_version: str = ""
     retry_budget_seconds: float = RETRY_BUDGET_SECONDS
+    pace: Pace = field(default_factory=lambda: Pace(PER_SECOND, BURST), repr=False, compare=False)
 
     def get(self, path: str, query: Mapping[str, str] | None = None, accept: str = "application/json") -> Any:
         """The JSON value at a path. Raises Refused for an error status, Unreachable when there is none."""
-        return self._send("GET", path, query or {}, accept, None)
+        return self.read(path, orjson.loads, query, accept)
+
+    def read(
+        self,
+        path: str,
+        make: Callable[[bytes], T],
+        query: Mapping[str, str] | None = None,
+        accept: str = "application/json",
+    ) -> T:
+        """What `make` makes of the JSON text at a path; it is called again with a new answer when it finds the text to be no JSON.
+
+        Raises as `get` does.
+        """
+        return self._send(lambda: make(self._whole(self._request("GET", path, query or {}, accept, None))), path)
 
     def post(self, path: str, body: Mapping[str, Any]) -> Any:
         """The JSON answer to a posted object (reviews only: nothing here changes the cluster)."""
-        return self._send("POST", path, {}, "application/json", body)
+        return self._send(
+            lambda: orjson.loads(self._whole(self._request("POST", path, {}, "application/json", body))), path
+        )
 
-    def _send(
-        self, method: str, path: str, query: Mapping[str, str], accept: str, body: Mapping[str, Any] | None
-    ) -> Any:
-        try:
+    @contextlib.contextmanager
+    def stream(self, path: str, query: Mapping[str, str], read_seconds: float) -> Iterator[Iterator[bytes]]:
+        """The lines of an answer as they come; silence of more than `read_seconds` ends it. Sent once.
+
+        Raises Refused for an error status, Unreachable when there is no answer or it breaks off.
+        """
+        with self._explained(path):
+            response = self._request("GET", path, query, "application/json", None, read_seconds).response
+            try:
+                if response.status >= 400:
+                    data = response.read()
+                    raise Refused(response.status, _explanation(data, response.reason), _retry_after(response.headers))
+                yield _lines(response.stream(_CHUNK))
+            finally:
+                response.close()
+
+    def _send(self, once: Callable[[], T], path: str) -> T:
+        """The result of a request that is sent again while its trouble may pass."""
+        with self._explained(path):
             for attempt in stamina.retry_context(
                 on=_worth_retrying,
                 attempts=ATTEMPTS,
@@ -86,18 +119,31 @@ class Connection:
                 wait_jitter=0.5,
             ):
                 with attempt:
-                    return self._once(method, path, query, accept, body)
+                    return once()
+        raise AssertionError("stamina ends with a result or an exception")
+
+    @contextlib.contextmanager
+    def _explained(self, path: str) -> Iterator[None]:
+        try:
+            yield
         except ApiException as error:
             raise Unreachable(f"{self.url}: cannot be reached: {_one_line(error.reason)}") from error
         except HTTPError as error:
-            raise Unreachable(f"{self.url}: cannot be reached: {_one_line(error)}") from error
+            raise Unreachable(f"{self.url}: cannot be reached: {_why(error)}") from error
         except orjson.JSONDecodeError as error:
             raise Unreachable(f"{self.url}{path}: the answer is not JSON: {error}") from error
-        raise AssertionError("stamina ends with a result or an exception")
 
-    def _once(
-        self, method: str, path: str, query: Mapping[str, str], accept: str, body: Mapping[str, Any] | None
-    ) -> Any:
+    def _request(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str],
+        accept: str,
+        body: Mapping[str, Any] | None,
+        read_seconds: float = READ_SECONDS,
+    ) -> RESTResponse:
+        """The answer to one request, its body not yet read."""
+        self.pace.wait()
         headers = {"Accept": accept, **({"Content-Type": "application/json"} if body else {})}
         request = self.client.param_serialize(
             method,
@@ -107,11 +153,24 @@ class Connection:
             body=body,
             auth_settings=["BearerToken"],
         )
-        response = self.client.call_api(*request, _request_timeout=(CONNECT_SECONDS, READ_SECONDS))
+        return self.client.call_api(*request, _request_timeout=(CONNECT_SECONDS, read_seconds))
+
+    def _whole(self, response: RESTResponse) -> bytes:
         data: bytes = response.read()  # type: ignore[no-untyped-call]
         if response.status >= 400:
-            raise Refused(response.status, _explanation(data, response.reason), _retry_after(response.headers))
-        return orjson.loads(data)
+            retry_after = _retry_after(response.headers)
+            if response.status == 429 and retry_after:
+                self.pace.hold(retry_after)
+            raise Refused(response.status, _explanation(data, response.reason), retry_after)
+        return data
+
+
+def _lines(chunks: Iterator[bytes]) -> Iterator[bytes]:
+    """Whole lines; what follows the last line feed is dropped, as half an answer."""
+    rest = b""
+    for chunk in chunks:
+        *lines, rest = (rest + chunk).split(b"\n")
+        yield from filter(None, lines)
 
 
 def _worth_retrying(error: Exception) -> bool | float:
@@ -120,7 +179,25 @@ def _worth_retrying(error: Exception) -> bool | float:
         if error.status in _PASSING and error.retry_after:
             return error.retry_after
         return error.status in _PASSING
-    return isinstance(error, HTTPError | orjson.JSONDecodeError)
+    return isinstance(error, HTTPError | orjson.JSONDecodeError) and _distrust(error) is None
+
+
+def _distrust(error: Exception) -> ssl.SSLCertVerificationError | None:
+    """What is wrong with the server's certificate, if that was the trouble: it will be so the next time, too."""
+    reason = error.reason if isinstance(error, MaxRetryError) else error
+    found = reason.args[0] if isinstance(reason, SSLError) and reason.args else None
+    return found if isinstance(found, ssl.SSLCertVerificationError) else None
+
+
+def _why(error: HTTPError) -> str:
+    """The cause alone, without the client's own retries, which are none."""
+    distrust = _distrust(error)
+    if distrust is not None:
+        return (
+            f"its certificate is not trusted ({distrust.verify_message}); see certificate-authority in the kubeconfig"
+        )
+    reason = error.reason if isinstance(error, MaxRetryError) and error.reason else error
+    return _one_line(reason)
 
 
 def _retry_after(headers: Mapping[str, str]) -> float | None:
@@ -147,12 +224,13 @@ def connect(*, context: str | None, kubeconfig: str | None, in_cluster: bool, im
     Raises CollectError when the configuration is wrong, the server cannot be reached, or refuses the credentials.
     """
     configuration = Configuration()
-    name = _load(configuration, context, kubeconfig, in_cluster)
+    name, own_headers = load(configuration, context, kubeconfig, in_cluster)
     configuration.retries = urllib3.Retry(0)  # retried here, within the budget
     client = ApiClient(configuration)
     client.user_agent = f"evidence/{__version__}"
-    if impersonate:
-        client.set_default_header("Impersonate-User", impersonate)  # type: ignore[no-untyped-call]
+    headers = {"Impersonate-User": impersonate} if impersonate else own_headers
+    for header, value in headers.items():
+        client.set_default_header(header, value)  # type: ignore[no-untyped-call]
     connection = Connection(client, configuration.host, name)
     try:
         version = connection.get("/version")
@@ -162,30 +240,6 @@ def connect(*, context: str | None, kubeconfig: str | None, in_cluster: bool, im
         ) from error
     server_version = version.get("gitVersion", "") if isinstance(version, dict) else ""
     return replace(connection, server_version=server_version, identity=_identity(connection) or impersonate or "")
-
-
-def _load(configuration: Configuration, context: str | None, kubeconfig: str | None, in_cluster: bool) -> str:
-    """Fill the client's configuration; gives the cluster's name."""
-    if in_cluster:
-        try:
-            load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
-        except _BROKEN_CONFIGURATION as error:
-            raise CollectError(
-                f"no service account of a pod is here ({_one_line(error)}); leave out --in-cluster"
-            ) from error
-        return ""
-    try:
-        contexts, current = list_kube_config_contexts(kubeconfig)  # type: ignore[no-untyped-call]
-        load_kube_config(  # type: ignore[no-untyped-call]
-            kubeconfig, context, client_configuration=configuration, persist_config=False
-        )
-    except _BROKEN_CONFIGURATION as error:
-        where, why = kubeconfig or "kubeconfig", _one_line(error).rstrip(".")
-        raise CollectError(
-            f"{where}: gives no connection: {why}; name one with --kubeconfig and --context, or use --in-cluster in a pod"
-        ) from error
-    chosen = next((entry for entry in contexts if entry["name"] == context), current)
-    return str(chosen["context"]["cluster"])
 
 
 def _identity(connection: Connection) -> str:

@@ -30,10 +30,10 @@ from evidence.cluster.objects import (
 )
 from evidence.cluster.parse import parse, unread_kinds
 from evidence.collect import json
-from evidence.collect.access import without_harmless
 from evidence.collect.check import Flaw, checked, settle
 from evidence.collect.fields import Kind
 from evidence.collect.kinds import BY_GROUP_KIND, KINDS, kind_of, why_not_kept
+from evidence.collect.pluginsettings import settings_map
 from evidence.errors import CollectError, InputError
 
 STANDARD_INPUT = "standard input"
@@ -50,6 +50,8 @@ def collect_files(paths: Sequence[str], *, stdin: BinaryIO | None, keep_going: b
     """
     with without_cycle_search():
         found = _read(paths, stdin)
+        from evidence.collect.access import without_harmless  # for the store; analysis alone does without
+
         objects, flaws = checked(found.sorted(), found.kinds)
         objects, kinds = without_harmless(objects, _kind_results(found, objects))
         return Collection(
@@ -74,7 +76,8 @@ def read_cluster(paths: Sequence[str], *, stdin: BinaryIO | None, keep_going: bo
         parsed = parse(found.objects.values())
         flaws = [Flaw(wrong.error, wrong.object.key.kind) for wrong in parsed.errors]
         problems = settle([*found.flaws, *flaws], keep_going=keep_going)
-        return parsed.cluster(unread_kinds(Collection(SourceInfo("files", ""), (), (), problems)))
+        seen = Collection(SourceInfo("files", ""), tuple(found.objects.values()), _kind_results(found, ()), problems)
+        return parsed.cluster(unread_kinds(seen))
 
 
 def _kind_results(found: "_Found", objects: Iterable[CollectedObject]) -> tuple[KindResult, ...]:
@@ -92,6 +95,7 @@ def _kind_results(found: "_Found", objects: Iterable[CollectedObject]) -> tuple[
     results += [
         KindResult(group, kind, KindStatus.NOT_KEPT, count, message=why_not_kept(group, kind))
         for (group, kind), count in sorted(found.passed_over.items())
+        if (group, kind) not in found.kinds  # of some ConfigMaps a few settings are kept
     ]
     return tuple(results)
 
@@ -264,7 +268,7 @@ def _take(body: dict[str, Any], api_version: str, kind: str, where: str, found: 
         raise InputError(f"{where}: {kind} {name}: a name cannot hold a slash")
     if flaw := _unstorable(name) or _unstorable(namespace or ""):
         raise InputError(f"{where}: {kind} {shown(name)}: {flaw}")
-    known = kind_of(group, kind)
+    known = kind_of(group, kind) or settings_map(group, kind, namespace or "default", name)
     if known is None:
         _refuse_misspelt(group, kind, f"{where}: {kind} {name}")
         key = ObjectKey(group, kind, namespace or "default", name)

@@ -1,9 +1,10 @@
 """The one place that cuts objects down to what is kept.
 
 1. An allow-list: a field that is not named in the table of its kind (kinds.py) is not kept, whatever it is called.
-2. No Secret and no ConfigMap is ever collected; no environment value, no volume, no annotation but the network plugins' own and the two
-   that choose an ingress class (so no last-applied-configuration, which repeats all of these).
-3. Of command lines only those flags that say what a network plugin enforces, and only in the namespaces where plugins live.
+2. No Secret is ever collected, no volume, no annotation but the network plugins' own and the two that choose an ingress class (so no
+   last-applied-configuration, which repeats all of these).
+3. Of command lines only those flags that say what a network plugin enforces, and only in the namespaces where plugins live. Of ConfigMaps and
+   of environments only the few settings of evidence/cluster/plugins.py, and of their values only known words.
 4. Policies keep their whole spec, which is the evidence, and of managedFields who changed them by what and when.
 5. Of roles only the rules by which segmentation can be changed (evidence/cluster/access.py); roles without such rules are counted, not kept.
 6. What changes without anything having changed (resourceVersion, heartbeats, transition times) is not kept, so that an unchanged cluster
@@ -15,6 +16,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from evidence.cluster.plugins import SETTINGS_KINDS, container_environment, kept_settings
 from evidence.cluster.rbac import GROUP as RBAC
 from evidence.cluster.rbac import ROLE_KINDS
 from evidence.collect.fields import ALL, ONE, Fields, Kind
@@ -45,6 +47,7 @@ PLUGIN_NAMESPACES = frozenset(
 PLUGIN_FLAGS = frozenset(
     {
         "disable-network-policy",
+        "enable-anp",
         "enable-k8s-networkpolicy",
         "enable-network-policy",
         "enable-np",
@@ -70,6 +73,8 @@ def kept(kind: Kind, body: Mapping[str, Any], *, namespace: str, api_version: st
         from evidence.collect.access import kept_rules  # only where there are roles
 
         found.update(kept_rules(body))
+    if (kind.group, kind.kind) in SETTINGS_KINDS:
+        found.update(kept_settings(kind.kind, found["metadata"]["name"], body))
     if namespace in PLUGIN_NAMESPACES and kind.kind in ("DaemonSet", "Deployment", "StatefulSet"):
         _add_arguments(found, body)
     return found
@@ -155,7 +160,7 @@ def plugin_arguments(words: Iterable[str]) -> list[str]:
 
 
 def _add_arguments(found: dict[str, Any], body: Mapping[str, Any]) -> None:
-    """Put the plugin's flags back into the containers of the pod template, in which nothing else of the command line was kept."""
+    """Put the plugin's flags and settings back into the containers of the pod template, in which nothing else of these was kept."""
     small, whole = found, body
     for name in ("spec", "template", "spec"):
         small, whole = small.get(name) or {}, whole.get(name) or {}
@@ -163,3 +168,5 @@ def _add_arguments(found: dict[str, Any], body: Mapping[str, Any]) -> None:
         arguments = plugin_arguments([*(source.get("command") or ()), *(source.get("args") or ())])
         if arguments:
             container["args"] = arguments
+        if settings := container_environment(source):
+            container["env"] = [{"name": name, "value": value} for name, value in sorted(settings.items())]

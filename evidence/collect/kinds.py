@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from evidence.cluster.rbac import GROUP as RBAC
 from evidence.collect.entrances import ENTRANCE_KINDS
 from evidence.collect.fields import METADATA, OTHER_POLICY, SELECTOR, Fields, Kind, scalars
+from evidence.collect.pluginsettings import PLUGIN_KINDS
 from evidence.collect.policies import POLICY_KINDS
 from evidence.collect.workloads import WORKLOAD_KINDS
 
@@ -21,6 +22,7 @@ KINDS: tuple[Kind, ...] = (
     *WORKLOAD_KINDS,
     *ENTRANCE_KINDS,
     *POLICY_KINDS,
+    *PLUGIN_KINDS,
     Kind(
         "apiextensions.k8s.io",
         "CustomResourceDefinition",

@@ -1,124 +1,17 @@
 """The collector against a small HTTP server that misbehaves as API servers do: busy, slow, broken, and with lists that expire."""
 
-import json
 import threading
-from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
 
 import pytest
-import yaml
 
 from evidence import __version__
 from evidence.cluster.objects import Collection, KindResult, KindStatus
-from evidence.collect.cluster import Connection, collect_cluster, connect
+from evidence.collect.cluster import LISTS_AT_ONCE, Connection, collect_cluster, connect
 from evidence.errors import CollectError, InputError
+from tests.collect.api import Answer, Api, kubeconfig
 from tests.manifests import body, pod_body
-
-Answer = tuple[int, dict[str, str], Any]
-
-
-@dataclass
-class Api:
-    """What the server holds and how it misbehaves. `trouble` maps a path to answers that come before the good ones."""
-
-    lists: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
-    trouble: dict[str, list[Answer | str]] = field(default_factory=dict)
-    seen: Counter[str] = field(default_factory=Counter)
-    headers: list[dict[str, str]] = field(default_factory=list)
-    served: dict[str, list[str]] = field(
-        default_factory=lambda: {"/api/v1": ["namespaces", "pods"], "/apis/networking.k8s.io/v1": ["networkpolicies"]}
-    )
-
-    def answer(self, path: str, query: dict[str, list[str]]) -> Answer:
-        if path == "/version":
-            return 200, {}, {"gitVersion": "v1.99.0"}
-        if path == "/apis":
-            groups = {tuple(root.split("/")[2:]) for root in self.served if root.startswith("/apis/")}
-            return (
-                200,
-                {},
-                {"groups": [{"name": name, "versions": [{"version": version}]} for name, version in sorted(groups)]},
-            )
-        if path in self.served:
-            return 200, {}, {"resources": [{"name": name, "verbs": ["get", "list"]} for name in self.served[path]]}
-        if path.endswith("/selfsubjectreviews"):
-            return 201, {}, {"status": {"userInfo": {"username": "system:serviceaccount:evidence:collector"}}}
-        items = self.lists.get(path, [])
-        start, limit = int(query.get("continue", ["0"])[0]), int(query["limit"][0])
-        more = {"continue": str(start + limit)} if start + limit < len(items) else {}
-        return 200, {}, {"metadata": {"resourceVersion": "77", **more}, "items": items[start : start + limit]}
-
-
-class Handler(BaseHTTPRequestHandler):
-    api: Api
-
-    def do_GET(self) -> None:
-        url = urlsplit(self.path)
-        self.api.seen[url.path] += 1
-        self.api.headers.append(dict(self.headers))
-        trouble = self.api.trouble.get(url.path)
-        answer = trouble.pop(0) if trouble else self.api.answer(url.path, parse_qs(url.query))
-        if answer == "hang up":
-            self.close_connection = True
-            return
-        assert not isinstance(answer, str)
-        status, headers, content = answer
-        data = content if isinstance(content, bytes) else json.dumps(content).encode()
-        self.send_response(status)
-        for name, value in headers.items():
-            self.send_header(name, value)
-        self.send_header("Content-Length", headers.get("Content-Length", str(len(data))))
-        self.end_headers()
-        self.wfile.write(data)
-
-    def do_POST(self) -> None:
-        self.rfile.read(int(self.headers.get("Content-Length", "0")))
-        self.do_GET()
-
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  (the base class's name)
-        """Silent."""
-
-
-@pytest.fixture
-def api() -> Api:
-    return Api()
-
-
-@pytest.fixture
-def url(api: Api) -> Iterator[str]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), type("ApiHandler", (Handler,), {"api": api}))
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
-
-
-def kubeconfig(path: Path, url: str) -> str:
-    content = {
-        "apiVersion": "v1",
-        "kind": "Config",
-        "current-context": "here",
-        "contexts": [{"name": "here", "context": {"cluster": "test-cluster", "user": "me"}}],
-        "clusters": [{"name": "test-cluster", "cluster": {"server": url}}],
-        "users": [{"name": "me", "user": {"token": "t0ken"}}],
-    }
-    file = path / "kubeconfig"
-    file.write_text(yaml.safe_dump(content))
-    return str(file)
-
-
-@pytest.fixture
-def connection(url: str, tmp_path: Path) -> Connection:
-    found = connect(context=None, kubeconfig=kubeconfig(tmp_path, url), in_cluster=False, impersonate=None)
-    return replace(found, retry_budget_seconds=3.0)
-
 
 PODS = "/api/v1/pods"
 BUSY: Answer = (503, {}, {"kind": "Status", "message": "etcd is away"})
@@ -240,6 +133,29 @@ def test_a_malformed_object_is_refused_or_left_out(api: Api, connection: Connect
     assert [obj.key.name for obj in collection.objects] == ["pod-000"]
     assert {problem.kind for problem in collection.problems} == {"Pod"}
     assert len(collection.problems) == 2
+
+
+def test_four_lists_are_read_at_the_same_time_and_no_more(api: Api, connection: Connection) -> None:
+    """The server answers a list only when four have been asked for: with fewer at once none would come back."""
+    plurals = ["namespaces", "nodes", "pods", "services", "replicationcontrollers"]
+    api.served = {"/api/v1": plurals, "/apis/apps/v1": ["deployments", "daemonsets", "replicasets"]}
+    gate, lock = threading.Barrier(LISTS_AT_ONCE), threading.Lock()
+    running, most = 0, 0
+
+    def slow(path: str) -> None:
+        nonlocal running, most
+        if (path.count("/") == 3 and path.startswith("/api/v1/")) or path.startswith("/apis/apps/v1/"):
+            with lock:
+                running += 1
+                most = max(most, running)
+            gate.wait(timeout=20)
+            with lock:
+                running -= 1
+
+    api.before_answer = slow
+    collection = collect_cluster(connection, keep_going=False)
+    assert sum(kind.status is KindStatus.LISTED for kind in collection.kinds) == 8
+    assert most == LISTS_AT_ONCE
 
 
 def test_only_kept_fields_leave_the_collector(api: Api, connection: Connection) -> None:

@@ -1,0 +1,33 @@
+"""Settings of network plugins, as they are kept and as they are read from a live cluster (evidence/cluster/plugins.py says which and why).
+
+A ConfigMap is never listed. One is read by its name, where the plugin's agent was found, in the agent's namespace; the collector's role allows
+no more than that.
+"""
+
+from evidence.cluster.plugins import CONFIG_MAPS
+from evidence.collect.fields import METADATA, Fields, Kind, scalars
+from evidence.collect.keep import PLUGIN_NAMESPACES
+
+# And known words of their settings, see kept_settings.
+_NAMED: Fields = {"metadata": scalars("name", "namespace", "uid", "creationTimestamp")}
+_SETTINGS: Fields = {"metadata": METADATA}
+CONFIG_MAP = Kind("", "ConfigMap", "configmaps", ("v1",), True, _NAMED)
+AGENTS = {
+    "aws-node": "amazon-vpc-cni",
+    "azure-npm": "azure-npm-config",
+    "cilium": "cilium-config",
+}  # DaemonSet: its ConfigMap
+
+PLUGIN_KINDS: tuple[Kind, ...] = (
+    Kind("cilium.io", "CiliumNodeConfig", "ciliumnodeconfigs", (), True, _SETTINGS),
+    Kind("crd.projectcalico.org", "FelixConfiguration", "felixconfigurations", (), False, _SETTINGS),
+    Kind("projectcalico.org", "FelixConfiguration", "felixconfigurations", (), False, _SETTINGS),
+    Kind("operator.tigera.io", "Installation", "installations", (), False, _SETTINGS),
+)
+
+
+def settings_map(group: str, kind: str, namespace: str, name: str) -> Kind | None:
+    """The kind to keep a ConfigMap as when it holds a plugin's settings; None for every other."""
+    if (group, kind) == ("", "ConfigMap") and name in CONFIG_MAPS and namespace in PLUGIN_NAMESPACES:
+        return CONFIG_MAP
+    return None

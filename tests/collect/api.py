@@ -1,0 +1,144 @@
+"""A small API server that answers over HTTP as the real one does, and misbehaves as it may: busy, slow, broken, with lists that expire."""
+
+import json
+import ssl
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from email.message import Message
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from ipaddress import IPv4Address
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import yaml
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+Answer = tuple[int, dict[str, str], Any]
+
+
+@dataclass
+class Api:
+    """What the server holds and how it misbehaves. `trouble` maps a path to answers that come before the good ones."""
+
+    lists: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    trouble: dict[str, list[Answer | str]] = field(default_factory=dict)
+    seen: Counter[str] = field(default_factory=Counter)
+    headers: list["Message[str, str]"] = field(default_factory=list)
+    before_answer: Callable[[str], None] = lambda path: None
+    served: dict[str, list[str]] = field(
+        default_factory=lambda: {"/api/v1": ["namespaces", "pods"], "/apis/networking.k8s.io/v1": ["networkpolicies"]}
+    )
+
+    def answer(self, path: str, query: dict[str, list[str]]) -> Answer:
+        if path == "/version":
+            return 200, {}, {"gitVersion": "v1.99.0"}
+        if path == "/apis":
+            groups = {tuple(root.split("/")[2:]) for root in self.served if root.startswith("/apis/")}
+            return (
+                200,
+                {},
+                {"groups": [{"name": name, "versions": [{"version": version}]} for name, version in sorted(groups)]},
+            )
+        if path in self.served:
+            return 200, {}, {"resources": [{"name": name, "verbs": ["get", "list"]} for name in self.served[path]]}
+        if path.endswith("/selfsubjectreviews"):
+            return 201, {}, {"status": {"userInfo": {"username": "system:serviceaccount:evidence:collector"}}}
+        items = self.lists.get(path, [])
+        start, limit = int(query.get("continue", ["0"])[0]), int(query["limit"][0])
+        more = {"continue": str(start + limit)} if start + limit < len(items) else {}
+        return 200, {}, {"metadata": {"resourceVersion": "77", **more}, "items": items[start : start + limit]}
+
+
+class Handler(BaseHTTPRequestHandler):
+    api: Api
+
+    def do_GET(self) -> None:
+        url = urlsplit(self.path)
+        self.api.seen[url.path] += 1
+        self.api.headers.append(self.headers)
+        self.api.before_answer(url.path)
+        trouble = self.api.trouble.get(url.path)
+        answer = trouble.pop(0) if trouble else self.api.answer(url.path, parse_qs(url.query))
+        if answer == "hang up":
+            self.close_connection = True
+            return
+        assert not isinstance(answer, str)
+        status, headers, content = answer
+        data = content if isinstance(content, bytes) else json.dumps(content).encode()
+        self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", headers.get("Content-Length", str(len(data))))
+        self.end_headers()
+        self.wfile.write(data)
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers.get("Content-Length", "0")))
+        self.do_GET()
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  (the base class's name)
+        """Silent."""
+
+
+@contextmanager
+def serving(api: Api, tls: ssl.SSLContext | None = None) -> Iterator[str]:
+    """The server's URL, as long as it runs."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), type("ApiHandler", (Handler,), {"api": api}))
+    if tls:
+        server.socket = tls.wrap_socket(server.socket, server_side=True)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    try:
+        yield f"{'https' if tls else 'http'}://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def kubeconfig(path: Path, url: str, user: dict[str, Any] | None = None, cluster: dict[str, Any] | None = None) -> str:
+    content = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "current-context": "here",
+        "contexts": [{"name": "here", "context": {"cluster": "test-cluster", "user": "me"}}],
+        "clusters": [{"name": "test-cluster", "cluster": {"server": url, **(cluster or {})}}],
+        "users": [{"name": "me", "user": user or {"token": "t0ken"}}],
+    }
+    file = path / "kubeconfig"
+    file.write_text(yaml.safe_dump(content))
+    return str(file)
+
+
+def own_tls(folder: Path) -> tuple[ssl.SSLContext, Path]:
+    """A server's side of TLS on 127.0.0.1, and the file of the certificate that a client has to trust for it."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "test API server")])
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(datetime(2020, 1, 1, tzinfo=UTC))
+        .not_valid_after(datetime(2999, 1, 1, tzinfo=UTC))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(IPv4Address("127.0.0.1"))]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    ca_file, key_file = folder / "ca.crt", folder / "server.key"
+    ca_file.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+    key_file.write_bytes(
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    )
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(ca_file, key_file)
+    return context, ca_file

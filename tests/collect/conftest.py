@@ -1,0 +1,25 @@
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from evidence.collect.connection import Connection, connect
+from tests.collect.api import Api, kubeconfig, serving
+
+
+@pytest.fixture
+def api() -> Api:
+    return Api()
+
+
+@pytest.fixture
+def url(api: Api) -> Iterator[str]:
+    with serving(api) as url:
+        yield url
+
+
+@pytest.fixture
+def connection(url: str, tmp_path: Path) -> Connection:
+    found = connect(context=None, kubeconfig=kubeconfig(tmp_path, url), in_cluster=False, impersonate=None)
+    return replace(found, retry_budget_seconds=3.0)
