@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from evidence.cluster.access import AccessBinding, AccessRole
     from evidence.cluster.calico import Calico, CalicoPolicy
     from evidence.cluster.cilium import CidrGroup, CiliumPolicy
+    from evidence.cluster.plugins import PluginSettings
     from evidence.cluster.policies import ClusterPolicy
     from evidence.cluster.routes import EndpointSlice, Gateway, GatewayClass, Grant, IngressClass, Route
 
@@ -140,6 +141,7 @@ class Workload:
     arguments: tuple[str, ...] = ()  # command and args of all containers, kept for system namespaces only (CNI modes)
     desired: int | None = None  # DaemonSet: status.desiredNumberScheduled
     ready: int | None = None  # DaemonSet: status.numberReady, others: status.readyReplicas
+    environment: Labels = field(default_factory=dict)  # DaemonSet: the few settings of plugins (cluster/plugins.py)
     origin: CollectedObject | None = field(default=None, compare=False, repr=False)
 
     @property
@@ -324,6 +326,7 @@ class Cluster:
     access_roles: "tuple[AccessRole, ...]" = ()  # those that can change segmentation, and what binds them
     access_bindings: "tuple[AccessBinding, ...]" = ()
     crds: frozenset[str] = frozenset()  # names of CustomResourceDefinitions seen (CNI signals)
+    plugin_settings: "tuple[PluginSettings, ...]" = ()  # sorted by key
     unread_kinds: tuple[str, ...] = ()  # kinds that were forbidden, failed, or had objects left out
 
     @property

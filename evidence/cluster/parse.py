@@ -38,6 +38,7 @@ from evidence.cluster.parse_clusterpolicies import cluster_policy
 from evidence.cluster.parse_others import ingress, namespace, node, service, undeclared_namespace
 from evidence.cluster.parse_pods import CONTROLLERS, controller, finished_job, pod, workload
 from evidence.cluster.parse_policies import network_policy
+from evidence.cluster.plugins import OVERRIDES, SETTINGS_KINDS, PluginSettings, plugin_settings
 from evidence.cluster.policies import GROUP, ClusterPolicy
 from evidence.cluster.rbac import BINDING_KINDS, ROLE_KINDS
 from evidence.cluster.rbac import GROUP as RBAC
@@ -131,6 +132,7 @@ class Parsed:
     harmless_roles: set[ObjectKey] = field(default_factory=set)
     access_bindings: "list[AccessBinding]" = field(default_factory=list)
     crds: set[str] = field(default_factory=set)
+    plugin_settings: list[PluginSettings] = field(default_factory=list)
     owners: dict[ObjectKey, ObjectKey] = field(default_factory=dict)  # controllers of ReplicaSets and Jobs
     errors: list[Wrong] = field(default_factory=list)
 
@@ -171,6 +173,7 @@ class Parsed:
                 sorted((b for b in self.access_bindings if b.role not in self.harmless_roles), key=by_key)
             ),
             crds=frozenset(self.crds),
+            plugin_settings=tuple(sorted(self.plugin_settings, key=by_key)),
             unread_kinds=tuple(sorted(set(unread_kinds))),
         )
 
@@ -220,7 +223,7 @@ def unread_kinds(collection: Collection) -> frozenset[str]:
     kinds = {kind.kind for kind in collection.kinds if kind.status in _UNREAD}
     for problem in collection.problems:
         kinds.update([problem.kind] if problem.kind else MODELLED_KINDS)
-    return frozenset(kinds | _never_asked_for(collection))
+    return frozenset(kinds | _never_asked_for(collection) | _overrides_not_seen(collection))
 
 
 def _never_asked_for(collection: Collection) -> set[str]:
@@ -232,6 +235,13 @@ def _never_asked_for(collection: Collection) -> set[str]:
     asked = {kind.kind for kind in collection.kinds}
     expected = {*(GATEWAY_KINDS if served else ()), *(RBAC_KINDS if asked else ())}
     return expected - asked
+
+
+def _overrides_not_seen(collection: Collection) -> set[str]:
+    """Kinds that may override a plugin's settings, whose definition is there and of which the source says nothing."""
+    held = {(kind.group, kind.kind) for kind in collection.kinds if kind.status is not KindStatus.NOT_IN_SOURCE}
+    defined = {obj.key.name for obj in collection.objects if obj.key.kind == "CustomResourceDefinition"}
+    return {kind for (group, kind), name in OVERRIDES.items() if name in defined and (group, kind) not in held}
 
 
 def parse(objects: Iterable[CollectedObject]) -> Parsed:
@@ -396,6 +406,10 @@ def _crd(parsed: Parsed, obj: CollectedObject, _: Raw) -> None:
     parsed.crds.add(obj.key.name)
 
 
+def _plugin_settings(parsed: Parsed, obj: CollectedObject, _: Raw) -> None:
+    parsed.plugin_settings.append(plugin_settings(obj))
+
+
 def _other(parsed: Parsed, obj: CollectedObject, _: Raw) -> None:
     """Every other kind that is kept is a policy of somebody else's."""
     version: Any = obj.body.get("apiVersion")
@@ -429,4 +443,5 @@ _PARSERS: Mapping[tuple[str, str], _Parser] = {
     **{(RBAC, kind): _access_role for kind in ROLE_KINDS},
     **{(RBAC, kind): _access_binding for kind in BINDING_KINDS},
     **dict.fromkeys(CONTROLLERS, _workload),
+    **dict.fromkeys(SETTINGS_KINDS, _plugin_settings),
 }

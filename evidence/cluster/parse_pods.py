@@ -28,6 +28,7 @@ from evidence.cluster.fields import (
 )
 from evidence.cluster.model import ContainerPort, IPAddress, Labels, Pod, Protocol, Workload
 from evidence.cluster.objects import CollectedObject, ObjectKey
+from evidence.cluster.plugins import environment
 
 MAX_PORT = 65535
 CONTROLLERS = frozenset(
@@ -277,7 +278,13 @@ def workload(obj: CollectedObject, created: str) -> tuple[Workload, Pod]:
         service_account=account,
         origin=obj,
     )
-    return Workload(key, replicas, pod_labels, images, arguments, desired, ready, obj), pod
+    set_here = _environment(spec) if key.kind == "DaemonSet" else {}
+    return Workload(key, replicas, pod_labels, images, arguments, desired, ready, set_here, obj), pod
+
+
+def _environment(spec: Raw) -> Labels:
+    """What the template's containers say of plugin settings."""
+    return environment(mapping(mapping(spec, "template"), "spec"))
 
 
 def _template(spec: Raw, kind: str) -> tuple[Labels, PodSpec, str]:

@@ -8,6 +8,7 @@ from typing import Any
 
 import yaml
 
+from evidence.cluster.plugins import CONFIG_MAPS
 from evidence.cni.model import Support, Weight
 from evidence.cni.versions import Version, parse_version
 from evidence.errors import EvidenceError
@@ -18,11 +19,14 @@ from evidence.resources import package_file
 class AgentSpec:
     """How to know the DaemonSet that enforces. `embedded`: the code runs inside the node's own process, without any pod.
 
-    `excluded` names DaemonSets that use the image and are another plugin.
+    `excluded` names DaemonSets that use the image and are another plugin. One that has the name counts only when it has an image of
+    `with_image` and none of `without_image`, where these are given.
     """
 
     names: frozenset[str]
     excluded: frozenset[str]
+    with_image: re.Pattern[str] | None
+    without_image: re.Pattern[str] | None
     namespaces: frozenset[str]
     images: re.Pattern[str] | None
     embedded: bool
@@ -40,15 +44,57 @@ class SignalSpec:
 
 
 @dataclass(frozen=True, slots=True)
-class ModeRule:
-    """A sign that decides whether enforcement is on: a flag with a value, an image that the agent lacks, or that its arguments were read."""
+class Condition:
+    """One thing that may hold of a cluster, of which exactly one is asked. `equals` and `unless` are words of the flag or setting."""
 
-    effect: str  # on, off
-    text: str
     flag: str = ""
+    setting: str = ""
     equals: frozenset[str] = frozenset()
+    unless: frozenset[str] = frozenset()
     without_image: re.Pattern[str] | None = None
-    arguments_read: bool = False
+    agent: frozenset[str] = frozenset()
+    node_label: re.Pattern[str] | None = None
+    crd: re.Pattern[str] | None = None
+    arguments_read: bool | None = None
+    settings_read: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ModeRule:
+    """What decides whether enforcement is on; `effect` is on, off or unknown."""
+
+    condition: Condition
+    effect: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Softening:
+    """What makes enforcement that is on weaker than the policies say."""
+
+    condition: Condition
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Trait:
+    """How a plugin is set up, and what that does to its features."""
+
+    condition: Condition
+    text: str
+    features: Mapping[str, Support]
+
+
+@dataclass(frozen=True, slots=True)
+class SettingsSpec:
+    """Where settings lie beside flags: a ConfigMap in the agent's namespace, a kind that overrides it for some nodes, further kinds, and
+    environment variables with a prefix. `flags` are those settings that may be given as flags too."""
+
+    config_map: str
+    overrides: str
+    kinds: tuple[str, ...]
+    environment: str
+    flags: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +118,8 @@ class Since:
 
 @dataclass(frozen=True, slots=True)
 class PluginSpec:
-    """One plugin. `first` and `before` bound the versions that the data speaks of (None: it speaks of all)."""
+    """One plugin. `first` and `before` bound the versions that the data speaks of (None: it speaks of all). `own_kinds` are the policy kinds
+    of its maker that it runs, as (group, kind). `delegates`: it calls another plugin, which may be any."""
 
     id: str
     name: str
@@ -83,6 +130,11 @@ class PluginSpec:
     before: Version | None
     signals: tuple[SignalSpec, ...]
     mode: ModeSpec
+    settings: SettingsSpec
+    softened: tuple[Softening, ...]
+    traits: tuple[Trait, ...]
+    own_kinds: frozenset[tuple[str, str]]
+    delegates: bool
     features: Mapping[str, tuple[Since, ...]]
     caveats: tuple[str, ...]
 
@@ -109,14 +161,17 @@ def plugin_specs() -> tuple[PluginSpec, ...]:
 
 def _plugin(entry: Mapping[str, Any]) -> PluginSpec:
     agent, mode, versions = entry["agent"], entry.get("mode", {}), entry.get("versions", {})
+    settings = entry.get("settings", {})
     return PluginSpec(
         id=entry["id"],
         name=entry["name"],
         agent=AgentSpec(
             names=frozenset(agent.get("names", ())),
             excluded=frozenset(agent.get("except", ())),
+            with_image=_pattern(agent, "with_image"),
+            without_image=_pattern(agent, "without_image"),
             namespaces=frozenset(agent.get("namespaces", ())),
-            images=re.compile(agent["images"]) if "images" in agent else None,
+            images=_pattern(agent, "images"),
             embedded=agent.get("embedded", False),
         ),
         version_images=tuple(re.compile(pattern) for pattern in versions.get("images", ())),
@@ -129,8 +184,19 @@ def _plugin(entry: Mapping[str, Any]) -> PluginSpec:
             default_text=mode.get("default_text", ""),
             flags_of=frozenset(mode.get("flags_of", ())),
             flags_annotation=mode.get("flags_annotation", ""),
-            rules=tuple(_mode_rule(rule) for rule in mode.get("rules", ())),
+            rules=tuple(ModeRule(_condition(rule), rule["effect"], rule["text"]) for rule in mode.get("rules", ())),
         ),
+        settings=SettingsSpec(
+            config_map=settings.get("config_map", ""),
+            overrides=settings.get("overrides", ""),
+            kinds=tuple(settings.get("kinds", ())),
+            environment=settings.get("environment", ""),
+            flags=frozenset(CONFIG_MAPS.get(settings.get("config_map", ""), ())),
+        ),
+        softened=tuple(Softening(_condition(rule), rule["text"]) for rule in entry.get("softened", ())),
+        traits=tuple(_trait(trait) for trait in entry.get("traits", ())),
+        own_kinds=frozenset((group, kind) for group, kinds in entry.get("own_kinds", {}).items() for kind in kinds),
+        delegates=entry.get("delegates", False),
         features={name: _steps(value) for name, value in entry["features"].items()},
         caveats=tuple(entry.get("caveats", ())),
     )
@@ -155,15 +221,28 @@ def _signal(entry: Mapping[str, Any]) -> SignalSpec:
     )
 
 
-def _mode_rule(entry: Mapping[str, Any]) -> ModeRule:
-    return ModeRule(
-        effect=entry["effect"],
-        text=entry["text"],
+def _condition(entry: Mapping[str, Any]) -> Condition:
+    return Condition(
         flag=entry.get("flag", ""),
+        setting=entry.get("setting", ""),
         equals=frozenset(entry.get("equals", ())),
-        without_image=re.compile(entry["without_image"]) if "without_image" in entry else None,
-        arguments_read=entry.get("arguments_read", False),
+        unless=frozenset(entry.get("unless", ())),
+        without_image=_pattern(entry, "without_image"),
+        agent=frozenset(entry.get("agent", ())),
+        node_label=_pattern(entry, "node_label"),
+        crd=_pattern(entry, "crd"),
+        arguments_read=entry.get("arguments_read"),
+        settings_read=entry.get("settings_read"),
     )
+
+
+def _trait(entry: Mapping[str, Any]) -> Trait:
+    features = {name: Support(level) for name, level in entry.get("features", {}).items()}
+    return Trait(_condition(entry), entry["text"], features)
+
+
+def _pattern(entry: Mapping[str, Any], name: str) -> re.Pattern[str] | None:
+    return re.compile(entry[name]) if name in entry else None
 
 
 def _steps(value: Mapping[str, Any]) -> tuple[Since, ...]:

@@ -13,7 +13,8 @@ from evidence.cluster.model import Cluster
 from evidence.cni import nodes
 from evidence.cni.capabilities import PluginSpec, plugin_specs
 from evidence.cni.model import CniReport, DetectedPlugin, Enforcement, Signal, Support, Weight
-from evidence.cni.modes import mode
+from evidence.cni.conditions import seen
+from evidence.cni.modes import mode, softened, traits
 from evidence.cni.signals import Agent, agents, daemon_sets, images_by_repository, is_named, signals
 from evidence.cni.versions import Version, parse_version
 
@@ -43,15 +44,19 @@ def detect(cluster: Cluster) -> CniReport:
 
 def _recognised(spec: PluginSpec, cluster: Cluster, all_daemon_sets: Sequence[Agent]) -> DetectedPlugin | None:
     own = agents(spec.agent, all_daemon_sets)
-    seen = tuple(sorted({signal for _, signal in own} | set(signals(spec, cluster)), key=lambda s: (-_rank(s), s.text)))
-    if not is_named(seen):
+    signs = tuple(sorted({signal for _, signal in own} | set(signals(spec, cluster)), key=lambda s: (-_rank(s), s.text)))
+    if not is_named(signs):
         return None
     found = bool(own) or spec.agent.embedded
     running = tuple(agent for agent, _ in own)
     texts = _versions(spec, cluster, running)
     versions = {parse_version(text) for text in texts} or {None}
     features = {feature: _weakest(spec, feature, versions) for feature in spec.features}
-    effect, shown_by = mode(spec.mode, cluster, running, spec.agent.namespaces) if found else ("unknown", "")
+    what = seen(spec, cluster, running)
+    effect, shown_by = mode(spec, what) if found else ("unknown", "")
+    set_up = tuple(traits(spec, what)) if found else ()
+    for trait in set_up:
+        features |= {name: level for name, level in trait.features.items() if features[name] is not Support.UNKNOWN}
     cover = _coverage(spec, cluster, running)
     return DetectedPlugin(
         id=spec.id,
@@ -59,12 +64,16 @@ def _recognised(spec: PluginSpec, cluster: Cluster, all_daemon_sets: Sequence[Ag
         version=_version_text(texts),
         mode=shown_by,
         enforces=_enforces(features, effect, found),
-        signals=seen,
+        signals=signs,
         features=features,
         agent=running[0].key if running else None,
         agent_desired=len(cover.needed) if cover.shown and found else None,
         agent_ready=len(cover.ready) if cover.shown and found else None,
         unready_nodes=cover.unready if cover.shown and found else (),
+        traits=tuple(trait.text for trait in set_up),
+        softened=softened(spec, what) if found and effect != "off" else (),
+        own_kinds=spec.own_kinds,
+        delegates=spec.delegates,
         found=found,
         caveats=spec.caveats if found else (),
     )
@@ -114,7 +123,7 @@ def _enforces(features: dict[str, Support], effect: str, found: bool) -> bool | 
 
 
 def _verdict(plugins: Sequence[DetectedPlugin], cluster: Cluster) -> tuple[Enforcement, tuple[str, ...]]:
-    running = [plugin for plugin in plugins if plugin.found]
+    running = [plugin for plugin in plugins if plugin.found and not plugin.delegates]
     candidates = [plugin for plugin in running if plugin.enforces is not False]
     traces = tuple(f"traces of {p.name} without a running agent: {_signs(p)}" for p in plugins if not p.found)
     match candidates:
@@ -161,6 +170,7 @@ def _one_enforcer(plugin: DetectedPlugin, cluster: Cluster) -> tuple[Enforcement
     reasons = [f"{plugin.title} enforces policies: agent ready on {plugin.agent_ready} of {plugin.agent_desired} nodes"]
     if plugin.mode:
         reasons.append(f"{plugin.name}: {plugin.mode}")
+    reasons += [f"{plugin.name}: {weaker}" for weaker in plugin.softened]
     if plugin.unready_nodes:
         reasons.append(f"no ready agent on {', '.join(plugin.unready_nodes)}")
     if beyond:

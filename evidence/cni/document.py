@@ -26,6 +26,8 @@ def _plugin(plugin: DetectedPlugin) -> dict[str, object]:
         "running": plugin.found,
         "enforces": plugin.enforces,
         "mode": plugin.mode,
+        "set_up": list(plugin.traits),
+        "softened": list(plugin.softened),
         "agent": None if plugin.agent is None else str(plugin.agent),
         "nodes_needed": plugin.agent_desired,
         "nodes_ready": plugin.agent_ready,

@@ -1,81 +1,39 @@
-"""Whether a plugin's enforcement is switched on, as far as arguments and images show. ConfigMaps and environment values are not collected."""
+"""Whether a plugin's enforcement is switched on, what weakens it, and how it is set up, as far as the collected objects show."""
 
-import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator
 
-from evidence.cluster.model import Cluster
-from evidence.cluster.objects import ObjectKey
-from evidence.cni.capabilities import ModeRule, ModeSpec
-from evidence.cni.signals import Agent
-from evidence.cni.versions import split_image
+from evidence.cni.capabilities import PluginSpec, Trait
+from evidence.cni.conditions import Seen, holds
+from evidence.cni.model import Support
 
 
-def mode(spec: ModeSpec, cluster: Cluster, agents: Iterable[Agent], namespaces: frozenset[str]) -> tuple[str, str]:
-    """Effect (on, off, unknown) and what showed it ("" when nothing needed showing).
+def mode(spec: PluginSpec, what: Seen) -> tuple[str, str]:
+    """Effect (on, off, unknown) and what showed it ("" when nothing needed showing). The first rule that holds decides.
 
-    `namespaces` are where the plugin is known to be installed: of workloads elsewhere no arguments are kept. A plugin that flags can
-    switch off is not "on" when its flags were not read.
+    A plugin that flags can switch off is not "on" when its flags were not read.
     """
-    agents = tuple(agents)
-    if spec.flags_annotation:
-        arguments = _server_arguments(spec.flags_annotation, cluster)
-    else:
-        arguments = _arguments(spec.flags_of, cluster, {agent.key for agent in agents}, namespaces)
-    given = flags(arguments or ())
-    for rule in spec.rules:
-        if _holds(rule, given, arguments is not None, agents):
-            return rule.effect, rule.text
-    if spec.default == "on" and arguments is None and any(rule.flag for rule in spec.rules):
-        carriers = " and ".join(sorted(spec.flags_of) or sorted(str(agent.key) for agent in agents))
+    for rule in spec.mode.rules:
+        match holds(rule.condition, what):
+            case True:
+                return rule.effect, rule.text
+            case None:
+                return "unknown", f"{rule.condition.setting} is set differently in several places, or to a value that is not known here"
+    if spec.mode.default == "on" and not what.arguments_read and any(rule.condition.flag for rule in spec.mode.rules):
+        carriers = " and ".join(sorted(spec.mode.flags_of) or sorted(str(agent.key) for agent in what.agents))
         return "unknown", f"the arguments of {carriers} were not read, so that it may be switched off"
-    return spec.default, spec.default_text
+    if spec.mode.default == "unknown" and what.unread:
+        return "unknown", f"{spec.mode.default_text}: {what.unread}"
+    return spec.mode.default, spec.mode.default_text
 
 
-def flags(arguments: Iterable[str]) -> Mapping[str, str]:
-    """Flags of a command line without their dashes; a flag without a value is "true"; the last of several wins."""
-    found: dict[str, str] = {}
-    pending = ""
-    for argument in arguments:
-        if argument.startswith("-"):
-            name, separator, value = argument.lstrip("-").partition("=")
-            found[name] = value if separator else "true"
-            pending = "" if separator else name
-        elif pending:
-            found[pending] = argument
-            pending = ""
-    return found
+def softened(spec: PluginSpec, what: Seen) -> tuple[str, ...]:
+    """What makes enforcement weaker than policies say though it is on; in doubt it is weaker."""
+    return tuple(rule.text for rule in spec.softened if holds(rule.condition, what) is not False)
 
 
-def _holds(rule: ModeRule, given: Mapping[str, str], arguments_read: bool, agents: tuple[Agent, ...]) -> bool:
-    if rule.without_image:
-        images = [split_image(image)[0] for agent in agents for image in agent.images]
-        return bool(images) and not any(rule.without_image.search(image) for image in images)
-    if rule.arguments_read:
-        return arguments_read
-    return given.get(rule.flag, "").lower() in rule.equals
-
-
-def _arguments(
-    flags_of: frozenset[str], cluster: Cluster, agent_keys: set[ObjectKey], namespaces: frozenset[str]
-) -> tuple[str, ...] | None:
-    """Arguments of the workloads that carry the plugin's flags: those in `flags_of`, else the agents. None when one was not read."""
-    read = {
-        w.key: w.arguments
-        for w in cluster.workloads
-        if w.key.namespace in namespaces and (w.key.name in flags_of if flags_of else w.key in agent_keys)
-    }
-    whole = {key.name for key in read} == flags_of if flags_of else read.keys() == agent_keys
-    return tuple(argument for arguments in read.values() for argument in arguments) if whole else None
-
-
-def _server_arguments(annotation: str, cluster: Cluster) -> tuple[str, ...] | None:
-    """The argument list (JSON) that server nodes carry in an annotation; None when none is readable."""
-    found: list[str] = []
-    for node in cluster.nodes:
-        try:
-            words = json.loads(node.annotations.get(annotation, "null"))
-        except ValueError:
-            continue
-        if isinstance(words, list) and words[:1] == ["server"]:
-            found += [str(word) for word in words]
-    return tuple(found) if found else None
+def traits(spec: PluginSpec, what: Seen) -> Iterator[Trait]:
+    """How the plugin is set up, where that shows. In doubt a trait counts, unless it gives the plugin a feature."""
+    for trait in spec.traits:
+        found = holds(trait.condition, what)
+        if found or (found is None and Support.FULL not in trait.features.values()):
+            yield trait

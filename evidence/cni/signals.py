@@ -4,6 +4,7 @@ A name counts only in the namespaces where the plugin is installed, an image onl
 own image called my-calico-tools is no sign of Calico.
 """
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
@@ -45,11 +46,17 @@ def agents(spec: AgentSpec, all_daemon_sets: Iterable[Agent]) -> tuple[tuple[Age
         where = f"DaemonSet {agent.key.namespace}/{agent.key.name}"
         home = agent.key.namespace in spec.namespaces
         image = next((i for i in sorted(agent.images) if spec.images and spec.images.search(split_image(i)[0])), None)
+        if _has_image(agent, spec.without_image) or (spec.with_image and not _has_image(agent, spec.with_image)):
+            continue
         if home and agent.key.name in spec.names:
             named.append((agent, Signal(Weight.STRONG, where)))
         elif image:
             by_image.append((agent, Signal(Weight.STRONG if home else Weight.MEDIUM, f"image {image} of {where}")))
     return tuple(named or by_image)
+
+
+def _has_image(agent: Agent, pattern: re.Pattern[str] | None) -> bool:
+    return pattern is not None and any(pattern.search(split_image(image)[0]) for image in agent.images)
 
 
 def signals(spec: PluginSpec, cluster: Cluster) -> tuple[Signal, ...]:

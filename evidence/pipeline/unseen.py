@@ -5,12 +5,14 @@
 2. A kind of a CustomResourceDefinition is not there when the source holds definitions and its own is not among them. A source without any
    definition leaves all such kinds open, and is said so by the definitions' own kind.
 3. A policy kind of a definition that is there and that the collector does not know was not asked for.
+4. Settings of network plugins say what is enforced, and detection asks for those that it needs (evidence/cni/modes.py).
 """
 
 import re
 from collections.abc import Iterator
 
 from evidence.cluster.objects import Collection, KindStatus
+from evidence.cluster.plugins import SETTINGS_KINDS
 from evidence.collect.fields import Kind
 from evidence.collect.kinds import BY_GROUP_KIND, KINDS
 
@@ -29,7 +31,7 @@ def unseen_kinds(collection: Collection) -> tuple[str, ...]:
     """Kinds of the API itself by their kind ("Service"), of others by resource and group ("globalnetworkpolicies.crd.projectcalico.org")."""
     held = {(kind.group, kind.kind) for kind in collection.kinds if kind.status is not KindStatus.NOT_IN_SOURCE}
     defined = {obj.key.name for obj in collection.objects if (obj.key.group, obj.key.kind) == _DEFINITIONS}
-    absent = [BY_GROUP_KIND.get(key) for key in _not_in_source(collection)]
+    absent = [BY_GROUP_KIND.get(key) for key in _not_in_source(collection) if key not in SETTINGS_KINDS]
     found = [kind.kind for kind in absent if kind and kind.group in _BUILT_IN]
     found += [kind.name for kind in absent if kind and defined & {*_names(kind)} and not _answered(kind, held)]
     asked = {name for kind in KINDS for name in _names(kind)}

@@ -96,11 +96,14 @@ def agent(
     unready: Sequence[str] = (),
     pods: bool = True,
     object_read: bool = True,
+    environment: Mapping[str, str] | None = None,
 ) -> Iterator[Body]:
     """A DaemonSet and its pods. `pods` or `object_read` False: only the other of the two is in the dump."""
     containers: list[Body] = [{"name": f"c{index}", "image": image} for index, image in enumerate(images)]
     if arguments:
         containers[-1]["args"] = list(arguments)
+    if environment:
+        containers[0]["env"] = [{"name": name, "value": value} for name, value in environment.items()]
     labels = {"k8s-app": name}
     if object_read:
         yield {
@@ -147,12 +150,33 @@ def calico(version: str = "v3.29.3", **more: Any) -> list[Body]:
     ]
 
 
-def cilium(version: str = "v1.16.5", *arguments: str) -> list[Body]:
+def config_map(name: str, namespace: str = "kube-system", **data: str) -> Body:
+    """Keys are written with underscores for their dashes."""
+    keys = {key if key[0].isupper() else key.replace("_", "-"): value for key, value in data.items()}
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "namespace": namespace}, "data": keys}
+
+
+def cilium(version: str = "v1.16.5", *arguments: str, config: Body | None = None, **more: Any) -> list[Body]:
+    """`config` is its ConfigMap, None where that was not read."""
     return [
-        *agent("kube-system", "cilium", f"quay.io/cilium/cilium:{version}", arguments=("--config-dir=/tmp/cilium/config-map", *arguments)),
+        *agent("kube-system", "cilium", f"quay.io/cilium/cilium:{version}", arguments=("--config-dir=/tmp/cilium/config-map", *arguments), **more),
         deployment("kube-system", "cilium-operator", f"quay.io/cilium/operator-generic:{version}"),
         crd("ciliumnetworkpolicies.cilium.io"),
+        *([config] if config else []),
     ]  # fmt: skip
+
+
+def cilium_config(**data: str) -> Body:
+    """As its chart writes it, with what enforcement hangs on, and more."""
+    usual = {
+        "enable_policy": "default",
+        "policy_audit_mode": "false",
+        "enable_k8s_networkpolicy": "true",
+        "enable_ipv4": "true",
+        "debug": "false",
+        "cluster_name": "prod",
+    }
+    return config_map("cilium-config", **usual | data)
 
 
 def flannel(*more_images: str) -> list[Body]:
@@ -178,8 +202,9 @@ def antrea(version: str = "v2.2.0") -> list[Body]:
     ]  # fmt: skip
 
 
-def vpc_cni(*, policy_agent: str | None = None) -> list[Body]:
-    """`policy_agent` is the value of its flag, None for a DaemonSet without that container."""
+def vpc_cni(*, policy_agent: str | None = None, controller: str | None = "true", **more: Any) -> list[Body]:
+    """`policy_agent` is the value of its flag, None for a DaemonSet without that container; `controller` that of the ConfigMap's switch, None
+    for a ConfigMap that was not read."""
     registry = "602401143452.dkr.ecr.eu-west-1.amazonaws.com"
     images = [f"{registry}/amazon-k8s-cni:v1.19.2-eksbuild.5"]
     arguments: list[str] = []
@@ -187,8 +212,9 @@ def vpc_cni(*, policy_agent: str | None = None) -> list[Body]:
         images.append(f"{registry}/amazon/aws-network-policy-agent:v1.1.6-eksbuild.2")
         arguments = [f"--enable-network-policy={policy_agent}", "--enable-ipv6=false", "--metrics-bind-addr=:8162"]
     return [
-        *agent("kube-system", "aws-node", *images, arguments=arguments),
+        *agent("kube-system", "aws-node", *images, arguments=arguments, **more),
         crd("eniconfigs.crd.k8s.amazonaws.com"),
+        *([config_map("amazon-vpc-cni", enable_network_policy_controller=controller)] if controller else []),
     ]
 
 

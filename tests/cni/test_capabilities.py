@@ -12,7 +12,9 @@ import yaml
 from evidence.cni.capabilities import PluginSpec, plugin_specs
 from evidence.cni.model import Support
 from evidence.cni.versions import parse_version, split_image
+from evidence.cluster.plugins import ANOTHER, CONFIG_MAPS, ENVIRONMENT, FELIX_FIELDS
 from evidence.collect.keep import PLUGIN_FLAGS, PLUGIN_NAMESPACES
+from evidence.collect.kinds import BY_GROUP_KIND
 from evidence.resources import package_file
 
 SPECS = {spec.id: spec for spec in plugin_specs()}
@@ -42,7 +44,13 @@ def test_every_source_is_named_once_and_used(data: Any) -> None:
 def test_plugin_ids_names_and_agents_are_unique() -> None:
     assert len(SPECS) == len(plugin_specs())
     assert len({spec.name for spec in SPECS.values()}) == len(SPECS)
-    homes = [(namespace, name) for s in SPECS.values() for namespace in s.agent.namespaces for name in s.agent.names]
+    homes = [
+        (namespace, name)
+        for spec in SPECS.values()
+        if spec.agent.with_image is None  # which tells it apart
+        for namespace in spec.agent.namespaces
+        for name in spec.agent.names
+    ]
     assert len(homes) == len(set(homes))
 
 
@@ -91,6 +99,8 @@ IMAGES = {
     "ovn-kubernetes": ("ghcr.io/ovn-org/ovn-kubernetes/ovn-kube-ubuntu:master", "ghcr.io/ovn-org/ovn-kubernetes/ovn-kube-fedora:v1.0.0"),
     "aws-vpc-cni": ("602401143452.dkr.ecr.eu-west-1.amazonaws.com/amazon-k8s-cni:v1.19.2",
                     "602401143452.dkr.ecr.eu-west-1.amazonaws.com/amazon/aws-network-policy-agent:v1.1.6-eksbuild.2"),
+    "multus": ("ghcr.io/k8snetworkplumbingwg/multus-cni:v4.1.4-thick",),
+    "calico-enterprise": ("gcr.io/unique-caldron-775/cnx/tigera/cnx-node:v3.20.1", "registry.example/tigera/cnx-node:v3.19.4"),
     "azure-npm": ("mcr.microsoft.com/containernetworking/azure-npm:v1.5.45", "mcr.microsoft.com/oss/azure/azure-npm:v1.4.1"),
     "azure-cni": ("mcr.microsoft.com/containernetworking/azure-cns:v1.6.21",),
     "kindnet": ("docker.io/kindest/kindnetd:v20241212-9f82dd49",),
@@ -178,6 +188,31 @@ def test_features_are_those_that_policies_are_checked_against() -> None:
 
 
 def test_every_flag_and_namespace_that_the_data_looks_at_is_kept_when_collecting() -> None:
-    flags = {rule.flag for spec in SPECS.values() for rule in spec.mode.rules if rule.flag}
-    assert flags == set(PLUGIN_FLAGS)
-    assert {n for s in SPECS.values() if s.mode.rules for n in s.agent.namespaces} <= PLUGIN_NAMESPACES
+    rules = [rule for spec in SPECS.values() for rule in (*spec.mode.rules, *spec.softened, *spec.traits)]
+    flags = {rule.condition.flag for rule in rules if rule.condition.flag}
+    assert flags | {"enable-k8s-networkpolicy", "enable-policy", "policy-audit-mode"} == set(PLUGIN_FLAGS)
+    assert {n for s in SPECS.values() if s.mode.rules or s.traits for n in s.agent.namespaces} <= PLUGIN_NAMESPACES
+
+
+def test_every_setting_that_the_data_looks_at_is_read_with_the_words_it_is_compared_with() -> None:
+    for spec in SPECS.values():
+        words = dict(CONFIG_MAPS.get(spec.settings.config_map, {}))
+        words |= FELIX_FIELDS if "FelixConfiguration" in spec.settings.kinds else {}
+        words |= {name: found for name, found in ENVIRONMENT.items() if not spec.settings.environment}
+        for rule in (*spec.mode.rules, *spec.softened, *spec.traits):
+            condition = rule.condition
+            if condition.setting:
+                assert condition.equals | condition.unless <= words[condition.setting] | {ANOTHER}
+
+
+def test_every_kind_of_a_plugins_maker_is_a_policy_kind_that_is_collected_or_staged() -> None:
+    for spec in SPECS.values():
+        for group, kind in spec.own_kinds:
+            found = BY_GROUP_KIND.get((group, kind))
+            assert kind.startswith("Staged") or (found is not None and found.is_policy), (group, kind)
+
+
+def test_a_trait_changes_features_that_there_are() -> None:
+    for spec in SPECS.values():
+        for trait in spec.traits:
+            assert trait.features.keys() <= spec.features.keys()
