@@ -34,7 +34,10 @@ _CILIUM: Mapping[str, frozenset[str]] = {
     "labels": frozenset({""}),
     "label-prefix-file": frozenset({""}),
 }
-_NPM_FILE, _NPM_LITE = "azure-npm.json", "EnableNPMLite"  # a JSON text among the data, and the one switch in it that counts
+_NPM_FILE, _NPM_LITE = (
+    "azure-npm.json",
+    "EnableNPMLite",
+)  # a JSON text among the data, and the one switch in it that counts
 
 CONFIG_MAPS: Mapping[str, Mapping[str, frozenset[str]]] = {
     "amazon-vpc-cni": {"enable-network-policy-controller": _YES_NO},
@@ -65,7 +68,9 @@ SETTINGS_KINDS = frozenset(
         ("projectcalico.org", "FelixConfiguration"),
     }
 )
-OVERRIDES = {("cilium.io", "CiliumNodeConfig"): "ciliumnodeconfigs.cilium.io"}  # and the definition by which they may be there
+OVERRIDES = {
+    ("cilium.io", "CiliumNodeConfig"): "ciliumnodeconfigs.cilium.io"
+}  # and the definition by which they may be there
 
 
 @dataclass(frozen=True, slots=True)

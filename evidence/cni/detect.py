@@ -12,8 +12,8 @@ from collections.abc import Iterable, Sequence
 from evidence.cluster.model import Cluster
 from evidence.cni import nodes
 from evidence.cni.capabilities import PluginSpec, plugin_specs
-from evidence.cni.model import CniReport, DetectedPlugin, Enforcement, Signal, Support, Weight
 from evidence.cni.conditions import seen
+from evidence.cni.model import CniReport, DetectedPlugin, Enforcement, Signal, Support, Weight
 from evidence.cni.modes import mode, softened, traits
 from evidence.cni.signals import Agent, agents, daemon_sets, images_by_repository, is_named, signals
 from evidence.cni.versions import Version, parse_version
@@ -44,7 +44,9 @@ def detect(cluster: Cluster) -> CniReport:
 
 def _recognised(spec: PluginSpec, cluster: Cluster, all_daemon_sets: Sequence[Agent]) -> DetectedPlugin | None:
     own = agents(spec.agent, all_daemon_sets)
-    signs = tuple(sorted({signal for _, signal in own} | set(signals(spec, cluster)), key=lambda s: (-_rank(s), s.text)))
+    signs = tuple(
+        sorted({signal for _, signal in own} | set(signals(spec, cluster)), key=lambda s: (-_rank(s), s.text))
+    )
     if not is_named(signs):
         return None
     found = bool(own) or spec.agent.embedded

@@ -17,7 +17,10 @@ def mode(spec: PluginSpec, what: Seen) -> tuple[str, str]:
             case True:
                 return rule.effect, rule.text
             case None:
-                return "unknown", f"{rule.condition.setting} is set differently in several places, or to a value that is not known here"
+                return (
+                    "unknown",
+                    f"{rule.condition.setting} is set differently in several places, or to a value that is not known here",
+                )
     if spec.mode.default == "on" and not what.arguments_read and any(rule.condition.flag for rule in spec.mode.rules):
         carriers = " and ".join(sorted(spec.mode.flags_of) or sorted(str(agent.key) for agent in what.agents))
         return "unknown", f"the arguments of {carriers} were not read, so that it may be switched off"

@@ -2,7 +2,8 @@
 
 1. Only kinds that the server says it serves are asked for, each by a version that is understood here; discovery is by group and version.
 2. A few lists are read at the same time, at a pace that all requests share (connection.py).
-3. A kind that may not be listed, or whose list fails, is said so with the verb that is missing; the others are collected all the same.
+3. Of ConfigMaps only the few are read that hold settings of a plugin whose agent was found (pluginsettings.py).
+4. A kind that may not be listed, or whose list fails, is said so with the verb that is missing; the others are collected all the same.
 """
 
 import queue
@@ -17,6 +18,7 @@ from evidence.collect.connection import Connection, Unreachable, connect
 from evidence.collect.discovery import Served, discover
 from evidence.collect.kinds import KINDS
 from evidence.collect.lists import PAGE_SIZE, Listed, read_list
+from evidence.collect.pluginsettings import CONFIG_MAP, read_settings
 
 __all__ = ["Connection", "collect_cluster", "connect"]
 
@@ -38,7 +40,8 @@ def collect_cluster(connection: Connection, *, keep_going: bool, page_size: int 
             objects += listed.objects.values()
             flaws += listed.flaws
             results.append(result)
-    return collection_of(connection, objects, results, flaws, keep_going=keep_going)
+    settings, about_settings = read_settings(connection, objects)
+    return collection_of(connection, [*objects, *settings], [*results, *about_settings], flaws, keep_going=keep_going)
 
 
 def collection_of(
@@ -51,8 +54,9 @@ def collection_of(
 ) -> Collection:
     """What a visit to a server gave, in order. Raises InputError for flaws unless `keep_going`."""
     in_order = sorted(objects, key=lambda obj: (obj.key.group, obj.key.kind, obj.key.namespace, obj.key.name))
-    order = {(kind.group, kind.kind): index for index, kind in enumerate(KINDS)}
-    kept, kinds = without_harmless(in_order, sorted(results, key=lambda result: order[result.group, result.kind]))
+    order = {(kind.group, kind.kind): index for index, kind in enumerate((*KINDS, CONFIG_MAP))}
+    in_turn = sorted(results, key=lambda result: order[result.group, result.kind])
+    kept, kinds = without_harmless(in_order, in_turn)
     return Collection(
         source=SourceInfo(
             method="api",

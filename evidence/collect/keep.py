@@ -24,6 +24,7 @@ from evidence.collect.fields import ALL, ONE, Fields, Kind
 _ANNOTATION = re.compile(
     r"(?!.*(?:password|secret|token))"  # kube-router keeps BGP passwords in one of its own
     r"(?:projectcalico\.org/|cni\.projectcalico\.org/(?:ipv4pools|ipv6pools|podIP|podIPs)$|network\.cilium\.io/|io\.cilium\."
+    r"|k8s\.ovn\.org/(?:node-chassis-id|node-subnets|zone-name)$|opflex\.cisco\.com/pod-network-ranges$"
     r"|flannel\.alpha\.coreos\.com/|kube-router\.io/|k8s\.v1\.cni\.cncf\.io/networks$|k3s\.io/node-args$"
     r"|kubernetes\.io/ingress\.class$|ingressclass\.kubernetes\.io/is-default-class$)"
 )
@@ -32,6 +33,7 @@ _STORED_METADATA = "projectcalico.org/metadata"
 PLUGIN_NAMESPACES = frozenset(
     {
         "kube-system",
+        "aci-containers-system",
         "calico-system",
         "tigera-operator",
         "cilium",
@@ -40,6 +42,7 @@ PLUGIN_NAMESPACES = frozenset(
         "kube-ovn",
         "kube-router",
         "ovn-kubernetes",
+        "openshift-multus",
         "openshift-ovn-kubernetes",
         "openshift-sdn",
     }

@@ -9,10 +9,10 @@ import jsonschema
 import pytest
 import yaml
 
-from evidence.cni.capabilities import PluginSpec, plugin_specs
+from evidence.cluster.plugins import ANOTHER, CONFIG_MAPS, ENVIRONMENT, FELIX_FIELDS
+from evidence.cni.capabilities import Condition, PluginSpec, plugin_specs
 from evidence.cni.model import Support
 from evidence.cni.versions import parse_version, split_image
-from evidence.cluster.plugins import ANOTHER, CONFIG_MAPS, ENVIRONMENT, FELIX_FIELDS
 from evidence.collect.keep import PLUGIN_FLAGS, PLUGIN_NAMESPACES
 from evidence.collect.kinds import BY_GROUP_KIND
 from evidence.resources import package_file
@@ -187,9 +187,13 @@ def test_features_are_those_that_policies_are_checked_against() -> None:
     assert {"endPort", "sctp", "namedPorts", "ipBlockExcept"} <= checked <= names
 
 
+def conditions(spec: PluginSpec) -> list[Condition]:
+    found = [rule.condition for rule in spec.mode.rules]
+    return [*found, *(rule.condition for rule in spec.softened), *(trait.condition for trait in spec.traits)]
+
+
 def test_every_flag_and_namespace_that_the_data_looks_at_is_kept_when_collecting() -> None:
-    rules = [rule for spec in SPECS.values() for rule in (*spec.mode.rules, *spec.softened, *spec.traits)]
-    flags = {rule.condition.flag for rule in rules if rule.condition.flag}
+    flags = {condition.flag for spec in SPECS.values() for condition in conditions(spec) if condition.flag}
     assert flags | {"enable-k8s-networkpolicy", "enable-policy", "policy-audit-mode"} == set(PLUGIN_FLAGS)
     assert {n for s in SPECS.values() if s.mode.rules or s.traits for n in s.agent.namespaces} <= PLUGIN_NAMESPACES
 
@@ -199,8 +203,7 @@ def test_every_setting_that_the_data_looks_at_is_read_with_the_words_it_is_compa
         words = dict(CONFIG_MAPS.get(spec.settings.config_map, {}))
         words |= FELIX_FIELDS if "FelixConfiguration" in spec.settings.kinds else {}
         words |= {name: found for name, found in ENVIRONMENT.items() if not spec.settings.environment}
-        for rule in (*spec.mode.rules, *spec.softened, *spec.traits):
-            condition = rule.condition
+        for condition in conditions(spec):
             if condition.setting:
                 assert condition.equals | condition.unless <= words[condition.setting] | {ANOTHER}
 

@@ -9,11 +9,13 @@ import yaml
 
 from evidence.cluster.access import GUARDED
 from evidence.cluster.parse import build_cluster
+from evidence.cluster.plugins import CONFIG_MAPS
 from evidence.cluster.rbac import ROLE_KINDS
 from evidence.collect.clusterrole import cluster_role
 from evidence.collect.files import collect_files, read_cluster
 from evidence.collect.keep import PLUGIN_FLAGS, PLUGIN_NAMESPACES, kept, plugin_arguments
 from evidence.collect.kinds import KINDS, kind_of
+from evidence.collect.pluginsettings import CONFIG_MAP
 from tests.conftest import ROOT
 from tests.manifests import body, pod_body, policy_body, workload_body
 
@@ -195,6 +197,7 @@ def test_everything_that_plugins_are_recognised_by_is_kept() -> None:
     samples = {
         "projectcalico.org/IPv4Address", "network.cilium.io/ipv4-pod-cidr", "io.cilium.network.ipv4-pod-cidr",
         "flannel.alpha.coreos.com/backend-type", "kube-router.io/pod-cidr", "k3s.io/node-args",
+        "k8s.ovn.org/node-subnets", "opflex.cisco.com/pod-network-ranges",
     }  # fmt: skip
     patterns = [
         signal["match"]
@@ -272,9 +275,15 @@ def test_the_shipped_role_is_made_from_the_list_of_kinds() -> None:
 def test_the_role_reads_what_is_collected_and_nothing_else() -> None:
     role = yaml.safe_load(cluster_role())
     granted = {(rule["apiGroups"][0], resource) for rule in role["rules"] for resource in rule["resources"]}
-    assert granted == {(kind.group, kind.plural) for kind in KINDS}
+    assert granted == {(kind.group, kind.plural) for kind in (*KINDS, CONFIG_MAP)}
     assert {verb for rule in role["rules"] for verb in rule["verbs"]} == {"get", "list"}
-    assert not {resource for _, resource in granted} & {"secrets", "configmaps", "*"}
+    assert not {resource for _, resource in granted} & {"secrets", "*"}
+    (named,) = (rule for rule in role["rules"] if "configmaps" in rule["resources"])
+    assert (named["resources"], set(named["resourceNames"]), named["verbs"]) == (
+        ["configmaps"],
+        set(CONFIG_MAPS),
+        ["get"],
+    )
 
 
 def test_whoever_may_write_any_policy_kind_that_is_collected_is_known() -> None:
