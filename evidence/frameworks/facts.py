@@ -13,10 +13,20 @@ from evidence.intent.zones import ZoneMap
 
 
 @dataclass(frozen=True, slots=True)
+class Agreement:
+    """Packets that were seen to be denied as computed. `source` says where ("2 flow logs", "the probe run of 2026-07-01"), `denied` how many
+    denials agreed; `zones` are the classifications of what they were kept from, or kept in."""
+
+    source: str
+    denied: int
+    zones: frozenset[Classification]
+
+
+@dataclass(frozen=True, slots=True)
 class Facts:
     """What a result depends on beside the findings. `partial` and `unevaluated` name what was not read and policies that were not
     evaluated, one a string. `unseen` are kinds of which the source does not tell whether there are any: those of the API by their kind, others
-    by resource and group. `baseline` is the one asked for, None for the intent's own."""
+    by resource and group. `baseline` is the one asked for, None for the intent's own. `agreements`: what was seen of packets and agrees."""
 
     intent: Intent | None
     cni: CniReport
@@ -25,6 +35,7 @@ class Facts:
     unevaluated: tuple[str, ...] = ()
     unseen: tuple[str, ...] = ()
     baseline: str | None = None
+    agreements: tuple[Agreement, ...] = ()
 
 
 class Evidence:

@@ -15,13 +15,13 @@ from evidence.errors import UsageError
 from evidence.findings.finding import Finding, count, shortened
 from evidence.findings.registry import RULES, Assessment
 from evidence.frameworks.applies import conditions
-from evidence.frameworks.facts import Evidence, Facts, rule_name
+from evidence.frameworks.facts import Agreement, Evidence, Facts, rule_name
 from evidence.frameworks.model import Control, ControlResult, Feed, FeedStrength, Framework, Strength, Verdict
 from evidence.frameworks.period import worst
 from evidence.frameworks.support import contradiction, incomplete, obstacles, reached, support
 from evidence.intent.model import Intent
 
-__all__ = ["ControlResult", "Facts", "Strength", "Verdict", "baseline_of", "judge", "worst"]
+__all__ = ["Agreement", "ControlResult", "Facts", "Strength", "Verdict", "baseline_of", "judge", "worst"]
 
 
 def judge(framework: Framework, assessment: Assessment, facts: Facts) -> tuple[ControlResult, ...]:
@@ -89,8 +89,8 @@ def _result(control: Control, baseline: str, evidence: Evidence) -> ControlResul
     return ControlResult(
         control_id=control.id,
         verdict=Verdict.SUPPORTED,
-        strength=reached(control.needs, evidence.facts),
-        reasons=(*support(control.needs, direct, evidence), *_scope_note(evidence), *_changed(control)),
+        strength=reached(control, evidence.facts),
+        reasons=(*support(control, direct, evidence), *_scope_note(evidence), *_changed(control)),
         related=related,
         also_needed=control.also_needed,
     )

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from evidence.cni.model import Enforcement
 from evidence.findings.finding import Finding, count, shortened
 from evidence.findings.registry import RULES, RunStatus
-from evidence.frameworks.facts import Evidence, Facts, any_of, rule_name
+from evidence.frameworks.facts import Agreement, Evidence, Facts, any_of, rule_name
 from evidence.frameworks.model import Control, Feed, FeedStrength, Strength
 from evidence.intent.model import Classification
 
@@ -37,7 +37,7 @@ def obstacles(control: Control, direct: Sequence[Feed], evidence: Evidence) -> I
             yield f"{rule_name(feed.rule_id)} was found on what lies in no declared zone: {subjects}"
     if control.needs is not None and control.needs is not Strength.DECLARED:
         yield from _population(control, facts, evidence)
-        yield from _weakness(control.needs, facts)
+        yield from _weakness(control, facts)
 
 
 def incomplete(feeds: Iterable[Feed], evidence: Evidence) -> Iterator[str]:
@@ -46,6 +46,8 @@ def incomplete(feeds: Iterable[Feed], evidence: Evidence) -> Iterator[str]:
         if not feed.has_check:
             continue
         run = evidence.runs.get(feed.rule_id)
+        if feed.observation and (run is None or run.status is RunStatus.NOT_RUN):
+            continue  # nothing was seen: the result rests on the computed model, and says so
         if run is None or run.status is RunStatus.NOT_RUN:
             why = run.reason if run else "it is not part of the assessment"
             yield f"{rule_name(feed.rule_id)} did not run: {why}"
@@ -104,26 +106,42 @@ def _concerns(names: Sequence[str], scope: frozenset[Classification], facts: Fac
     return any(zone.name in names and zone.classification in scope for zone in zones)
 
 
-def _weakness(needs: Strength, facts: Facts) -> Iterator[str]:
-    if needs.rank >= Strength.ENFORCED.rank and facts.cni.enforcement is not Enforcement.ENFORCED:
+def _weakness(control: Control, facts: Facts) -> Iterator[str]:
+    needs = control.needs
+    if needs is not None and needs.rank >= Strength.ENFORCED.rank and facts.cni.enforcement is not Enforcement.ENFORCED:
         why = shortened(facts.cni.reasons) or "no plugin was recognised"
         yield f"computed from the policies, but their enforcement was not shown ({facts.cni.enforcement.value}): {why}"
-    if needs is Strength.OBSERVED:
+    if needs is Strength.OBSERVED and not agreements(control, facts):
         yield "no probe and no flow log is part of the evidence, and this control is to rest on one"
 
 
-def reached(needs: Strength, facts: Facts) -> Strength:
-    """How a supported result is backed; no probe or flow log is part of the facts, so never more than enforced."""
-    if needs is Strength.DECLARED:
+def reached(control: Control, facts: Facts) -> Strength:
+    """How a supported result is backed. Observed is more than enforced: the plugin is known to enforce, and packets were seen to be denied."""
+    if control.needs is Strength.DECLARED:
         return Strength.DECLARED
-    return Strength.ENFORCED if facts.cni.enforcement is Enforcement.ENFORCED else Strength.COMPUTED
+    if facts.cni.enforcement is not Enforcement.ENFORCED:
+        return Strength.COMPUTED
+    return Strength.OBSERVED if agreements(control, facts) else Strength.ENFORCED
 
 
-def support(needs: Strength, direct: Sequence[Feed], evidence: Evidence) -> Iterator[str]:
-    ran = [feed.rule_id for feed in direct if feed.has_check]
+def agreements(control: Control, facts: Facts) -> tuple[Agreement, ...]:
+    """What was seen of packets at the zones that a control is about; of the whole cluster nothing seen at some places can speak."""
+    return tuple(found for found in facts.agreements if found.denied and found.zones & control.zones)
+
+
+def support(control: Control, direct: Sequence[Feed], evidence: Evidence) -> Iterator[str]:
+    blind = [feed for feed in direct if feed.observation and not _ran(feed, evidence)]
+    ran = [feed.rule_id for feed in direct if feed.has_check and feed not in blind]
     looked = ", ".join(f"{rule_id} ({evidence.runs[rule_id].population} looked at)" for rule_id in ran)
     yield f"{count(len(ran), 'check')} looked at everything and found nothing against it: {looked}"
-    if needs is Strength.DECLARED:
+    if control.needs is Strength.DECLARED:
         yield "it rests on what the intent file puts on record"
-    if any(feed.observation and not feed.has_check for feed in direct):
-        yield "only the computed model and the plugin's known behaviour decided: no probe ran"
+    for seen in agreements(control, evidence.facts):
+        yield f"{count(seen.denied, 'denied connection')} in {seen.source} at these zones agreed with the computation"
+    if blind and len(blind) == sum(feed.observation for feed in direct):
+        yield "only the computed model and the plugin's known behaviour decided: no probe ran and no flow log was taken in"
+
+
+def _ran(feed: Feed, evidence: Evidence) -> bool:
+    run = evidence.runs.get(feed.rule_id)
+    return feed.has_check and run is not None and run.status is not RunStatus.NOT_RUN

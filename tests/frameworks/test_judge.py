@@ -10,13 +10,14 @@ import pytest
 from evidence.cni.model import CniReport, Enforcement
 from evidence.errors import UsageError
 from evidence.findings.registry import Assessment, RunStatus
-from evidence.frameworks.judge import Facts, judge
+from evidence.frameworks.judge import Agreement, Facts, judge
 from evidence.frameworks.model import Condition, Control, Strength, Verdict
 from evidence.intent.model import Classification, System, Waiver, Zone, ZoneMember
 from tests.builders import pod
 from tests.frameworks.builders import (
     CDE,
     DIRECT,
+    ENFORCED,
     INDIRECT,
     OUT,
     SUPPORTING,
@@ -100,6 +101,49 @@ def test_a_missing_probe_does_not_stop_support_but_is_said() -> None:
     judged = result(one, assessment())
     assert (judged.verdict, judged.strength) == (Verdict.SUPPORTED, Strength.ENFORCED)
     assert "no probe ran" in text(judged.reasons)
+
+
+SEES = feed("SEG-001", observation=True)  # stands for a check that looks at packets
+
+
+def test_a_check_on_packets_that_had_none_to_look_at_does_not_stop_support() -> None:
+    one = control(feed("NET-001"), SEES)
+    judged = result(one, assessment(runs={"SEG-001": RunStatus.NOT_RUN}))
+    assert (judged.verdict, judged.strength) == (Verdict.SUPPORTED, Strength.ENFORCED)
+    assert "NET-001 (3 looked at)" in judged.reasons[0]
+    assert "no probe ran and no flow log was taken in" in judged.reasons[-1]
+
+
+def test_a_check_on_packets_that_found_something_refutes() -> None:
+    assert result(control(feed("NET-001"), SEES), assessment(finding("SEG-001", CDE))).verdict is Verdict.REFUTED
+
+
+def test_denials_seen_at_the_zones_of_a_control_make_it_observed() -> None:
+    seen = facts(agreements=(Agreement("2 flow logs", 7, IN_CDE),))
+    judged = result(ONE, assessment(), seen)
+    assert (judged.verdict, judged.strength) == (Verdict.SUPPORTED, Strength.OBSERVED)
+    assert judged.reasons[-1] == "7 denied connections in 2 flow logs at these zones agreed with the computation"
+    needing = control(feed("NET-001", zones=IN_CDE), zones=IN_CDE, needs=Strength.OBSERVED)
+    assert result(needing, assessment(), seen).verdict is Verdict.SUPPORTED
+
+
+@pytest.mark.parametrize(
+    ("one", "agreement", "cni"),
+    [
+        (ONE, Agreement("2 flow logs", 7, frozenset({OUT})), ENFORCED),
+        (ONE, Agreement("2 flow logs", 0, IN_CDE), ENFORCED),
+        (WHOLE_CLUSTER, Agreement("2 flow logs", 7, IN_CDE), ENFORCED),
+    ],
+    ids=["of another zone", "nothing was denied", "the whole cluster"],
+)
+def test_denials_elsewhere_or_none_leave_it_at_enforced(one: Control, agreement: Agreement, cni: CniReport) -> None:
+    assert result(one, assessment(), facts(cni=cni, agreements=(agreement,))).strength is Strength.ENFORCED
+
+
+def test_denials_do_not_make_up_for_a_plugin_that_is_not_known_to_enforce() -> None:
+    one = control(feed("NET-001", zones=IN_CDE), zones=IN_CDE, needs=Strength.COMPUTED)
+    about = facts(cni=NOT_SHOWN, agreements=(Agreement("2 flow logs", 7, IN_CDE),))
+    assert result(one, assessment(), about).strength is Strength.COMPUTED
 
 
 def test_a_kind_that_no_deciding_check_looks_at_may_be_missing_from_the_source() -> None:
