@@ -72,6 +72,10 @@ def translate(policy: CiliumPolicy, cluster: Cluster) -> Iterator[PolicyForm]:
             },
             isolates=spec.default_deny,
             adds=True,
+            kept_by={
+                direction: frozenset(rule.where for rule in (*spec.allows[direction], *spec.denies[direction]))
+                for direction in spec.default_deny
+            },
         )
         if any(spec.denies.values()):
             yield PolicyForm(
@@ -113,22 +117,21 @@ def _allowing(rule: CiliumRule, peers: CiliumPeers) -> Iterator[RuleForm]:
         meant: tuple[Matcher, ...] = () if rule.ports is None else (Everything(),)
     else:
         meant = tuple(matcher for peer in rule.peers for matcher in peers.allowed(peer))
-    if meant:
-        yield RuleForm(Action.ACCEPT, meant, _ports(rule.ports, tuple(Protocol)), rule.where, limits=rule.limits)
+    yield RuleForm(Action.ACCEPT, meant, _ports(rule.ports, tuple(Protocol)), rule.where, limits=rule.limits)
     for unknown in rule.unknown():
         anything = Unplaced(f"{unknown.what} is not known", outside=True, nodes=True, pods=True)
         yield RuleForm(Action.ACCEPT, (anything,), None, rule.where)
 
 
 def _denying(rule: CiliumRule, direction: Direction, peers: CiliumPeers) -> Iterator[RuleForm]:
-    if any(rule.unknown()) or (rule.peers is None and rule.ports is None):
-        return
-    if rule.peers is None:
-        meant: tuple[Matcher, ...] = (Everything(),)
+    unknown = next(rule.unknown(), None)
+    if unknown is not None:
+        meant: tuple[Matcher, ...] = (Unplaced(f"{unknown.what} is not known"),)
+    elif rule.peers is None:
+        meant = () if rule.ports is None else (Everything(),)
     else:
         meant = tuple(matcher for peer in rule.peers for matcher in peers.denied(peer, direction))
-    if meant:
-        yield RuleForm(Action.DENY, meant, _ports(rule.ports, (Protocol.TCP, Protocol.UDP)), rule.where)
+    yield RuleForm(Action.DENY, meant, _ports(rule.ports, (Protocol.TCP, Protocol.UDP)), rule.where)
 
 
 def _ports(ports: tuple[CiliumPort | Unknown, ...] | None, any_of: Iterable[Protocol]) -> tuple[PortMatch, ...] | None:

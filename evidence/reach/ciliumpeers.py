@@ -67,30 +67,23 @@ class CiliumPeers:
                 return
 
     def denied(self, peer: CiliumPeer, direction: Direction) -> Iterator[Matcher]:
-        """What the peer means for certain in a rule that denies."""
+        """What the peer means for certain in a rule that denies; `Unplaced` says that it may mean more, which denies nothing here."""
         match peer:
             case Endpoints():
                 yield self.pods(peer)
             case IpBlock():
                 yield _outside(peer)
-            case CidrGroupPeer():
-                yield from map(_outside, self._blocks(peer) or ())
-            case Entity.ALL:
-                yield Everything()
-            case Entity.WORLD | Entity.WORLD_IPV4 | Entity.WORLD_IPV6:
-                yield from _world(peer)
-            case Entity.CLUSTER:
-                yield from (_EVERY_POD, *_ON_NODES)
-            case Entity.REMOTE_NODE if direction is Direction.INGRESS:
-                yield from _ON_NODES
-            case ServicePeer():
-                for found in self._service(peer):
-                    if isinstance(found, Pods):
-                        yield found
-                    elif isinstance(found, Within):
+            case CidrGroupPeer() | ServicePeer():
+                for found in self.allowed(peer):
+                    if isinstance(found, Within):
                         yield Within(found.every, _NOT_OUTSIDE)
-            case _:
-                return
+                    else:
+                        yield Unplaced(found.why) if isinstance(found, Unplaced) else found
+            case Entity():
+                yield from _denied_entity(peer, direction)
+            case FqdnPeer() | ForeignPeer() | Unknown():
+                what = ", ".join(peer.names) if isinstance(peer, FqdnPeer) else peer.what
+                yield Unplaced(f"what {what} means is not known")
 
     def _entity(self, entity: Entity) -> Iterator[Matcher]:
         match entity:
@@ -165,6 +158,22 @@ class CiliumPeers:
             yield Within((tuple(blocks),), (_EVERY_POD,))
         if not slices:
             yield Unplaced(f"{what} is not known" if what.endswith("server") else f"{what} are not known", outside=True)
+
+
+def _denied_entity(entity: Entity, direction: Direction) -> Iterator[Matcher]:
+    match entity:
+        case Entity.ALL:
+            yield Everything()
+        case Entity.WORLD | Entity.WORLD_IPV4 | Entity.WORLD_IPV6:
+            yield from _world(entity)
+        case Entity.CLUSTER:
+            yield from (_EVERY_POD, *_ON_NODES)
+        case Entity.REMOTE_NODE if direction is Direction.INGRESS:
+            yield from _ON_NODES
+        case Entity.INIT | Entity.HEALTH | Entity.NONE:
+            return
+        case _:
+            yield Unplaced(f"what {entity} means to each pod is not known")
 
 
 def _outside(block: IpBlock) -> Matcher:

@@ -7,6 +7,9 @@
 4. Policies add up: there is no deny and no order.
 """
 
+from collections.abc import Mapping
+
+from evidence.cluster.fields import mapping
 from evidence.cluster.model import Direction, IpBlock, NetworkPolicy, PodPeer, Rule
 from evidence.reach.rules import (
     NETWORK_POLICY,
@@ -40,7 +43,16 @@ def translate(policy: NetworkPolicy) -> PolicyForm:
         },
         isolates=policy.policy_types,
         adds=True,
+        kept_by=_kept_by(policy),
     )
+
+
+def _kept_by(policy: NetworkPolicy) -> Mapping[Direction, frozenset[str]]:
+    """Without policyTypes, egress is isolated by having rules."""
+    body = policy.origin.body if policy.origin and policy.egress else {}
+    if not body or mapping(body, "spec").get("policyTypes"):
+        return {}
+    return {Direction.EGRESS: frozenset(f"{_WHERE[Direction.EGRESS]}[{n}]" for n in range(len(policy.egress)))}
 
 
 def _rule(rule: Rule, home: str, where: str) -> RuleForm:

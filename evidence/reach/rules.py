@@ -14,7 +14,7 @@ Directions are separate: a connection needs the source's egress and the destinat
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
@@ -165,6 +165,7 @@ class PolicyForm:
     """One policy: the pods that it is about, its rules by direction, and the directions in which it isolates these pods.
 
     `adds` marks one that stands among NetworkPolicies and only accepts. Those, and policies of which each has a lane of its own, need no `position`.
+    `kept_by`: for a direction the places of the rules of which one must stay for the policy to isolate, where it does so by having rules.
     """
 
     policy: Policy
@@ -176,6 +177,7 @@ class PolicyForm:
     lane: str = ""
     position: str = ""
     adds: bool = False
+    kept_by: Mapping[Direction, frozenset[str]] = field(default_factory=dict)
 
     @property
     def place(self) -> tuple[Tier, float]:

@@ -21,11 +21,12 @@ from enum import StrEnum
 import numpy as np
 import numpy.typing as npt
 
-from evidence.cluster.model import Direction
+from evidence.cluster.model import Direction, NetworkPolicy
 from evidence.cluster.objects import ObjectKey
 from evidence.reach.engine import Reachability
+from evidence.reach.peers import Ends, distinct
 from evidence.reach.portids import ALL_PORTS, NO_PORTS, Ids
-from evidence.reach.rules import Domains, PolicyForm, Unplaced
+from evidence.reach.rules import Domains, Policy, PolicyForm, Unplaced
 from evidence.reach.sides import Side
 from evidence.reach.tiers import Part, PlacedPolicy, PlacedRule
 
@@ -62,6 +63,7 @@ class _Candidate:
     placed: PlacedPolicy
     where: str  # "" for all of the policy's rules
     rules: tuple[PlacedRule, ...]  # one rule of a policy may be several of the engine's
+    opens: bool  # without it the policy no longer isolates in this direction
     needed: bool = False  # its own side would say otherwise without it
     effective: bool = False  # and a connection would be allowed or denied otherwise
     beyond: bool = False  # and so with an end that the policy does not select
@@ -78,6 +80,11 @@ class _Candidate:
         return [part for rule in self.rules for part in rule.parts]
 
     @property
+    def known_in_part(self) -> bool:
+        """True when something in the policy is not known here."""
+        return _known_in_part(self.placed.form.policy)
+
+    @property
     def symbolic(self) -> bool:
         """True when a rule has a peer that matches nothing here, and may mean something all the same."""
         return any(isinstance(peer, Domains | Unplaced) for rule in self.rules for peer in rule.rule.mentioned())
@@ -88,50 +95,71 @@ def unused(reach: Reachability) -> tuple[Unused, ...]:
     found = [candidate for direction in Direction for candidate in _Looking(reach, direction).candidates()]
     whole: dict[ObjectKey, list[_Candidate]] = defaultdict(list)
     for candidate in found:
-        if candidate.symbolic and len(candidate.placed.subjects):
+        if len(candidate.placed.subjects) and (candidate.symbolic or (not candidate.where and candidate.known_in_part)):
             candidate.effective = candidate.beyond = True
         if not candidate.where:
             whole[candidate.placed.form.policy.key].append(candidate)
     for candidates in whole.values():
-        if (
-            _forms(candidates) == 1
-            and not any(each.beyond for each in candidates)
-            and sum(each.needed for each in candidates) > 1
-        ):
-            together = _matters_among_its_pods(reach, candidates[0].placed)
-            for each in candidates:
-                each.effective = together
-    return tuple(sorted(_entries(found, whole), key=lambda entry: (entry.policy, entry.rule)))
+        _weigh_together(reach, candidates)
+    entries = [*_entries(found, whole), *_empty(reach.forms, whole)]
+    return tuple(sorted(entries, key=lambda entry: (entry.policy, entry.rule)))
 
 
-def _matters_among_its_pods(reach: Reachability, placed: PlacedPolicy) -> bool:
-    """True when, without both directions of a policy, its pods could do more or less to one another."""
-    forms = [form for form in reach.forms if form.policy.key != placed.form.policy.key]
-    pods, ports = placed.subjects, reach.port_ids
-    flows = []
-    for sides in (
-        reach.sides,
-        {each: Side(each, forms, reach.peers, ports, earlier=reach.sides[each]) for each in Direction},
-    ):
-        sent = sides[Direction.EGRESS].among(pods, pods)
-        flows.append(ports.pairwise(ports.meet, sent, sides[Direction.INGRESS].among(pods, pods).T))
-    families = reach.peers.families[pods]
-    return bool(((flows[0] != flows[1]) & ((families[:, None] & families) != 0)).any())
+def _empty(forms: Iterable[PolicyForm], whole: Mapping[ObjectKey, object]) -> Iterator[Unused]:
+    """Policies without any entry (of Cilium's kinds) isolate nobody either."""
+    for policy in {form.policy.key: form.policy for form in forms if form.policy.key not in whole}.values():
+        if not _known_in_part(policy):
+            yield Unused(policy.key, "", Why.MATCHES_NOTHING)
 
 
-def _forms(candidates: Iterable[_Candidate]) -> int:
-    """In how many forms the engine has a policy."""
-    return len({id(candidate.placed.form) for candidate in candidates})
+def _known_in_part(policy: Policy) -> bool:
+    """True when something in a policy is not known here."""
+    return not isinstance(policy, NetworkPolicy) and any(policy.unknown())
+
+
+def _weigh_together(reach: Reachability, candidates: Sequence[_Candidate]) -> None:
+    """Settle what a policy does as a whole, where that does not follow from what each form does in each direction: several forms may cover
+    one another, and among the policy's own pods its directions may."""
+    several = len({id(each.placed.form) for each in candidates}) > 1
+    if several and not any(each.symbolic or each.known_in_part for each in candidates):
+        subjects = distinct(np.concatenate([each.placed.subjects for each in candidates]))
+        peers: Ends = np.arange(reach.peers.count, dtype=np.int32)
+    elif not several and not any(each.beyond for each in candidates) and sum(each.needed for each in candidates) > 1:
+        subjects = peers = candidates[0].placed.subjects
+    else:
+        return
+    needed, effective = _without_it(reach, candidates[0].placed.form.policy.key, subjects, peers)
+    for each in candidates:
+        each.needed, each.effective = needed, effective
+
+
+def _without_it(reach: Reachability, key: ObjectKey, subjects: Ends, peers: Ends) -> tuple[bool, bool]:
+    """Whether, without a whole policy, some side of its pods would let these peers do otherwise, and whether connections would."""
+    forms = [form for form in reach.forms if form.policy.key != key]
+    ports = reach.port_ids
+    sides = {each: Side(each, forms, reach.peers, ports, earlier=reach.sides[each]) for each in Direction}
+    shown = np.array([reach.peer_id_of_end(end) is not None for end in peers.tolist()], dtype=bool)
+    pods = peers[peers < reach.peers.pods]
+    step = max(1, _CELLS_AT_ONCE // max(1, len(peers)))
+    needed = False
+    for some in (subjects[first : first + step] for first in range(0, len(subjects), step)):
+        families = reach.peers.families[some]
+        possible = ((families[:, None] & reach.peers.families[peers]) != 0) & shown
+        for own, other in (tuple(Direction), tuple(Direction)[::-1]):
+            flows = []
+            for by in (reach.sides, sides):
+                lets = np.full((len(some), len(peers)), ALL_PORTS, dtype=np.int32)
+                lets[:, : len(pods)] = by[other].among(pods, some).T
+                flows.append((by[own].among(some, peers), lets))
+            needed = needed or bool(((flows[0][0] != flows[1][0]) & possible).any())
+            passing = [ports.pairwise(ports.meet, mine, lets) for mine, lets in flows]
+            if ((passing[0] != passing[1]) & possible).any():
+                return True, True
+    return needed, False
 
 
 def _entries(candidates: Sequence[_Candidate], whole: Mapping[ObjectKey, Sequence[_Candidate]]) -> Iterator[Unused]:
-    """A policy of several forms is listed as a whole only where it selects nothing: its forms may cover one another."""
-    dropped = {
-        key
-        for key, each in whole.items()
-        if not any(candidate.effective for candidate in each)
-        and (_forms(each) == 1 or not any(len(candidate.placed.subjects) for candidate in each))
-    }
+    dropped = {key for key, each in whole.items() if not any(candidate.effective for candidate in each)}
     for key in dropped:
         yield _entry(key, "", whole[key])
     for candidate in candidates:
@@ -149,8 +177,14 @@ def _entry(key: ObjectKey, rule: str, candidates: Sequence[_Candidate]) -> Unuse
         return Unused(key, rule, Why.CLOSED)
     by: dict[str, None] = {}
     for candidate in candidates:
-        by.update(dict.fromkeys(sorted(candidate.alone)[:1]) if candidate.alone else candidate.beside)
-    return Unused(key, rule, Why.COVERED, tuple(by))
+        alone = sorted(name for name in candidate.alone or () if rule or not _is_of(name, key))
+        by.update(dict.fromkeys(alone[:1]) if alone else candidate.beside)
+    return Unused(key, rule, Why.COVERED, tuple(name for name in by if rule or not _is_of(name, key)))
+
+
+def _is_of(name: str, key: ObjectKey) -> bool:
+    """True when a rule's name is of this policy."""
+    return name.startswith(f"{key} ")
 
 
 class _Looking:
@@ -175,9 +209,11 @@ class _Looking:
         ordered: list[_Candidate] = []
         for placed in self._side.policies:
             kind = adding if placed.form.adds else ordered
-            kind.append(_Candidate(placed, "", placed.rules))
-            for where in dict.fromkeys(rule.rule.where for rule in placed.rules):
-                kind.append(_Candidate(placed, where, tuple(r for r in placed.rules if r.rule.where == where)))
+            kind.append(_Candidate(placed, "", placed.rules, opens=True))
+            for where in dict.fromkeys(rule.where for rule in placed.form.rules[self._direction]):
+                rules = tuple(rule for rule in placed.rules if rule.rule.where == where)
+                opens = placed.form.kept_by.get(self._direction) == frozenset((where,))
+                kind.append(_Candidate(placed, where, rules, opens))
         self._look_at_adding([candidate for candidate in adding if len(candidate.placed.subjects)])
         for candidate in ordered:
             if len(candidate.placed.subjects):
@@ -216,7 +252,7 @@ class _Looking:
         isolating = self._isolating.get(subject, [])
         for candidate in pending:
             others = [placed for placed in isolating if placed is not candidate.placed]
-            if not candidate.where and isolating and not others:
+            if candidate.opens and isolating and not others:
                 _, left = self._split(candidate, rows)
                 then = self._passing(subject, self._joined([row for _, row in left]), isolated=False)
                 self._compare(candidate, subject, self._side.row(subject), then, lets)
@@ -360,12 +396,17 @@ class _Looking:
 
 
 def _without(forms: Iterable[PolicyForm], candidate: _Candidate, direction: Direction) -> Iterator[PolicyForm]:
+    key, where = candidate.placed.form.policy.key, candidate.where
     for form in forms:
-        if form is not candidate.placed.form:
-            yield form
-        elif candidate.where:
-            kept = tuple(rule for rule in form.rules[direction] if rule.where != candidate.where)
-            yield replace(form, rules={**form.rules, direction: kept})
+        if form is candidate.placed.form and not where:
+            continue
+        rules, isolates = form.rules, form.isolates
+        if form is candidate.placed.form:
+            rules = {**rules, direction: tuple(rule for rule in rules[direction] if rule.where != where)}
+        if form.policy.key == key and form.kept_by.get(direction) == frozenset((where,)):
+            isolates = isolates - {direction}
+        changed = rules is not form.rules or isolates is not form.isolates
+        yield replace(form, rules=rules, isolates=isolates) if changed else form
 
 
 def _meet(one: Part, other: Part) -> bool:

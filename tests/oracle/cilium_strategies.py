@@ -92,10 +92,10 @@ def ports(draw: st.DrawFn) -> tuple[CiliumPort | Unknown, ...] | None:
 
 
 @st.composite
-def specs(draw: st.DrawFn, clusterwide: bool) -> CiliumSpec:
+def specs(draw: st.DrawFn, clusterwide: bool, where: str = "spec") -> CiliumSpec:
     def rules(direction: Direction, section: str) -> tuple[CiliumRule, ...]:
         return tuple(
-            CiliumRule(draw(peers(clusterwide, direction)), draw(ports()), f"spec.{section}[{number}]")
+            CiliumRule(draw(peers(clusterwide, direction)), draw(ports()), f"{where}.{section}[{number}]")
             for number in range(draw(st.sampled_from([0, 0, 1, 2])))
         )
 
@@ -121,9 +121,8 @@ def cilium_policies(draw: st.DrawFn) -> tuple[CiliumPolicy, ...]:
         clusterwide = draw(st.booleans())
         kind = "CiliumClusterwideNetworkPolicy" if clusterwide else "CiliumNetworkPolicy"
         key = ObjectKey(GROUP, kind, "" if clusterwide else draw(st.sampled_from(SPACES)), f"c{number}")
-        found.append(
-            CiliumPolicy(key, f"{GROUP}/v2", tuple(draw(st.lists(specs(clusterwide), min_size=1, max_size=2))))
-        )
+        places = draw(st.sampled_from([("spec",), ("specs[0]", "specs[1]")]))
+        found.append(CiliumPolicy(key, f"{GROUP}/v2", tuple(draw(specs(clusterwide, where)) for where in places)))
     return tuple(sorted(found, key=lambda policy: policy.key))
 
 

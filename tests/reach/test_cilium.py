@@ -469,3 +469,31 @@ def test_a_policy_is_named_once_however_many_rule_objects_it_has() -> None:
     answer = ask(with_policies(cilium(None, specs=specs)), WEB, DB)
     assert [str(key) for key in answer.ingress.selecting] == ["CiliumNetworkPolicy shop/p"]
     assert answer.ingress.reason == "isolated by CiliumNetworkPolicy shop/p, which does not allow it"
+
+
+def test_the_last_entry_of_a_direction_takes_default_deny_with_it_and_is_not_listed() -> None:
+    alone = cilium({"ingress": [{"fromEndpoints": [{"matchLabels": {"app": "gone"}}]}]})
+    assert unused(analyse(with_policies(alone))) == ()
+    beside = cilium(
+        {"ingress": [{"fromEndpoints": [{"matchLabels": {"app": "gone"}}]}, {}, {"fromEntities": ["world"]}]}
+    )
+    assert [entry.rule for entry in unused(analyse(with_policies(beside)))] == ["spec.ingress[0]", "spec.ingress[1]"]
+    deny = cilium({"ingressDeny": [{"fromEndpoints": [{"matchLabels": {"app": "web"}}]}]})
+    assert unused(analyse(with_policies(deny))) == ()
+
+
+def test_a_policy_without_entries_and_one_that_says_twice_the_same_are_listed_as_a_whole() -> None:
+    empty = cilium({})
+    assert [str(entry) for entry in unused(analyse(with_policies(empty)))] == ["CiliumNetworkPolicy shop/p"]
+    deny = cilium({"ingress": [{"fromEndpoints": [{}]}], "ingressDeny": [{"fromEndpoints": [{}]}]})
+    isolated = policy("deny", "shop", {"app": "db"}, ingress=[])
+    assert [str(entry) for entry in unused(analyse(with_policies(deny, network=(isolated,))))] == [
+        "CiliumNetworkPolicy shop/p",
+        "NetworkPolicy shop/deny",
+    ]
+
+
+def test_a_policy_known_in_part_is_never_listed_as_a_whole() -> None:
+    isolated = policy("deny", "shop", {"app": "db"}, ingress=[])
+    fresh = cilium({"ingressDeny": [{"fromEndpoints": [{}], "fresh": True}]})
+    assert [e.policy.name for e in unused(analyse(with_policies(fresh, network=(isolated,))))] == ["deny"]

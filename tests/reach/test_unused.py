@@ -8,12 +8,14 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 
+from evidence.cluster.cilium import CiliumSpec
 from evidence.cluster.model import Cluster, Direction, NetworkPolicy, Rule
 from evidence.cluster.policies import Action, ClusterPolicy, ClusterRule, DomainNamesPeer
 from evidence.reach.engine import Reachability, analyse
-from evidence.reach.rules import PolicyForm
+from evidence.reach.rules import Domains, Unplaced
 from evidence.reach.unused import Why, unused
 from tests.builders import cluster, peer, pod, policy, port, rule
+from tests.manifests import body, cluster_of
 from tests.oracle.cilium_strategies import cilium_clusters
 from tests.oracle.strategies import clusters
 from tests.reach.build import cluster_policy, does
@@ -82,20 +84,55 @@ def test_what_is_listed_changes_no_flow_and_what_is_not_listed_changes_some(foun
 
 @RELAXED
 @given(cilium_clusters())
-def test_what_is_listed_of_cilium_changes_no_flow(found: Cluster) -> None:
-    """Taken out of the engine's forms, in which a rule may be several."""
+def test_what_is_listed_of_cilium_changes_no_flow_and_what_is_not_listed_changes_some(found: Cluster) -> None:
+    """Taken out of the policy as a user would: its last entry of a direction takes default deny with it."""
     reach = analyse(found)
+    listed = {(entry.policy, entry.rule) for entry in unused(reach)}
     before = by_pod(reach)
-    for entry in unused(reach):
-        forms = [form for form in reach.forms if entry.rule or form.policy.key != entry.policy]
-        if entry.rule:
-            forms = [without_form(form, entry.rule) if form.policy.key == entry.policy else form for form in forms]
-        assert by_pod(Reachability(reach.cluster, forms, ())) == before, str(entry)
+    vague = {
+        (form.policy.key, each.where)
+        for form in reach.forms
+        for rules in form.rules.values()
+        for each in rules
+        if any(isinstance(peer, Domains | Unplaced) for peer in each.mentioned())
+    }
+    for policy_asked in found.cilium_policies:
+        key = policy_asked.key
+        whole = (key, "") in listed
+        known = not any(policy_asked.unknown()) and key not in {policy_key for policy_key, _ in vague}
+        if whole or (known and plain(reach)):
+            left = tuple(each for each in found.cilium_policies if each.key != key)
+            assert (by_pod(analyse(replace(found, cilium_policies=left))) == before) is whole, policy_asked
+        for number, spec in enumerate(policy_asked.specs):
+            for entry in () if whole or any(spec.unknown()) else entries(spec):
+                gone = (key, entry) in listed
+                if gone or ((key, entry) not in vague and plain(reach)):
+                    after = by_pod(analyse(without_entry(found, key, number, entry)))
+                    assert (after == before) is gone, (policy_asked, entry)
 
 
-def without_form(form: PolicyForm, where: str) -> PolicyForm:
-    kept = {way: tuple(each for each in rules if each.where != where) for way, rules in form.rules.items()}
-    return replace(form, rules=kept)
+def entries(spec: CiliumSpec) -> list[str]:
+    return [each.where for part in (spec.allows, spec.denies) for rules in part.values() for each in rules]
+
+
+def without_entry(found: Cluster, key: object, number: int, where: str) -> Cluster:
+    def cut(spec: CiliumSpec) -> CiliumSpec:
+        allows, denies = (
+            {way: tuple(each for each in rules if each.where != where) for way, rules in part.items()}
+            for part in (spec.allows, spec.denies)
+        )
+        left = {way for way in Direction if allows[way] or denies[way]}
+        return replace(spec, allows=allows, denies=denies, default_deny=spec.default_deny & left)
+
+    return replace(
+        found,
+        cilium_policies=tuple(
+            replace(each, specs=tuple(cut(spec) if n == number else spec for n, spec in enumerate(each.specs)))
+            if each.key == key
+            else each
+            for each in found.cilium_policies
+        ),
+    )
 
 
 # -- in words -------------------------------------------------------------------------------------------------------------
@@ -171,6 +208,19 @@ def test_a_rule_after_one_that_decides_everything_is_shadowed_by_it() -> None:
     assert [(str(entry), entry.by) for entry in found] == [
         ("ClusterNetworkPolicy guard spec.ingress[1]", ("ClusterNetworkPolicy guard spec.ingress[0]",))
     ]
+
+
+def test_the_last_egress_rule_without_policy_types_isolates_and_is_not_listed_although_it_matches_nothing() -> None:
+    def listed(**types: Any) -> list[str]:
+        spec = {"podSelector": {}, "egress": [{"to": [{"podSelector": {"matchLabels": {"app": "gone"}}}]}], **types}
+        made = cluster_of(
+            *(body("v1", "Pod", name, "shop", spec={}) for name in ("web", "db")),
+            body("networking.k8s.io/v1", "NetworkPolicy", "out", "shop", spec=spec),
+        )
+        return [str(entry) for entry in unused(analyse(made))]
+
+    assert listed() == []
+    assert listed(policyTypes=["Ingress", "Egress"]) == ["NetworkPolicy shop/out spec.egress[0]"]
 
 
 @pytest.mark.parametrize("form", ["table", "json"])
