@@ -4,13 +4,14 @@
    are about host endpoints and never about pods.
 2. A rule limits both ends, whichever direction it is of. All of its criteria must hold; what begins with `not` takes away.
 3. A staged policy enforces nothing. A HostEndpoint is a set of addresses with labels, as far as rules of others look at it.
-4. What this program does not know in a rule or policy is kept as `Unknown` and named, never dropped.
+4. What this program does not know in a rule or policy is kept as `Unknown` and named, never dropped. Whether labels of service accounts and the
+   endpoints of a Service are known hangs on what else was read (`Known`).
 
 Source: api/pkg/apis/projectcalico/v3 of projectcalico/calico (policy_common.go, networkpolicy.go, globalnetworkpolicy.go, tier.go,
 networkset.go, globalnetworkset.go, hostendpoint.go).
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -63,8 +64,19 @@ class Accounts:
 
 
 @dataclass(frozen=True, slots=True)
+class Known:
+    """What was read beside the policies: `accounts`, the labels of every pod's service account; `services`, whose endpoints, as (namespace, name)."""
+
+    accounts: bool = False
+    services: Collection[tuple[str, str]] = ()
+
+
+NOTHING_KNOWN = Known()
+
+
+@dataclass(frozen=True, slots=True)
 class Entity:
-    """One end of a rule. Empty and None limit nothing."""
+    """One end of a rule. Empty and None limit nothing. `service`: namespace and name of one, of which it is the endpoints."""
 
     nets: tuple[IPNetwork, ...] = ()
     not_nets: tuple[IPNetwork, ...] = ()
@@ -75,12 +87,21 @@ class Entity:
     ports: tuple[CalicoPort, ...] = ()
     not_ports: tuple[CalicoPort, ...] = ()
     domains: tuple[str, ...] = ()
+    service: tuple[str, str] | None = None
 
-    def unread(self) -> Iterator[Unknown]:
-        """Labels that its selectors ask for and that are not known here."""
+    def unread_labels(self, known: Known) -> Iterator[Unknown]:
+        """Labels that its selectors ask for and that were not read."""
+        if known.accounts:
+            return
         yield from unread_labels((found for found in (self.selector, self.not_selector) if found), "selector")
         if self.accounts and self.accounts.selector:
             yield from _account_labels(self.accounts.selector, "serviceAccounts.selector")
+
+    def unread(self, known: Known) -> Iterator[Unknown]:
+        """What it limits by and was not read."""
+        yield from self.unread_labels(known)
+        if self.service and self.service not in known.services:
+            yield Unknown(f"services: no EndpointSlice of {'/'.join(self.service)} was read")
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,13 +119,13 @@ class CalicoRule:
     http: bool = False
     limits: tuple[Unknown, ...] = ()
 
-    def unknown(self) -> Iterator[Unknown]:
+    def unknown(self, known: Known) -> Iterator[Unknown]:
         """What in this rule is not known here."""
         if isinstance(self.action, Unknown):
             yield self.action
         yield from self.limits
-        yield from self.source.unread()
-        yield from self.destination.unread()
+        yield from self.source.unread(known)
+        yield from self.destination.unread(known)
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,35 +159,37 @@ class CalicoPolicy:
     def rules(self, direction: Direction) -> tuple[CalicoRule, ...]:
         return self.ingress if direction is Direction.INGRESS else self.egress
 
-    def subject_unknown(self) -> Iterator[Unknown]:
+    def subject_unknown(self, known: Known) -> Iterator[Unknown]:
         """What in the subject is not known here; without it, it is not known whom the policy is about."""
         yield from self.extra
+        if known.accounts:
+            return
         yield from unread_labels([self.selector] if self.selector else [], "spec")
         if self.account_selector:
             yield from _account_labels(self.account_selector, "spec.serviceAccountSelector")
 
-    def unknown(self) -> Iterator[Unknown]:
+    def unknown(self, known: Known = NOTHING_KNOWN) -> Iterator[Unknown]:
         """What in this policy is not known here; a policy with any is not evaluated whole. One for hosts only does not matter to pods."""
         if self.hosts_only:
             return
-        yield from self.subject_unknown()
+        yield from self.subject_unknown(known)
         for direction in sorted(self.types):
             for rule in self.rules(direction):
-                yield from rule.unknown()
+                yield from rule.unknown(known)
 
 
 def unread_labels(selectors: Iterable[Expression], where: str) -> Iterator[Unknown]:
-    """Labels of service accounts in plain selectors: the accounts themselves are not collected, only their names are known."""
+    """Labels of service accounts in plain selectors. An account's name is known without the account."""
     for selector in selectors:
         for test in tests(selector):
             if test.key.startswith(OF_ACCOUNT) and test.key != OF_ACCOUNT + NAME:
-                yield Unknown(f"{where}: label {test.key} of service accounts, which are not read")
+                yield Unknown(f"{where}: label {test.key} of service accounts, not all of which were read")
 
 
 def _account_labels(selector: Expression, where: str) -> Iterator[Unknown]:
     for test in tests(selector):
         if test.key != NAME:
-            yield Unknown(f"{where}: label {test.key} of service accounts, which are not read")
+            yield Unknown(f"{where}: label {test.key} of service accounts, not all of which were read")
 
 
 @dataclass(frozen=True, slots=True)

@@ -113,6 +113,7 @@ class Pod:
     created: str = ""  # RFC 3339, as the API gives it
     service_account: str = "default"  # which the API server puts in where none is named
     origin: CollectedObject | None = field(default=None, compare=False, repr=False)
+    account_labels: Labels | None = None  # of the service account, for Calico's policies; None: not read
 
     @property
     def key(self) -> str:

@@ -11,7 +11,7 @@
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
@@ -85,6 +85,7 @@ MODELLED_KINDS = (
     "Role",
     "RoleBinding",
     "Service",
+    "ServiceAccount",
     "StatefulSet",
     "TCPRoute",
     "TLSRoute",
@@ -113,6 +114,7 @@ class Parsed:
     workloads: list[Workload] = field(default_factory=list)
     nodes: list[Node] = field(default_factory=list)
     services: list[Service] = field(default_factory=list)
+    service_accounts: dict[tuple[str, str], Labels] = field(default_factory=dict)
     ingresses: list[Ingress] = field(default_factory=list)
     endpoint_slices: list["EndpointSlice"] = field(default_factory=list)
     ingress_classes: list["IngressClass"] = field(default_factory=list)
@@ -139,6 +141,8 @@ class Parsed:
     def cluster(self, unread_kinds: Iterable[str] = ()) -> Cluster:
         """The cluster of everything that could be read."""
         pods = [*self.pods, *self._stand_ins()]
+        if self.calico_policies and self.service_accounts:
+            pods = [replace(pod, account_labels=self._account_labels(pod)) for pod in pods]
         named = {pod.namespace for pod in pods} | {policy.namespace for policy in self.policies}
         named |= {service.namespace for service in self.services} | {ingress.namespace for ingress in self.ingresses}
         named |= {route.key.namespace for route in self.routes} | {gateway.namespace for gateway in self.gateways}
@@ -176,6 +180,9 @@ class Parsed:
             plugin_settings=tuple(sorted(self.plugin_settings, key=by_key)),
             unread_kinds=tuple(sorted(set(unread_kinds))),
         )
+
+    def _account_labels(self, found: Pod) -> Labels | None:
+        return self.service_accounts.get((found.namespace, found.service_account))
 
     def _calico(self) -> Calico | None:
         by_key = attrgetter("key")
@@ -322,6 +329,13 @@ def _ingress(parsed: Parsed, obj: CollectedObject, metadata: Raw) -> None:
     parsed.ingresses.append(ingress(obj, _annotations(metadata)))
 
 
+def _service_account(parsed: Parsed, obj: CollectedObject, metadata: Raw) -> None:
+    try:
+        parsed.service_accounts[obj.key.namespace, obj.key.name] = labels(metadata, "labels")
+    except FieldError as error:
+        raise error.under("metadata") from None
+
+
 def _endpoint_slice(parsed: Parsed, obj: CollectedObject, metadata: Raw) -> None:
     from evidence.cluster.parse_routes import endpoint_slice  # a start without such objects need not read these
 
@@ -429,6 +443,7 @@ _PARSERS: Mapping[tuple[str, str], _Parser] = {
     ("cilium.io", "CiliumCIDRGroup"): _cidr_group,
     ("cilium.io", "CiliumClusterwideNetworkPolicy"): _cilium_policy,
     ("cilium.io", "CiliumNetworkPolicy"): _cilium_policy,
+    ("", "ServiceAccount"): _service_account,
     ("discovery.k8s.io", "EndpointSlice"): _endpoint_slice,
     (GATEWAY_GROUP, "Gateway"): _gateway,
     (GATEWAY_GROUP, "GatewayClass"): _gateway_class,

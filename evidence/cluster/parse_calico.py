@@ -64,7 +64,7 @@ _RULE_FIELDS = {
     "action", "ipVersion", "protocol", "notProtocol", "icmp", "notICMP", "source", "destination", "http", "metadata",
 }  # fmt: skip
 _ENTITY_FIELDS = {
-    "nets", "notNets", "selector", "notSelector", "namespaceSelector", "serviceAccounts", "ports", "notPorts", "domains",
+    "nets", "notNets", "selector", "notSelector", "namespaceSelector", "serviceAccounts", "ports", "notPorts", "domains", "services",
 }  # fmt: skip
 
 
@@ -78,8 +78,8 @@ def calico_policy(obj: CollectedObject) -> CalicoPolicy:
 
 
 def _policy(obj: CollectedObject, spec: Raw) -> CalicoPolicy:
-    ingress = each(spec, "ingress", _rule)
-    egress = each(spec, "egress", _rule)
+    ingress = each(spec, "ingress", partial(_rule, obj.key.namespace))
+    egress = each(spec, "egress", partial(_rule, obj.key.namespace))
     only_global = {"namespaceSelector", "doNotTrack", "preDNAT", "applyOnForward"} if obj.key.namespace else set()
     return CalicoPolicy(
         key=obj.key,
@@ -134,7 +134,7 @@ def _selector(parent: Raw, key: str) -> Expression | None:
         raise FieldError(key, f"{shown(given)} is no selector: {error}") from None
 
 
-def _rule(raw: Raw) -> CalicoRule:
+def _rule(home: str, raw: Raw) -> CalicoRule:
     word = text(raw, "action")
     if not word:
         raise FieldError("action", "is missing")
@@ -143,9 +143,11 @@ def _rule(raw: Raw) -> CalicoRule:
     unknown += [Unknown(f"field {name}") for name in sorted(_given(raw) - _RULE_FIELDS)]
     ends = {}
     for name in ("source", "destination"):
-        ends[name], fresh = inside(raw, name, partial(_entity, name))
+        ends[name], fresh = inside(raw, name, partial(_entity, name, home, allows=action is Action.ALLOW))
         unknown += fresh
     source, destination = ends["source"], ends["destination"]
+    if destination.service and destination.ports:
+        unknown.append(Unknown("destination.services with ports"))
     if any((source.ports, source.not_ports, destination.ports, destination.not_ports)):
         if raw.get("protocol") is None:
             unknown.append(Unknown("ports without a protocol"))
@@ -193,8 +195,9 @@ def _protocol_number(name: str, value: Any) -> int | None:
     return int(value) if value.isascii() and value.isdigit() and len(value) < 4 else _NAMES.get(value.lower())
 
 
-def _entity(end: str, raw: Raw) -> tuple[Entity, list[Unknown]]:
+def _entity(end: str, home: str, raw: Raw, *, allows: bool) -> tuple[Entity, list[Unknown]]:
     accounts = mapping(raw, "serviceAccounts")
+    service, fresh = inside(raw, "services", partial(_service, end, home, allows=allows))
     found = Entity(
         nets=_nets(raw, "nets"),
         not_nets=_nets(raw, "notNets"),
@@ -205,12 +208,27 @@ def _entity(end: str, raw: Raw) -> tuple[Entity, list[Unknown]]:
         ports=_ports(raw, "ports"),
         not_ports=_ports(raw, "notPorts"),
         domains=strings(raw, "domains"),
+        service=service,
     )
-    fresh = [Unknown(f"{end}.{name}") for name in sorted(_given(raw) - _ENTITY_FIELDS)]
+    fresh += [Unknown(f"{end}.{name}") for name in sorted(_given(raw) - _ENTITY_FIELDS)]
     return found, fresh + [Unknown(f"{end}.serviceAccounts.{name}") for name in sorted(accounts.keys() - _OF_ACCOUNTS)]
 
 
 _OF_ACCOUNTS = {"names", "selector"}
+_OF_SERVICES = {"name", "namespace"}
+
+
+def _service(end: str, home: str, raw: Raw, *, allows: bool) -> tuple[tuple[str, str] | None, list[Unknown]]:
+    """The Service that is named. Without a namespace the documentation means the policy's, where the code finds none: only Allow may rest on it."""
+    if not raw:
+        return None, []
+    name, space = text(raw, "name"), text(raw, "namespace")
+    unknown = [Unknown(f"{end}.services.{field}") for field in sorted(_given(raw) - _OF_SERVICES)]
+    if not name or not (space or home):
+        return None, [*unknown, Unknown(f"{end}.services without a name and a namespace")]
+    if not space and not allows:
+        unknown.append(Unknown(f"{end}.services without a namespace in a rule that does not allow"))
+    return (space or home, name), unknown
 
 
 def _accounts(raw: Raw) -> Accounts:

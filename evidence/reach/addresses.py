@@ -8,9 +8,9 @@
 
 from bisect import bisect_left, bisect_right
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv6Address
+from ipaddress import IPv4Address, IPv6Address, summarize_address_range
 
 from evidence.cluster.model import IPAddress, IpBlock, IPNetwork
 
@@ -54,6 +54,24 @@ def intervals_of(block: IpBlock) -> list[Interval]:
 
 def interval_of_address(address: IPAddress) -> Interval:
     return address.version, int(address), int(address) + 1
+
+
+def joined(networks: Iterable[IPNetwork]) -> tuple[Interval, ...]:
+    """The addresses of some networks as the fewest intervals, sorted."""
+    found: list[Interval] = []
+    for family, low, high in sorted(map(_interval, networks)):
+        if found and found[-1][0] == family and found[-1][2] >= low:
+            found[-1] = (family, found[-1][1], max(high, found[-1][2]))
+        else:
+            found.append((family, low, high))
+    return tuple(found)
+
+
+def networks_of(intervals: Iterable[Interval]) -> Iterator[IPNetwork]:
+    """The fewest networks that hold the addresses of some intervals."""
+    for family, low, high in intervals:
+        make = IPv4Address if family == 4 else IPv6Address
+        yield from summarize_address_range(make(low), make(high - 1))
 
 
 def _interval(network: IPNetwork) -> Interval:

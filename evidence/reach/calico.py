@@ -12,16 +12,18 @@
    (felix IP sets). A namespaced policy's selectors stay in its namespace unless namespaceSelector says otherwise; there `all()` is what is in any
    namespace, `global()` what is in none (updateprocessors/rules.go). notSelector by itself leaves everything else, the outside too.
 5. Labels of pods are their own, those of their namespace behind `pcns.`, `projectcalico.org/namespace`, `…/orchestrator`, `…/serviceaccount`.
-   Service accounts are not collected: a selector over their labels is not known.
+   and those of their service account behind `pcsa.`. Where the account of some pod was not read, a selector over such labels is not known.
 6. A rule with nets, or with notNets, none of which is of a family matches nothing of that family (FilterRuleToIPVersion in felix/rules/policy.go).
 7. Ports of the destination by number, range or name; a name means the port of that name and protocol of the pod that is the destination. Protocols
    without ports are not looked at here: a rule that matches no other is left out.
-8. doNotTrack and preDNAT policies are about host endpoints, never about pods (event_sequencer.go); applyOnForward changes nothing for pods.
+8. `services` means the addresses in the EndpointSlices of the Service, ready or not; as a destination with the ports there and no others
+   (felix/serviceindex). Where no slice of it was read they are not known: only a slice tells a Service without endpoints from one that is not there.
+9. doNotTrack and preDNAT policies are about host endpoints, never about pods (event_sequencer.go); applyOnForward changes nothing for pods.
 
 Read in favour of "reachable", where something is not looked at or not known:
 
-9. Ports of the source: an Allow rule ignores them, a Deny rule with them denies nothing. `http`: Allow, as if there were no such limit.
-10. A limit that is not known (services, say) is left out of an Allow rule; a Deny or Pass rule with one does nothing. The policy is named as not
+10. Ports of the source: an Allow rule ignores them, a Deny rule with them denies nothing. `http`: Allow, as if there were no such limit.
+11. A limit that is not known is left out of an Allow rule; a Deny or Pass rule with one does nothing. The policy is named as not
     evaluated. One whose subject or tier is not known is left out and named.
 
 Source: projectcalico/calico, files as named, and docs.tigera.io/calico, reference of NetworkPolicy, GlobalNetworkPolicy and Tier.
@@ -43,7 +45,6 @@ from evidence.cluster.calico import (
     CalicoPort,
     CalicoRule,
     Entity,
-    NetworkSet,
 )
 from evidence.cluster.calico import Action as PolicyAction
 from evidence.cluster.calico_selectors import (
@@ -54,20 +55,21 @@ from evidence.cluster.calico_selectors import (
     Not,
     Test,
     both,
-    holds,
     rewritten,
 )
 from evidence.cluster.calico_selectors import (
     Everything as All,
 )
-from evidence.cluster.model import Cluster, Direction, IpBlock, IPNetwork, Labels, Namespace
+from evidence.cluster.model import Cluster, Direction, IpBlock, IPNetwork
 from evidence.cluster.policies import Unknown
-from evidence.reach.endpoints import given_labels, looks_beyond_names
+from evidence.reach.addresses import joined
+from evidence.reach.calicopeers import Beside, known_beside
 from evidence.reach.rules import (
     ADMIN,
     BASELINE,
     NETWORK_POLICY,
     Action,
+    Addresses,
     Domains,
     Endpoints,
     Everything,
@@ -76,7 +78,6 @@ from evidence.reach.rules import (
     PortMatch,
     RuleForm,
     Tier,
-    Unplaced,
     Within,
 )
 
@@ -104,18 +105,19 @@ def translate(cluster: Cluster) -> Iterator[PolicyForm]:
     if not cluster.calico:
         return
     places = _places(cluster)
-    sets = [(found, *_labels_of(found, cluster.namespaces)) for found in cluster.calico.sets]
+    beside = Beside(cluster, cluster.calico)
     for policy in cluster.calico.policies:
-        if policy.tier in places and not policy.hosts_only and not any(policy.subject_unknown()):
-            yield _Translation(policy, places[policy.tier], sets).form()
+        if policy.tier in places and not policy.hosts_only and not any(policy.subject_unknown(beside.known)):
+            yield _Translation(policy, places[policy.tier], beside).form()
 
 
 def unevaluated(cluster: Cluster) -> Iterator[CalicoPolicy]:
     """Policies that are not evaluated, or not whole."""
     calico = cluster.calico or Calico()
     places = _places(cluster)
+    known = known_beside(cluster, calico)
     for policy in calico.policies:
-        if not policy.hosts_only and (policy.tier not in places or any(policy.unknown())):
+        if not policy.hosts_only and (policy.tier not in places or any(policy.unknown(known))):
             yield policy
 
 
@@ -131,22 +133,13 @@ def _places(cluster: Cluster) -> Mapping[str, _Place]:
     return found
 
 
-def _labels_of(found: NetworkSet, namespaces: Mapping[str, Namespace]) -> tuple[Labels, bool]:
-    """A set's labels, and whether they are all known: a NetworkSet has its namespace's, too."""
-    if not found.key.namespace or found.key.kind == "HostEndpoint":
-        return found.labels, True
-    space = namespaces[found.key.namespace]
-    given = {key: value for key, value in given_labels(space).items() if key.startswith(OF_NAMESPACE)}
-    return {**given, **found.labels, NAMESPACE: space.name}, space.declared
-
-
 @dataclass(frozen=True, slots=True)
 class _Translation:
     """One policy on its way into the engine's form."""
 
     policy: CalicoPolicy
     place: _Place
-    sets: Iterable[tuple[NetworkSet, Labels, bool]]
+    beside: Beside
 
     def form(self) -> PolicyForm:
         policy = self.policy
@@ -194,34 +187,56 @@ class _Translation:
         if isinstance(rule.action, Unknown) or rule.action is PolicyAction.LOG or not rule.protocols:
             return
         action = _ACTIONS[rule.action]
-        if action is not Action.ACCEPT and (any(rule.unknown()) or rule.source.ports or rule.source.not_ports):
+        if action is not Action.ACCEPT and (
+            any(rule.unknown(self.beside.known)) or rule.source.ports or rule.source.not_ports
+        ):
             return
-        subject, peer = rule.source, rule.destination
-        if direction is Direction.INGRESS:
-            subject, peer = peer, subject
-        peers = self._limits(peer, rule.ip_version)
-        yield RuleForm(
-            action,
-            (Everything(),) if peers is None else peers,
-            _ports(rule),
-            where,
-            subjects=self._limits(subject, None),
-            but_ports=_matches(rule, rule.destination.not_ports),
-            limits=("http",) if rule.http else (),
-        )
+        for endpoints, ports in self._destinations(rule):
+            inward = direction is Direction.INGRESS
+            source = self._limits(rule.source, self._service(rule.source), rule.ip_version if inward else None)
+            destination = self._limits(rule.destination, endpoints, None if inward else rule.ip_version)
+            subjects, peers = (destination, source) if inward else (source, destination)
+            yield RuleForm(
+                action,
+                (Everything(),) if peers is None else peers,
+                ports,
+                where,
+                subjects=subjects,
+                but_ports=_matches(rule, rule.destination.not_ports),
+                limits=("http",) if rule.http else (),
+            )
 
-    def _limits(self, entity: Entity, ip_version: int | None) -> tuple[Matcher, ...] | None:
-        """What an end of a rule may be; None: anything."""
+    def _destinations(self, rule: CalicoRule) -> Iterator[tuple[Addresses | None, tuple[PortMatch, ...] | None]]:
+        """A rule's ports; one with a Service, for each set of ports the endpoints that have it."""
+        service = rule.destination.service
+        if service is None or service not in self.beside.known.services:
+            yield None, _ports(rule)
+            return
+        for endpoints, ports in self.beside.by_ports(service):
+            here = tuple(PortMatch(protocol, number) for protocol, number in ports if protocol in rule.protocols)
+            if here:
+                yield endpoints, here
+
+    def _service(self, entity: Entity) -> Addresses | None:
+        known = entity.service if entity.service in self.beside.known.services else None
+        return self.beside.endpoints(known) if known else None
+
+    def _limits(
+        self, entity: Entity, endpoints: Addresses | None, ip_version: int | None
+    ) -> tuple[Matcher, ...] | None:
+        """What an end of a rule may be; None: anything. `endpoints` are those of the Service that it names."""
         every: list[tuple[Matcher, ...]] = []
         none: list[Matcher] = []
         if ip_version is not None:
             every.append((IpBlock(_WHOLE[ip_version]),))
         if entity.nets:
-            every.append(tuple(IpBlock(network) for network in entity.nets))
+            every.append((Addresses(joined(entity.nets)),))
+        if endpoints is not None:
+            every.append((endpoints,))
         if entity.domains:
             every.append((Domains(entity.domains),))
         selector = self._selector(entity)
-        if any(entity.unread()):
+        if any(entity.unread_labels(self.beside.known)):
             pass  # an Allow rule without what it says of labels that are not known
         elif selector is not None:
             every.append(self._selected(selector))
@@ -229,7 +244,7 @@ class _Translation:
             none += self._selected(entity.not_selector)
         if entity.not_nets:
             every += _families(entity.not_nets)
-            none += [IpBlock(network) for network in entity.not_nets]
+            none.append(Addresses(joined(entity.not_nets)))
         if len(every) == 1 and not none:
             return every[0]
         return (Within(tuple(every), tuple(none)),) if every or none else None
@@ -251,22 +266,7 @@ class _Translation:
         return both(*parts, *([Not(entity.not_selector)] if entity.not_selector is not None else ()))
 
     def _selected(self, selector: Expression) -> tuple[Matcher, ...]:
-        found: list[Matcher] = [self._endpoints(selector)]
-        for one, labels, known in self.sets:
-            if not known and looks_beyond_names(selector):
-                found.append(
-                    Unplaced(
-                        f"the labels of namespace {one.key.namespace} are not known, so {one.key} may be meant",
-                        True,
-                        True,
-                        True,
-                    )
-                )
-            elif holds(selector, labels):
-                found += [IpBlock(network) for network in one.nets]
-                if one.domains:
-                    found.append(Domains(one.domains))
-        return tuple(found)
+        return (self._endpoints(selector), *self.beside.sets(selector))
 
 
 def _in_namespace(name: str) -> LabelTest:

@@ -22,7 +22,7 @@ from evidence.cluster.calico_selectors import Expression, LabelTest, Test, tests
 from evidence.cluster.model import Cluster, IPAddress, IPNetwork, Labels, Pod, Protocol
 from evidence.cluster.selectors import LabelSelector, Operator
 from evidence.reach.addresses import NOTHING, AddressSpace
-from evidence.reach.endpoints import ACCOUNT_KEYS, own_labels
+from evidence.reach.endpoints import of_account, own_labels
 from evidence.reach.outside import AddressKind, kinds_between
 
 PeerId = NewType("PeerId", int)
@@ -100,7 +100,7 @@ class Looks:
                 self._presence.add(test.key)
             elif test.test not in (Test.IN, Test.NOT_IN):
                 self._parts[test.key].append(test)
-            self.accounts = self.accounts or test.key in ACCOUNT_KEYS
+            self.accounts = self.accounts or of_account(test.key)
         self._keys = tuple(self._values)
 
     def seen(self, labels: Labels) -> tuple[object, ...]:

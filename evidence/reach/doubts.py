@@ -22,8 +22,21 @@ from evidence.cluster.selectors import LabelSelector
 from evidence.reach.classes import PeerId, PodClass
 from evidence.reach.endpoints import looks_beyond_names
 from evidence.reach.ports import PortSet
-from evidence.reach.rules import Action, Domains, Endpoints, Matcher, Nodes, Pods, PortMatch, RuleForm, Unplaced, Within
+from evidence.reach.rules import (
+    Action,
+    Addresses,
+    Domains,
+    Endpoints,
+    Matcher,
+    Nodes,
+    Pods,
+    PortMatch,
+    RuleForm,
+    Unplaced,
+    Within,
+)
 from evidence.reach.tiers import PlacedPolicy, PlacedRule
+from evidence.reach.wording import peer_text
 
 if TYPE_CHECKING:
     from evidence.reach.engine import Reachability
@@ -98,7 +111,7 @@ class Doubts:
         match peer:
             case Endpoints():
                 return bool(self._undeclared) and looks_beyond_names(peer.selector)
-            case IpBlock() | Nodes():
+            case IpBlock() | Addresses() | Nodes():
                 return bool(self._unaddressed)
             case Pods(namespaces=LabelSelector() as selector):
                 return bool(self._undeclared) and any(need.key != NAME_LABEL for need in selector.requirements)
@@ -181,8 +194,14 @@ class Doubts:
         """Why the peer may mean the other end although it does not seem to; "" when that is certain."""
         outside = other >= len(self._reach.classes)
         match peer:
-            case IpBlock() | Nodes() if other in self._unaddressed:
-                what = f"ipBlock {peer.cidr}" if isinstance(peer, IpBlock) else "the node selector"
+            case IpBlock() | Addresses() | Nodes() if other in self._unaddressed:
+                match peer:
+                    case IpBlock():
+                        what = f"ipBlock {peer.cidr}"
+                    case Addresses():
+                        what = f"the networks {peer_text(peer)}"
+                    case _:
+                        what = "the node selector"
                 return f"the address of {self._named(other)} is not known, so {what} may cover it"
             case Endpoints() if other in self._undeclared and looks_beyond_names(peer.selector):
                 found = self._reach.classes[other]

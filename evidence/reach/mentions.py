@@ -1,29 +1,31 @@
 """What the rules of a cluster mention: addresses, labels, names and numbers of ports. Nothing else can tell two peers or two ports apart."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from evidence.cluster.model import Cluster, IpBlock, Protocol
 from evidence.reach.addresses import Interval, interval_of_address, intervals_of
 from evidence.reach.classes import Looks, PodClass
-from evidence.reach.rules import Endpoints, Nodes, Pods, PolicyForm
+from evidence.reach.rules import Addresses, AddressMatcher, Endpoints, Nodes, Pods, PolicyForm
 
 
-def address_matchers(forms: Iterable[PolicyForm]) -> dict[IpBlock | Nodes, int]:
-    """Every ipBlock and node selector of the rules, numbered."""
-    numbers: dict[IpBlock | Nodes, int] = {}
+def address_matchers(forms: Iterable[PolicyForm]) -> dict[AddressMatcher, int]:
+    """Every ipBlock, set of addresses and node selector of the rules, numbered."""
+    numbers: dict[AddressMatcher, int] = {}
     for form in forms:
         for rules in form.rules.values():
             for rule in rules:
                 for peer in rule.mentioned():
-                    if isinstance(peer, IpBlock | Nodes):
+                    if isinstance(peer, IpBlock | Addresses | Nodes):
                         numbers.setdefault(peer, len(numbers))
     return numbers
 
 
-def addresses_of(matcher: IpBlock | Nodes, cluster: Cluster) -> list[Interval]:
-    """The addresses that a matcher holds: a block's, or those of the nodes that match."""
+def addresses_of(matcher: AddressMatcher, cluster: Cluster) -> Sequence[Interval]:
+    """The addresses that a matcher holds: a block's, those of a set, or those of the nodes that match."""
     if isinstance(matcher, IpBlock):
         return intervals_of(matcher)
+    if isinstance(matcher, Addresses):
+        return matcher.intervals
     return [
         interval_of_address(address)
         for node in cluster.nodes

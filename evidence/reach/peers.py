@@ -14,12 +14,22 @@ import numpy as np
 import numpy.typing as npt
 
 from evidence.cluster.calico_selectors import Both, Either, Expression, LabelTest, Not
-from evidence.cluster.model import Cluster, IpBlock, Labels, Namespace, Pod
+from evidence.cluster.model import Cluster, Labels, Namespace, Pod
 from evidence.cluster.selectors import LabelSelector, Operator, Requirement
 from evidence.reach.addresses import FAMILIES, AddressSpace, inside
 from evidence.reach.classes import ExternalRange, NamedPort, PeerId, PodClass, family_bit
-from evidence.reach.endpoints import ACCOUNT_KEYS, FORCED, given_labels, own_labels
-from evidence.reach.rules import Domains, Endpoints, Everything, HostPods, Matcher, Nodes, Pods, Unplaced, Within
+from evidence.reach.endpoints import FORCED, given_labels, of_account, own_labels
+from evidence.reach.rules import (
+    AddressMatcher,
+    Domains,
+    Endpoints,
+    Everything,
+    HostPods,
+    Matcher,
+    Pods,
+    Unplaced,
+    Within,
+)
 
 Ends = npt.NDArray[np.int32]
 N = TypeVar("N", bound=np.integer[Any])
@@ -29,14 +39,14 @@ _WORD = 64
 
 
 class Peers:
-    """The ends of one analysis. `address_matchers` gives the number that each ipBlock and node selector has in the address space."""
+    """The ends of one analysis. `address_matchers` gives the number that each has in the address space."""
 
     def __init__(
         self,
         classes: Sequence[PodClass],
         namespaces: Mapping[str, Namespace],
         space: AddressSpace,
-        address_matchers: Mapping[IpBlock | Nodes, int],
+        address_matchers: Mapping[AddressMatcher, int],
     ) -> None:
         self.space = space
         self.class_of: list[int] = []
@@ -234,7 +244,7 @@ class _Space:
         if key not in self._columns:
             column: dict[str, int] = {}
             for place, pod in enumerate(self._pods):
-                labels = own_labels(pod) if key in ACCOUNT_KEYS else pod.labels
+                labels = own_labels(pod) if of_account(key) else pod.labels
                 if key in labels:
                     column[labels[key]] = column.get(labels[key], 0) | 1 << place
             self._columns[key] = column

@@ -23,6 +23,7 @@ from evidence.cluster.calico_selectors import Expression
 from evidence.cluster.model import Direction, IpBlock, NetworkPolicy, Protocol
 from evidence.cluster.policies import ClusterPolicy
 from evidence.cluster.selectors import LabelSelector
+from evidence.reach.addresses import Interval
 
 if TYPE_CHECKING:
     from evidence.cluster.cilium import CiliumPolicy
@@ -78,6 +79,13 @@ class Endpoints:
 
 
 @dataclass(frozen=True, slots=True)
+class Addresses:
+    """The addresses of some intervals, sorted and apart: one thing, however many they are, so that they tell nothing apart among them."""
+
+    intervals: tuple[Interval, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Nodes:
     """The addresses of the nodes that match, with the host-network pods that have them."""
 
@@ -115,7 +123,9 @@ class Within:
     none: "tuple[Matcher, ...]" = ()
 
 
-Matcher = Everything | Pods | Endpoints | IpBlock | Nodes | Domains | HostPods | Unplaced | Within
+Matcher = Everything | Pods | Endpoints | IpBlock | Addresses | Nodes | Domains | HostPods | Unplaced | Within
+
+AddressMatcher = IpBlock | Addresses | Nodes
 
 
 def leaves(matchers: Iterable[Matcher]) -> Iterator[Matcher]:

@@ -1,10 +1,13 @@
 """What rules say, in words: peers with kubectl's selector notation, ports as a reader expects them."""
 
 from collections.abc import Iterable
+from itertools import islice
 
 from evidence.cluster.model import IpBlock
 from evidence.cluster.selectors import LabelSelector
+from evidence.reach.addresses import networks_of
 from evidence.reach.rules import (
+    Addresses,
     Domains,
     Endpoints,
     Everything,
@@ -18,6 +21,7 @@ from evidence.reach.rules import (
     Within,
 )
 
+_SHOWN = 8  # networks that are named one by one
 _EVERY_POD = Pods(None, None, None)
 
 
@@ -41,9 +45,8 @@ def peer_text(matcher: Matcher) -> str:
             return f"what {matcher.selector} selects" + (
                 f" in namespace {matcher.namespace}" if matcher.namespace else ""
             )
-        case IpBlock():
-            gaps = f" except {', '.join(map(str, matcher.excepts))}" if matcher.excepts else ""
-            return f"{matcher.cidr}{gaps}"
+        case IpBlock() | Addresses():
+            return _addresses_text(matcher)
         case Nodes():
             return f"nodes {matcher.nodes}"
         case Domains():
@@ -58,6 +61,15 @@ def peer_text(matcher: Matcher) -> str:
         case Within():
             every = " and ".join(f"({peers_text(union)})" for union in matcher.every)
             return f"{every} but not ({peers_text(matcher.none)})" if matcher.none else every
+
+
+def _addresses_text(matcher: IpBlock | Addresses) -> str:
+    if isinstance(matcher, IpBlock):
+        gaps = f" except {', '.join(map(str, matcher.excepts))}" if matcher.excepts else ""
+        return f"{matcher.cidr}{gaps}"
+    networks = [str(network) for network in islice(networks_of(matcher.intervals), _SHOWN + 1)]
+    more = " and more" if len(networks) > _SHOWN else ""
+    return f"{', '.join(networks[:_SHOWN]) or 'no address'}{more}"
 
 
 def ports_text(rule: RuleForm) -> str:

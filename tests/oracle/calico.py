@@ -191,6 +191,7 @@ def types_of(spec: Mapping[str, Any]) -> Sequence[str]:
 def labels_of_pod(cluster: Cluster, pod: Pod) -> dict[str, str]:
     found = {f"pcns.{key}": value for key, value in cluster.namespaces[pod.namespace].labels.items()}
     found["pcns.projectcalico.org/name"] = pod.namespace
+    found |= {f"pcsa.{key}": value for key, value in (pod.account_labels or {}).items()}
     found["pcsa.projectcalico.org/name"] = pod.service_account
     found.update(pod.labels)
     found["projectcalico.org/namespace"] = pod.namespace
@@ -243,9 +244,33 @@ def rule_matches(
         return False
     if not end_matches(cluster, home, destination, attempt.destination, attempt.destination_address):
         return False
+    if not behind(cluster, home, source.get("services"), attempt.source_address, None):
+        return False
+    if not behind(cluster, home, destination.get("services"), attempt.destination_address, attempt):
+        return False
     if destination.get("ports") and not any(is_port(port, attempt) for port in destination["ports"]):
         return False
     return not any(is_port(port, attempt) for port in destination.get("notPorts") or ())
+
+
+def behind(
+    cluster: Cluster,
+    home: str,
+    services: Mapping[str, str] | None,
+    address: IPAddress | None,
+    attempt: Connection | None,
+) -> bool:
+    """True when the address is in a slice of the Service, and the port of the attempt is a port of that slice."""
+    if not services:
+        return True
+    name = (services.get("namespace") or home, services["name"])
+    return any(
+        address in endpoint.addresses
+        and (attempt is None or any((p.protocol, p.number) == (attempt.protocol, attempt.port) for p in found.ports))
+        for found in cluster.endpoint_slices
+        if (found.namespace, found.service) == name
+        for endpoint in found.endpoints
+    )
 
 
 def is_protocol(given: str | int, attempt: Connection) -> bool:

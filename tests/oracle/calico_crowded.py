@@ -3,6 +3,7 @@
 Where `calico_strategies` draws any object, most of which select nobody, here nearly every connection is decided by some rule.
 """
 
+from dataclasses import replace
 from ipaddress import ip_address
 from typing import Any
 
@@ -12,19 +13,24 @@ from evidence.cluster.calico import Calico, CalicoTier, NetworkSet
 from evidence.cluster.model import Cluster, ContainerPort, IPAddress, Namespace, Pod, Protocol
 from evidence.cluster.objects import CollectedObject, ObjectKey
 from evidence.cluster.parse_calico import calico_policy
+from evidence.cluster.routes import Endpoint, EndpointPort, EndpointSlice
 from tests.builders import NAME_LABEL
 from tests.oracle.calico_strategies import ACCOUNTS, GROUP, fields, maybe, namespace_selectors, ports, selectors
-from tests.oracle.strategies import NETWORKS, NUMBERS, PORT_NAMES, cluster_policies, labels, network_policies
+from tests.oracle.strategies import KEYS, NETWORKS, NUMBERS, PORT_NAMES, cluster_policies, labels, network_policies
 
 SPACES = ("east", "north", "west")
 OUTSIDE = tuple(map(ip_address, ("203.0.113.7", "10.0.0.6", "2001:db8::1")))
+BEHIND = tuple(map(ip_address, ("10.0.0.0", "10.0.0.1", "10.0.0.2", "fd00::2", "172.16.0.1", "203.0.113.7")))
+SERVICES = ("sql", "web")
 TIERS = {"early": (10, 999), "late": (2_000_000, None), "tied": (10, 1_000_000, None)}
 HOSTS = ("172.16.0.1", "fd01::1")
 ORDERS = (None, 5, 5, 1000)
 NETS = tuple(str(network) for network in NETWORKS if network.prefixlen)
 
-broad = st.one_of(st.just(""), st.just("all()"), selectors())
+pod_keys = st.sampled_from((*KEYS, *KEYS, *KEYS, "pcns.app", "pcsa.app", "projectcalico.org/serviceaccount"))
+broad = st.one_of(st.just(""), st.just("all()"), selectors(pod_keys))
 spaces = st.one_of(st.sampled_from(("all()", "global()", "projectcalico.org/name != 'east'")), namespace_selectors)
+accounts = st.one_of(st.sampled_from(("all()", "projectcalico.org/name == 'robot'")), selectors(st.sampled_from(KEYS)))
 nets = st.lists(st.sampled_from(NETS), min_size=1, max_size=3, unique=True)
 
 
@@ -58,10 +64,34 @@ ends = st.one_of(
     fields(maybe("selector", broad, 2), maybe("namespaceSelector", spaces, 2), maybe("notSelector", selectors(), 3)),
     fields(maybe("notSelector", selectors(), 1), maybe("nets", nets, 3)),
     fields(
-        st.sampled_from([{"serviceAccounts": {"names": ["robot"]}}, {"serviceAccounts": {"selector": "all()"}}]),
+        st.one_of(
+            st.just({"serviceAccounts": {"names": ["robot"]}}),
+            accounts.map(lambda text: {"serviceAccounts": {"selector": text}}),
+        ),
         maybe("namespaceSelector", spaces, 2),
     ),
 )
+
+
+@st.composite
+def slices(draw: st.DrawFn) -> tuple[EndpointSlice, ...]:
+    """One or two of each Service, of addresses of pods, nodes and the outside; a slice may be empty, a port without a number."""
+    port = st.builds(EndpointPort, st.just(""), st.sampled_from(list(Protocol)), st.none() | st.sampled_from(NUMBERS))
+    addresses = st.lists(st.sampled_from(BEHIND), max_size=3, unique=True)
+    return tuple(
+        EndpointSlice(
+            "west",
+            f"{service}-{number}",
+            service,
+            tuple(Endpoint((address,)) for address in draw(addresses)),
+            tuple(draw(st.lists(port, max_size=2))),
+        )
+        for service in SERVICES
+        for number in range(draw(st.integers(1, 2)))
+    )
+
+
+services = st.sampled_from(SERVICES).map(lambda name: {"services": {"name": name, "namespace": "west"}})
 
 
 @st.composite
@@ -77,6 +107,8 @@ def rules(draw: st.DrawFn, peer: str) -> dict[str, Any]:
         rule["destination"] = {**rule.get("destination", {}), **{name: draw(found) for name, found in limits.items()}}
     else:
         rule |= draw(maybe("notProtocol", st.sampled_from(["TCP", "UDP", 132]), 3))
+        if draw(st.integers(0, 3)) == 0:
+            rule[peer] = draw(services)
     return rule
 
 
@@ -98,7 +130,7 @@ def policies(draw: st.DrawFn, number: int) -> CollectedObject:
         kind, home = "NetworkPolicy", draw(st.sampled_from(SPACES))
     else:
         spec |= draw(maybe("namespaceSelector", spaces.filter(lambda text: "global" not in text), 3))
-    spec |= draw(maybe("serviceAccountSelector", st.sampled_from(["all()", "projectcalico.org/name == 'robot'"]), 6))
+    spec |= draw(maybe("serviceAccountSelector", accounts, 4))
     body = {"apiVersion": f"{GROUP}/v3", "kind": kind, "spec": spec}
     return CollectedObject.of(ObjectKey(GROUP, kind, home, name), body, "made up")
 
@@ -116,12 +148,14 @@ def network_sets(draw: st.DrawFn, number: int) -> NetworkSet:
 @st.composite
 def crowded_clusters(draw: st.DrawFn) -> Cluster:
     """A cluster in which everything is known."""
+    robots = {account: draw(labels) for account in ACCOUNTS}
     names = {name: Namespace(name, {NAME_LABEL: name, **draw(labels)}) for name in SPACES}
     found = [draw(policies(number)) for number in range(draw(st.integers(2, 6)))]
     sets = [draw(network_sets(number)) for number in range(draw(st.integers(0, 3)))]
     return Cluster(
         namespaces=names,
-        pods=draw(pods()),
+        pods=tuple(replace(pod, account_labels=robots[pod.service_account]) for pod in draw(pods())),
+        endpoint_slices=draw(slices()),
         policies=draw(network_policies()) if draw(st.booleans()) else (),
         cluster_policies=tuple(draw(cluster_policies())[:2]) if draw(st.integers(0, 2)) == 0 else (),
         calico=Calico(

@@ -12,6 +12,7 @@ from evidence.cluster.model import Cluster, ContainerPort, Direction, Namespace,
 from evidence.cluster.objects import CollectedObject, ObjectKey
 from evidence.cluster.parse_calico import calico_policy
 from evidence.cluster.policies import Action, Tier
+from evidence.cluster.routes import Endpoint, EndpointPort, EndpointSlice
 from evidence.cni.model import CniReport, Enforcement
 from evidence.cni.support import heeded
 from evidence.reach.engine import Reachability, analyse
@@ -320,6 +321,124 @@ def test_ports_and_protocols_of_a_rule_that_allows(limits: dict[str, Any], passi
     asked = (("TCP", 80), ("TCP", 8080), ("UDP", 80))
     assert {f"{protocol} {port}" for protocol, port in asked if ask(found, DB, API, port, protocol).allowed} == passing
     assert not found.unevaluated
+
+
+# -- services and service accounts ------------------------------------------------------------------------------------------
+
+SQL = EndpointSlice(
+    "back",
+    "sql-x",
+    "sql",
+    (
+        Endpoint((ip_address("10.0.0.3"),), "db"),
+        Endpoint((ip_address(OUTSIDE),)),
+        Endpoint((ip_address("172.16.0.1"),)),
+    ),
+    (EndpointPort("sql", Protocol.TCP, 5432), EndpointPort("any", Protocol.UDP, None)),
+)
+NAMED = {"services": {"name": "sql", "namespace": "back"}}
+
+
+@pytest.mark.parametrize(
+    ("rule", "passing"),
+    [
+        ({"destination": NAMED}, {"db TCP 5432", "outside TCP 5432", "agent TCP 5432"}),
+        ({"destination": NAMED, "protocol": "UDP"}, set()),
+        ({"destination": {**NAMED, "notPorts": [5432]}, "protocol": "TCP"}, set()),
+        ({"destination": {"services": {"name": "empty", "namespace": "back"}}}, set()),
+        ({"destination": {"services": {"name": "sql"}}}, set()),  # of the policy's namespace, where no slice was read
+    ],
+)
+def test_a_service_as_a_destination_is_its_endpoints_with_their_ports(rule: dict[str, Any], passing: set[str]) -> None:
+    slices = (replace(SQL, name="e", service="empty", endpoints=()), replace(SQL, namespace="front", name="f"), SQL)
+    other = replace(slices[1], endpoints=())
+    found = analyse(
+        cluster(np("p", egress=[{**ALLOW, **rule}], namespace="front"), endpoint_slices=(slices[0], other, SQL))
+    )
+    asked = [(port, protocol) for protocol in ("TCP", "UDP") for port in (80, 5432)]
+    ends: dict[str, Pod | str] = {"db": DB, "api": API, "outside": OUTSIDE, "agent": NODE}
+    assert {
+        f"{name} {protocol} {port}"
+        for name, end in ends.items()
+        for port, protocol in asked
+        if ask(found, WEB, end, port, protocol).allowed
+    } == passing
+    assert not found.unevaluated
+
+
+def test_a_service_as_a_source_is_the_addresses_of_its_endpoints() -> None:
+    found = cluster(gnp("p", {**ALLOW, "source": NAMED}, selector="app == 'api'"), endpoint_slices=(SQL,))
+    ends: dict[str, Pod | str] = {"web": WEB, "db": DB, "agent": NODE, "outside": OUTSIDE, "office": "198.51.100.9"}
+    assert {name for name, end in ends.items() if allows(found, end, API)} == {"db", "outside", "agent"}
+
+
+def test_endpoints_of_one_service_that_differ_in_ports_are_told_apart() -> None:
+    other = replace(SQL, name="y", endpoints=(Endpoint(WEB.addresses),), ports=(EndpointPort("", Protocol.TCP, 80),))
+    found = cluster(np("p", egress=[{**ALLOW, "destination": NAMED}]), endpoint_slices=(SQL, other))
+    assert [allows(found, DB, WEB, port) for port in (80, 5432)] == [True, False]
+    assert [allows(found, DB, OUTSIDE, port) for port in (80, 5432)] == [False, True]
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {},
+        {"endpoint_slices": (SQL,), "unread_kinds": ("EndpointSlice",)},
+        {"endpoint_slices": (replace(SQL, service="x"),)},
+    ],
+)
+def test_a_service_without_a_slice_that_was_read_is_named_and_limits_nothing(more: dict[str, Any]) -> None:
+    found = analyse(cluster(np("p", {**DENY, "source": NAMED}, {**ALLOW, "source": NAMED}), **more))
+    assert ask(found, WEB, DB).allowed
+    assert len(found.unevaluated) == 1
+
+
+def test_a_service_without_a_namespace_limits_what_allows_and_is_named_where_it_would_deny() -> None:
+    near = {"services": {"name": "sql"}}
+    slices = (replace(SQL, endpoints=(Endpoint(WEB.addresses),)),)
+    allowing = analyse(cluster(np("p", {**ALLOW, "source": near}), endpoint_slices=slices))
+    assert (ask(allowing, WEB, DB).allowed, ask(allowing, API, DB).allowed, len(allowing.unevaluated)) == (
+        True,
+        False,
+        0,
+    )
+    denying = analyse(cluster(np("p", {**DENY, "source": near}, ALLOW), endpoint_slices=slices))
+    assert (ask(denying, WEB, DB).allowed, len(denying.unevaluated)) == (True, 1)
+
+
+TEAMS = (
+    replace(WEB, account_labels={"team": "shop"}),
+    replace(API, account_labels={}),
+    replace(DB, account_labels={"team": "x"}),
+)
+
+
+@pytest.mark.parametrize(
+    ("source", "who"),
+    [
+        ({"serviceAccounts": {"selector": "team == 'shop'"}}, {"web"}),
+        ({"serviceAccounts": {"selector": "has(team)", "names": ["keeper"]}}, {"db"}),
+        ({"serviceAccounts": {"selector": "team != 'shop'"}}, {"api", "db", "office"}),
+        ({"selector": "pcsa.team == 'shop' || app == 'api'"}, {"web", "api"}),
+    ],
+)
+def test_labels_of_service_accounts_select(source: dict[str, Any], who: set[str]) -> None:
+    rule = {**ALLOW, "source": {"namespaceSelector": "all()", **source}}
+    found = analyse(cluster(np("p", rule), pods=(*TEAMS, NODE), sets=SETS))
+    ends = {**ENDS, "web": TEAMS[0], "api": TEAMS[1], "db": TEAMS[2]}
+    assert {name for name, end in ends.items() if ask(found, end, TEAMS[2]).ingress.allowed} - {"db"} == who - {"db"}
+    assert not found.unevaluated
+
+
+def test_a_policy_is_about_pods_by_the_labels_of_their_accounts() -> None:
+    found = cluster(gnp("p", serviceAccountSelector="team == 'x'"), pods=(*TEAMS, NODE))
+    assert [allows(found, OUTSIDE, end) for end in TEAMS] == [True, True, False]
+
+
+def test_labels_of_accounts_are_not_known_where_one_pods_account_was_not_read() -> None:
+    found = cluster(gnp("p", serviceAccountSelector="team == 'x'"), pods=(*TEAMS[:2], DB))
+    assert len(analyse(found).unevaluated) == 1
+    assert allows(found, OUTSIDE, DB)
 
 
 def test_a_rule_that_denies_with_source_ports_denies_nothing() -> None:
