@@ -2,4 +2,5 @@
 
 import gc
 
-gc.set_threshold(50_000)  # not after each 700 new values: a tenth of the start-up went into looking through modules for garbage
+# Python looks for garbage after each 700 new values: a tenth of the start-up went into looking through modules that had just been loaded.
+gc.set_threshold(50_000)

@@ -18,7 +18,8 @@ from evidence.collect.connection import Connection, Unreachable, connect
 from evidence.collect.discovery import Served, discover
 from evidence.collect.kinds import KINDS
 from evidence.collect.lists import PAGE_SIZE, Listed, read_list
-from evidence.collect.pluginsettings import CONFIG_MAP, read_settings
+from evidence.collect.pluginmaps import read_settings
+from evidence.collect.pluginsettings import CONFIG_MAP
 
 __all__ = ["Connection", "collect_cluster", "connect"]
 
