@@ -1,11 +1,14 @@
-"""Builders for cluster-wide policies."""
+"""Builders for cluster-wide policies, and a question whose answer is held against the table of flows."""
 
 from collections.abc import Iterable, Mapping
 
-from evidence.cluster.model import Direction, PodPeer
+from evidence.cluster.model import Cluster, Direction, PodPeer, Protocol
 from evidence.cluster.objects import ObjectKey
 from evidence.cluster.policies import GROUP, Action, ClusterPolicy, ClusterPolicyPort, ClusterRule, Peer, Tier, Unknown
 from evidence.cluster.selectors import LabelSelector
+from evidence.reach.engine import analyse
+from evidence.reach.explain import OWN_NODE, Explanation
+from evidence.reach.query import Answering, Query
 from tests.builders import selector
 
 EVERY_POD = PodPeer(LabelSelector(), None)
@@ -38,3 +41,16 @@ def cluster_policy(
         ingress=rules if inward else (),
         egress=() if inward else rules,
     )
+
+
+def answered(state: Cluster, source: str, destination: str, port: int = 80, protocol: str = "TCP") -> Explanation:
+    """The answer to one question. The flows of the cluster, and those of the two peers alone, must say the same."""
+    reach = analyse(state)
+    start, end, found = Answering(reach).decisive(Query(source, destination, Protocol(protocol), port))
+    of_policies = found.pair is not None and found.ingress.reason != OWN_NODE
+    if of_policies and start.peer is not None and end.peer is not None and (start.pod or end.pod):
+        flows = {(flow.source, flow.destination): flow.ports for flow in reach.flows()}
+        listed = flows.get((start.peer, end.peer))
+        assert found.allowed == (listed is not None and listed.contains(Protocol(protocol), port))
+        assert found.allowed == reach.ports(start.peer, end.peer).contains(Protocol(protocol), port)
+    return found

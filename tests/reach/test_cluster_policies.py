@@ -18,9 +18,8 @@ from evidence.cluster.policies import (
 )
 from evidence.reach.engine import analyse
 from evidence.reach.explain import Explanation
-from evidence.reach.query import Answering, Query
 from tests.builders import cluster, named_port, peer, pod, policy, port, rule, selector
-from tests.reach.build import EVERY_POD, cluster_policy, does, pods_of
+from tests.reach.build import EVERY_POD, answered, cluster_policy, does, pods_of
 
 ACCEPT, DENY, PASS = Action.ACCEPT, Action.DENY, Action.PASS
 DEFAULT_DENY = policy("deny", ingress=[])
@@ -38,7 +37,7 @@ def given(policies: list[ClusterPolicy], network_policies: list[NetworkPolicy] |
 
 
 def answer(state: Cluster, source: str = "default/a", destination: str = "default/b", number: int = 80) -> Explanation:
-    return Answering(analyse(state)).answer(Query(source, destination, Protocol.TCP, number))
+    return answered(state, source, destination, number)
 
 
 def passes(state: Cluster, source: str = "default/a", destination: str = "default/b", number: int = 80) -> bool:

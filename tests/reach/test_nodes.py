@@ -5,10 +5,9 @@ from ipaddress import ip_address
 
 import pytest
 
-from evidence.cluster.model import Node, Protocol
-from evidence.reach.engine import analyse
-from evidence.reach.query import Answering, Query
+from evidence.cluster.model import Node
 from tests.builders import block, cluster, pod, policy, rule
+from tests.reach.build import answered
 
 NODES = tuple(
     Node(name, {}, (ip_address(address),), True) for name, address in (("n1", "192.168.0.1"), ("n2", "192.168.0.2"))
@@ -39,5 +38,4 @@ TO_N2 = policy("p", "shop", ingress=[], egress=[rule([block("192.168.0.2/32")])]
 )  # fmt: skip
 def test_nodes_are_named_by_their_addresses(source: str, destination: str, allowed: bool) -> None:
     state = replace(cluster([WEB, AGENT, OWN_AGENT], [TO_N2]), nodes=NODES)
-    answer = Answering(analyse(state)).answer(Query(source, destination, Protocol.TCP, 80))
-    assert answer.allowed is allowed
+    assert answered(state, source, destination).allowed is allowed

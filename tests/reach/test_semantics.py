@@ -9,15 +9,14 @@ from evidence.cluster.model import Cluster, Namespace, NetworkPolicy, Node, Poli
 from evidence.cluster.selectors import Operator, Requirement
 from evidence.reach.engine import Reachability, analyse
 from evidence.reach.ports import PortSet
-from evidence.reach.query import Answering, Query
 from tests.builders import NAME_LABEL, block, cluster, named_port, peer, pod, policy, port, rule, selector
+from tests.reach.build import answered
 
 DENY_ALL = policy("deny", ingress=[], egress=[])
 
 
 def allowed(given: Cluster, source: str, destination: str, number: int = 80, protocol: str = "TCP") -> bool:
-    answering = Answering(analyse(given))
-    return answering.answer(Query(source, destination, Protocol(protocol), number)).allowed
+    return answered(given, source, destination, number, protocol).allowed
 
 
 def ports(reach: Reachability, source: str, destination: str) -> str:
