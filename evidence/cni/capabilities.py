@@ -78,11 +78,12 @@ class Softening:
 
 @dataclass(frozen=True, slots=True)
 class Trait:
-    """How a plugin is set up, and what that does to its features."""
+    """How a plugin is set up, and what that does to its features; `ignores` are policy kinds of its maker that it then does not run."""
 
     condition: Condition
     text: str
     features: Mapping[str, Support]
+    ignores: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,7 +239,7 @@ def _condition(entry: Mapping[str, Any]) -> Condition:
 
 def _trait(entry: Mapping[str, Any]) -> Trait:
     features = {name: Support(level) for name, level in entry.get("features", {}).items()}
-    return Trait(_condition(entry), entry["text"], features)
+    return Trait(_condition(entry), entry["text"], features, frozenset(entry.get("ignores", ())))
 
 
 def _pattern(entry: Mapping[str, Any], name: str) -> re.Pattern[str] | None:

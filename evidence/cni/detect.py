@@ -74,7 +74,7 @@ def _recognised(spec: PluginSpec, cluster: Cluster, all_daemon_sets: Sequence[Ag
         unready_nodes=cover.unready if cover.shown and found else (),
         traits=tuple(trait.text for trait in set_up),
         softened=softened(spec, what) if found and effect != "off" else (),
-        own_kinds=spec.own_kinds,
+        ignored_kinds=frozenset(kind for trait in set_up for kind in trait.ignores),
         delegates=spec.delegates,
         found=found,
         caveats=spec.caveats if found else (),
@@ -130,7 +130,7 @@ def _verdict(plugins: Sequence[DetectedPlugin], cluster: Cluster) -> tuple[Enfor
     traces = tuple(f"traces of {p.name} without a running agent: {_signs(p)}" for p in plugins if not p.found)
     match candidates:
         case []:
-            return _without_enforcer(running, traces, cluster)
+            return _without_enforcer(running, traces, plugins, cluster)
         case [one]:
             verdict, reasons = _one_enforcer(one, cluster)
             wires = tuple(f"{p.title} is there too and enforces nothing" for p in running if p is not one)
@@ -144,10 +144,12 @@ def _verdict(plugins: Sequence[DetectedPlugin], cluster: Cluster) -> tuple[Enfor
 
 
 def _without_enforcer(
-    running: Sequence[DetectedPlugin], traces: tuple[str, ...], cluster: Cluster
+    running: Sequence[DetectedPlugin], traces: tuple[str, ...], plugins: Sequence[DetectedPlugin], cluster: Cluster
 ) -> tuple[Enforcement, tuple[str, ...]]:
     if not running:
         nothing = "no network plugin was recognised in the collected objects" if not traces else "no agent is running"
+        if calling := [plugin.name for plugin in plugins if plugin.found and plugin.delegates]:
+            nothing = f"{' and '.join(calling)} calls another network plugin, and none was recognised"
         return Enforcement.NOT_SHOWN, (nothing, *traces, *_unread(cluster))
     reasons = tuple(f"{p.title} does not enforce policies: {p.mode or _signs(p)}" for p in running)
     if traces or _unread(cluster):

@@ -70,7 +70,7 @@ class DetectedPlugin:
     unready_nodes: tuple[str, ...]
     traits: tuple[str, ...] = ()  # how it is set up: the data plane, what it is chained to, whose build it is
     softened: tuple[str, ...] = ()  # what makes enforcement that is on weaker than the policies say
-    own_kinds: frozenset[tuple[str, str]] = frozenset()  # policy kinds of its maker that it runs, as (group, kind)
+    ignored_kinds: frozenset[str] = frozenset()  # policy kinds of its maker that it was told to ignore
     delegates: bool = False  # it calls another plugin, which may be any
     found: bool = True  # False: only traces (a CRD, an annotation) and no running part
     caveats: tuple[str, ...] = ()

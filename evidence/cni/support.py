@@ -1,16 +1,49 @@
 """What the detected enforcers make of policies: fields of a NetworkPolicy that they ignore, or of which it is not known whether they heed
 them, and kinds of policies that are nobody's here."""
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import cache
 
 from evidence.cluster.calico import CalicoPolicy
 from evidence.cluster.cilium import CiliumPolicy
-from evidence.cluster.model import Cluster, Direction, IpBlock, NetworkPolicy, OtherPolicy, PolicyPort, Protocol
+from evidence.cluster.model import (
+    Cluster,
+    Direction,
+    IpBlock,
+    NetworkPolicy,
+    OtherPolicy,
+    PodPeer,
+    PolicyPort,
+    Protocol,
+)
+from evidence.cluster.policies import ClusterPolicy, ClusterPolicyPort, NetworksPeer
+from evidence.cluster.selectors import LabelSelector
+from evidence.cni.capabilities import plugin_specs
 from evidence.cni.model import CniReport, DetectedPlugin, Support
 
-_CALICO = "calico"  # the plugin that heeds Calico's policies, beside whichever other connects the pods
-_CILIUM = "cilium"  # the plugin that heeds CiliumNetworkPolicy; providers' builds of it do not
+_SYSTEM_LABEL = re.compile(
+    r"(?:io\.)?kubernetes\.io/|statefulset\.kubernetes\.io/pod-name$|apps\.kubernetes\.io/pod-index$|batch\.kubernetes\.io/|[^/]*beta\.kubernetes\.io/"
+    r"|k8s\.io/|pod-template-(?:generation|hash)$|controller-(?:revision-hash|uid)$|annotation|etcd_node$"
+)
+
+
+@cache
+def _own_kinds() -> Mapping[str, frozenset[tuple[str, str]]]:
+    return {spec.id: spec.own_kinds for spec in plugin_specs()}
+
+
+@cache
+def _makers() -> Mapping[tuple[str, str], str]:
+    """Who makes a policy kind: the names of the plugins that run it."""
+    kinds = sorted({kind for spec in plugin_specs() for kind in spec.own_kinds})
+    return {kind: " or ".join(spec.name for spec in plugin_specs() if kind in spec.own_kinds) for kind in kinds}
+
+
+def runs(plugin: DetectedPlugin, group: str, kind: str) -> bool:
+    """Whether the plugin runs policies of this kind of some plugin's maker."""
+    return (group, kind) in _own_kinds().get(plugin.id, ()) and kind not in plugin.ignored_kinds
 
 
 def heeded(report: CniReport, cluster: Cluster) -> Cluster:
@@ -18,21 +51,49 @@ def heeded(report: CniReport, cluster: Cluster) -> Cluster:
 
     Where no enforcer was recognised, nothing is known against any of them.
     """
-    plugins = {plugin.id for plugin in report.enforcers}
-    foreign: list[CiliumPolicy | CalicoPolicy] = []
-    if plugins and _CILIUM not in plugins:
-        foreign += cluster.cilium_policies
-    if plugins and _CALICO not in plugins:
-        foreign += cluster.calico_policies
-    if not foreign:
+    dead = dead_policies(report, cluster)
+    known = {policy.key for policy in cluster.other_policies}
+    named = [
+        OtherPolicy(policy.key, policy.api_version, policy.origin)
+        for policy, _ in dead
+        if policy.key not in known and not isinstance(policy, OtherPolicy)
+    ]
+    if not named:
         return cluster
-    named = [OtherPolicy(policy.key, policy.api_version, policy.origin) for policy in foreign]
+    keys = {policy.key for policy in named}
+    calico = cluster.calico
+    if calico is not None and keys & {policy.key for policy in calico.policies}:
+        calico = None  # its kinds have one maker, which runs all of them or none
     return replace(
         cluster,
-        cilium_policies=cluster.cilium_policies if _CILIUM in plugins else (),
-        calico=cluster.calico if _CALICO in plugins else None,
+        cluster_policies=tuple(policy for policy in cluster.cluster_policies if policy.key not in keys),
+        cilium_policies=tuple(policy for policy in cluster.cilium_policies if policy.key not in keys),
+        calico=calico,
         other_policies=tuple(sorted((*cluster.other_policies, *named), key=lambda policy: policy.key)),
     )
+
+
+VendorPolicy = CiliumPolicy | CalicoPolicy | OtherPolicy | ClusterPolicy
+
+
+def dead_policies(report: CniReport, cluster: Cluster) -> tuple[tuple[VendorPolicy, str], ...]:
+    """Policies of kinds that nothing here runs, with whose kind it is ("" for Kubernetes' own), by their keys. They can be stored, and do nothing.
+
+    Kinds whose maker is unknown (a mesh's, another product's) are nobody's business here. None when no enforcer was recognised.
+    """
+    if not report.enforcers:
+        return ()
+    vendors: tuple[VendorPolicy, ...] = (*cluster.calico_policies, *cluster.cilium_policies, *cluster.other_policies)
+    found: list[tuple[VendorPolicy, str]] = []
+    for policy in vendors:
+        maker = _makers().get((policy.key.group, policy.key.kind))
+        if maker and not any(runs(plugin, policy.key.group, policy.key.kind) for plugin in report.enforcers):
+            found.append((policy, maker))
+    for admin in cluster.cluster_policies:
+        levels = {plugin.features.get(admin.key.kind, Support.UNKNOWN) for plugin in report.enforcers}
+        if levels <= {Support.NONE}:
+            found.append((admin, ""))
+    return tuple(sorted(found, key=lambda pair: pair[0].key))
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,12 +118,15 @@ class UnsupportedField:
         return f"{self.plugin} {what} {self.feature} ({self.path})"
 
 
-def unsupported_features(report: CniReport, policy: NetworkPolicy) -> tuple[UnsupportedField, ...]:
+def unsupported_features(report: CniReport, policy: NetworkPolicy | ClusterPolicy) -> tuple[UnsupportedField, ...]:
     """In the order of the policy's fields, for each running enforcer; empty when none is recognised (that is a finding of its own)."""
+    used = tuple(
+        _features_used(report, policy) if isinstance(policy, NetworkPolicy) else _admin_features(report, policy)
+    )
     return tuple(
         UnsupportedField(path, feature, plugin.title, plugin.features[feature])
         for plugin in report.enforcers
-        for path, feature in _features_used(report, policy)
+        for path, feature in used
         if _falls_short(plugin, feature)
     )
 
@@ -72,6 +136,7 @@ def _falls_short(plugin: DetectedPlugin, feature: str) -> bool:
 
 
 def _features_used(report: CniReport, policy: NetworkPolicy) -> Iterator[tuple[str, str]]:
+    yield from _selector_features("spec.podSelector", policy.pod_selector)
     for direction, peers_field in ((Direction.INGRESS, "from"), (Direction.EGRESS, "to")):
         field = direction.value.lower()
         if direction in policy.policy_types:
@@ -79,10 +144,37 @@ def _features_used(report: CniReport, policy: NetworkPolicy) -> Iterator[tuple[s
         for number, rule in enumerate(policy.rules(direction)):
             where = f"spec.{field}[{number}]"
             for index, peer in enumerate(rule.peers):
+                at = f"{where}.{peers_field}[{index}]"
                 if isinstance(peer, IpBlock):
-                    yield from _block_features(report, f"{where}.{peers_field}[{index}].ipBlock", peer)
+                    yield from _block_features(report, f"{at}.ipBlock", peer)
+                else:
+                    yield from _selector_features(f"{at}.podSelector", peer.pod_selector)
             for index, port in enumerate(rule.ports):
                 yield from _port_features(f"{where}.ports[{index}]", port)
+
+
+def _admin_features(report: CniReport, policy: ClusterPolicy) -> Iterator[tuple[str, str]]:
+    """Of a cluster-wide policy, whose fields have other names in each version: the paths end at the rule's peer or port."""
+    if isinstance(policy.subject, PodPeer):
+        yield from _selector_features("spec.subject", policy.subject.pod_selector)
+    for direction in Direction:
+        for number, rule in enumerate(policy.rules(direction)):
+            where = f"spec.{direction.value.lower()}[{number}]"
+            for peer in rule.peers:
+                if isinstance(peer, PodPeer):
+                    yield from _selector_features(where, peer.pod_selector)
+                elif isinstance(peer, NetworksPeer):
+                    for network in peer.networks:
+                        yield from _block_features(report, where, IpBlock(network))
+            for port in rule.ports:
+                if isinstance(port, ClusterPolicyPort):
+                    yield from _port_features(where, port)
+
+
+def _selector_features(where: str, selector: LabelSelector | None) -> Iterator[tuple[str, str]]:
+    """Labels that controllers and nodes put on pods are left out of what some plugins know a pod by."""
+    if selector is not None and any(_SYSTEM_LABEL.match(key) for key in selector.keys):
+        yield where, "systemLabels"
 
 
 def _block_features(report: CniReport, where: str, block: IpBlock) -> Iterator[tuple[str, str]]:
@@ -98,7 +190,7 @@ def _block_features(report: CniReport, where: str, block: IpBlock) -> Iterator[t
         yield f"{where}.except", "ipBlockExcept"
 
 
-def _port_features(where: str, port: PolicyPort) -> Iterator[tuple[str, str]]:
+def _port_features(where: str, port: PolicyPort | ClusterPolicyPort) -> Iterator[tuple[str, str]]:
     if port.protocol is Protocol.SCTP:
         yield f"{where}.protocol", "sctp"
     if isinstance(port.port, str):

@@ -3,12 +3,13 @@
 from collections import defaultdict
 from collections.abc import Iterator
 
-from evidence.cluster.model import Direction, IpBlock, Pod
+from evidence.cluster.model import Direction, IpBlock, NetworkPolicy, Pod
 from evidence.cluster.objects import ObjectKey
+from evidence.cluster.policies import ClusterPolicy
 from evidence.cni.model import DetectedPlugin, Enforcement, Support
-from evidence.cni.support import unsupported_features
+from evidence.cni.support import VendorPolicy, dead_policies, unsupported_features
 from evidence.findings.finding import EvidenceRef, Severity, Subject, count, shortened
-from evidence.findings.index import RuleAt, pods_of, policy_evidence, policy_subject
+from evidence.findings.index import RuleAt, pods_of, policy_evidence
 from evidence.findings.registry import Context, Hit, Looked, rule
 
 THE_CLUSTER = Subject("Cluster", "", "cluster")
@@ -101,13 +102,20 @@ def _running(context: Context) -> tuple[Pod, ...]:
     needs=("NetworkPolicy", *SIGNS),
 )
 def feature_not_supported(context: Context) -> Looked:
-    """Policies with a feature that the plugin lacks (high) or has in part (medium). What is not known, or switched on by a setting that
-    cannot be seen, is a doubt and no hit; so is a kind of cluster-wide policy that the plugin does not run whole."""
+    """Policies with a feature that the plugin lacks (high) or has in part (medium), and policies of a kind that no plugin here runs (high).
+    What is not known, or switched on by a setting that cannot be seen, is a doubt and no hit; so is a kind of cluster-wide policy that the
+    plugin does not run whole."""
     if not context.cni.enforcers:
         return Looked(0, (), ("no enforcing plugin was recognised, so what it supports is not known",))
     hits = []
     doubtful: set[str] = set()
-    for policy in context.cluster.policies:
+    dead = dead_policies(context.cni, context.cluster)
+    keys = {policy.key for policy, _ in dead}
+    policies: tuple[NetworkPolicy | ClusterPolicy, ...] = (
+        *context.cluster.policies,
+        *(p for p in context.cluster.cluster_policies if p.key not in keys),
+    )
+    for policy in policies:
         used = unsupported_features(context.cni, policy)
         short = [field for field in used if field.support in (Support.NONE, Support.PARTIAL)]
         doubtful.update(f"{field.feature} of {field.plugin}" for field in used if field not in short)
@@ -115,17 +123,37 @@ def feature_not_supported(context: Context) -> Looked:
             words = tuple(str(field) for field in short)
             hits.append(
                 Hit(
-                    subject=policy_subject(policy),
+                    subject=_subject(policy.key),
                     message=shortened(words),
                     evidence=(*(policy_evidence(policy, f.path) for f in short), *agents(context.cni.plugins, context)),
-                    pods=pods_of(context.index.selected(policy)),
+                    pods=pods_of(context.index.selected(policy))
+                    if isinstance(policy, NetworkPolicy)
+                    else _running(context),
                     details=words,
                     severity=None if any(field.support is Support.NONE for field in short) else Severity.MEDIUM,
                 )
             )
+    hits += [_dead(context, policy, maker) for policy, maker in dead]
     doubts = [f"support is not known for {shortened(sorted(doubtful))}"] if doubtful else []
     doubts += _kinds_not_run(context)
-    return Looked(len(context.cluster.policies), tuple(hits), tuple(doubts))
+    return Looked(len(policies) + len(dead), tuple(hits), tuple(doubts))
+
+
+def _subject(key: ObjectKey) -> Subject:
+    return Subject(key.kind, key.namespace, key.name)
+
+
+def _dead(context: Context, policy: VendorPolicy, maker: str) -> Hit:
+    """A policy that can be stored and that nothing here reads."""
+    here = shortened([plugin.title for plugin in context.cni.enforcers])
+    inside = [pod for pod in _running(context) if policy.key.namespace in ("", pod.namespace)]
+    return Hit(
+        subject=_subject(policy.key),
+        message=f"{policy.key} has no effect: {f'its kind is for {maker}, and ' if maker else ''}{here} does not run {'it' if maker else 'its kind'}",
+        evidence=(EvidenceRef(policy.key, policy.digest), *agents(context.cni.plugins, context)),
+        pods=tuple(inside),
+        discriminator=policy.key.group,
+    )
 
 
 def _kinds_not_run(context: Context) -> Iterator[str]:
@@ -133,7 +161,7 @@ def _kinds_not_run(context: Context) -> Iterator[str]:
     for kind in sorted({policy.key.kind for policy in context.cluster.cluster_policies}):
         for plugin in context.cni.enforcers:
             support = plugin.features.get(kind, Support.UNKNOWN)
-            if support is not Support.FULL:
+            if support is not Support.FULL:  # of several enforcers one may run it
                 yield f"{plugin.title} is not known to run every {kind} (support: {support.value}), so what one denies may pass"
 
 

@@ -6,6 +6,7 @@ from ipaddress import ip_address
 
 import pytest
 
+from evidence.cluster.cilium import CiliumPolicy
 from evidence.cluster.model import Direction, Node
 from evidence.cluster.objects import ObjectKey
 from evidence.cni.model import CniReport, DetectedPlugin, Enforcement, Support
@@ -100,7 +101,7 @@ def test_support_that_cannot_be_seen_is_a_doubt(support: Support) -> None:
     assert "support is not known for endPort of Net 1.2.3" in run.reason
 
 
-@pytest.mark.parametrize("support", [s for s in Support if s is not Support.FULL])
+@pytest.mark.parametrize("support", [s for s in Support if s not in (Support.FULL, Support.NONE)])
 def test_a_cluster_wide_policy_that_the_plugin_may_not_run_is_a_doubt(support: Support) -> None:
     guarded = replace(cluster([WEB]), cluster_policies=(BASELINE,))
     run, found = look("NET-011", guarded, cni=report(Enforcement.ENFORCED, plugin(BaselineAdminNetworkPolicy=support)))
@@ -112,6 +113,47 @@ def test_a_cluster_wide_policy_that_the_plugin_runs_leaves_no_doubt() -> None:
     guarded = replace(cluster([WEB]), cluster_policies=(BASELINE,))
     run, _ = look("NET-011", guarded, cni=report(Enforcement.ENFORCED, plugin(BaselineAdminNetworkPolicy=Support.FULL)))
     assert run.status is RunStatus.RAN
+
+
+@hit("NET-011")
+def test_a_cluster_wide_policy_of_a_kind_that_the_plugin_does_not_run_has_no_effect() -> None:
+    guarded = replace(cluster([WEB]), cluster_policies=(BASELINE,))
+    found = finding(
+        "NET-011", guarded, cni=report(Enforcement.ENFORCED, plugin(BaselineAdminNetworkPolicy=Support.NONE))
+    )
+    assert found.message == ("BaselineAdminNetworkPolicy default has no effect: Net 1.2.3 does not run its kind")
+    assert (found.severity, str(found.subject)) == (Severity.HIGH, "BaselineAdminNetworkPolicy default")
+
+
+CILIUM = CiliumPolicy(ObjectKey("cilium.io", "CiliumNetworkPolicy", "shop", "guard"), "cilium.io/v2", ())
+
+
+@hit("NET-011")
+def test_a_policy_of_another_plugins_maker_has_no_effect() -> None:
+    guarded = replace(cluster([WEB]), cilium_policies=(CILIUM,))
+    found = finding("NET-011", guarded, cni=report(Enforcement.ENFORCED, plugin()))
+    assert found.message == (
+        "CiliumNetworkPolicy shop/guard has no effect: its kind is for Cilium, and Net 1.2.3 does not run it"
+    )
+
+
+@near_miss("NET-011")
+@pytest.mark.parametrize("here", [replace(plugin(), id="cilium"), None])
+def test_a_policy_of_a_plugins_maker_is_no_finding_where_it_runs_or_nothing_is_recognised(
+    here: DetectedPlugin | None,
+) -> None:
+    guarded = replace(cluster([WEB]), cilium_policies=(CILIUM,))
+    cni = report(Enforcement.ENFORCED, here) if here else report(Enforcement.NOT_SHOWN)
+    assert look("NET-011", guarded, cni=cni)[1] == []
+
+
+@pytest.mark.parametrize(("support", "found"), [(Support.NONE, 1), (Support.FULL, 0)])
+def test_a_selector_by_labels_that_controllers_put_on_pods_is_a_feature(support: Support, found: int) -> None:
+    """Cilium leaves them out of what it knows a pod by, so that such a policy selects nothing there."""
+    one = cluster([WEB], [policy("web", "shop", {"statefulset.kubernetes.io/pod-name": "web-0"}, ingress=[])])
+    hits = look("NET-011", one, cni=report(Enforcement.ENFORCED, plugin(systemLabels=support)))[1]
+    assert len(hits) == found
+    assert all("systemLabels (spec.podSelector)" in hit.message for hit in hits)
 
 
 @hit("NET-012")

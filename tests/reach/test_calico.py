@@ -494,6 +494,7 @@ def test_where_another_plugin_enforces_calicos_policies_count_as_not_evaluated(p
 def _report(plugin: str) -> CniReport:
     class Enforcer:
         id = plugin
+        ignored_kinds = frozenset[str]()
 
     class Report:
         enforcers = (Enforcer(),)
