@@ -10,7 +10,7 @@ from evidence.findings.crossings import NO_ZONE, Crossing, Crossings, evidence, 
 from evidence.findings.finding import EvidenceRef, Severity, Subject, count, shortened
 from evidence.findings.index import pod_evidence
 from evidence.findings.registry import Context, Hit, Looked, rule
-from evidence.intent.model import SENSITIVE, Classification, Zone
+from evidence.intent.model import SENSITIVE, ApprovedFlow, Classification, Zone
 from evidence.reach.classes import PeerId, PodClass
 from evidence.reach.ports import PortSet
 
@@ -149,10 +149,17 @@ def approved(context: Context, source: str, destination: str) -> PortSet:
     ports = PortSet.none()
     for flow in context.intent.flows if context.intent else ():
         if (flow.source, flow.destination) == (source, destination):
-            if not flow.ports:
-                return PortSet.all()
-            for port in flow.ports:
-                ports = ports | PortSet.of(port.protocol, port.first, port.last)
+            ports = ports | covered(flow)
+    return ports
+
+
+def covered(flow: ApprovedFlow) -> PortSet:
+    """Ports of an approved flow."""
+    if not flow.ports:
+        return PortSet.all()
+    ports = PortSet.none()
+    for port in flow.ports:
+        ports = ports | PortSet.of(port.protocol, port.first, port.last)
     return ports
 
 

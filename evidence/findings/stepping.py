@@ -3,7 +3,7 @@
 The paths are those of `evidence.reach.paths`: each hop an allowed connection, the outside never in the middle, a pod's own node left out.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from evidence.findings.crossing import IN_SCOPE, NEEDS, approved, zone_label
 from evidence.findings.crossings import NO_ZONE, Crossing, Crossings, End, evidence
@@ -42,26 +42,52 @@ def reachable_in_several_hops(context: Context) -> Looked:
     hop between zones.
     """
     table = context.crossings
+    groups = _groups(context, table)
+    hits: list[Hit] = []
+    apart: dict[str, list[str]] = {}
+    population = 0
+    for source, destination, paths in _searched(context, table, groups):
+        population += 1
+        if not paths:
+            apart.setdefault(destination, []).append(source)
+        elif len(paths[0]) > 1:
+            hits.append(_hit(context, table, source, destination, paths))
+    doubts: dict[str, None] = {}
+    for name in filter(apart.__contains__, groups):
+        doubts.update(dict.fromkeys(_doubts(context, [groups[source] for source in apart[name]], groups[name])))
+    return Looked(population, tuple(hits), tuple(doubts))
+
+
+def paths_of(context: Context, pair: Subject) -> Sequence[Path]:
+    """The paths that the finding about this pair of zones tells of, shortest first."""
+    table = context.crossings
+    found = _searched(context, table, _groups(context, table))
+    return next((paths for source, destination, paths in found if _pair(source, destination) == pair), ())
+
+
+def _groups(context: Context, table: Crossings) -> dict[str, Group]:
+    """Zones out of scope, then those with regulated data."""
     outer = [name for name in table.members if table.classification(name) not in IN_SCOPE]
     inner = [name for name, zone in table.zones.items() if zone.classification in SENSITIVE and name in table.members]
-    groups = {name: _group(context, table, name) for name in (*outer, *inner)}
+    return {name: _group(context, table, name) for name in (*outer, *inner)}
+
+
+def _searched(
+    context: Context, table: Crossings, groups: Mapping[str, Group]
+) -> Iterator[tuple[str, str, Sequence[Path]]]:
+    """Each pair of a zone out of scope and one with regulated data, and a shortest path to every part of the latter that has one."""
     graph = Graph(context.reach, list(groups.values()))
     place = {name: number for number, name in enumerate(groups)}
-    hits: list[Hit] = []
-    apart: dict[str, list[str]] = {name: [] for name in inner}
-    for source in outer:
+    regulated = [name for name in groups if table.classification(name) in SENSITIVE]
+    for source in filter(lambda name: name not in regulated, groups):
         reached = graph.search(graph.members(place[source]))
-        for destination in inner:
+        for destination in regulated:
             ends = [unit for unit in graph.members(place[destination]) if reached.hops[unit] > 0]
-            paths = sorted((graph.path(reached, unit) for unit in ends), key=len)
-            if not paths:
-                apart[destination].append(source)
-            elif len(paths[0]) > 1:
-                hits.append(_hit(context, table, source, destination, paths))
-    doubts: dict[str, None] = {}
-    for name, sources in apart.items():
-        doubts.update(dict.fromkeys(_doubts(context, [groups[source] for source in sources], groups[name])))
-    return Looked(len(outer) * len(inner), tuple(hits), tuple(doubts))
+            yield source, destination, sorted((graph.path(reached, unit) for unit in ends), key=len)
+
+
+def _pair(source: str, destination: str) -> Subject:
+    return Subject("ZonePair", "", f"{zone_label(source)} -> {zone_label(destination)}")
 
 
 def _group(context: Context, table: Crossings, name: str) -> Group:
@@ -92,7 +118,7 @@ def _hit(context: Context, table: Crossings, source: str, destination: str, path
     covered = _covered(context, shortest)
     note = "; approved flows cover every hop between zones" if covered else ""
     return Hit(
-        subject=Subject("ZonePair", "", f"{zone_label(source)} -> {zone_label(destination)}"),
+        subject=_pair(source, destination),
         message=f"{kinds} in {count(len(shortest), 'hop')}: {_told(shortest)}{note}",
         evidence=evidence(context.reach, [_crossing(context, hop) for hop in shortest]),
         zones=zones,

@@ -74,8 +74,12 @@ def test_every_finding_says_which_flows_stand_behind_it_or_that_none_can(
     for finding in assessed.assessment.findings:
         found = behind(context, finding)
         assert found.about
-        if finding.subject.kind in ("Cluster", "Node", "ApprovedFlow"):
+        if finding.subject.kind in ("Cluster", "Waiver"):
             assert found.flows == ()
+        if finding.rule_id == "SEG-006":
+            told = " ".join(finding.details)
+            assert found.flows
+            assert all(str(flow.ports) in told for flow in found.flows)
         if finding.subject.kind == "Workload":
             names = {pod.workload.name for flow in found.flows[:1] for end in flow[:2] for pod in pods(context, end)}
             assert not found.flows or finding.subject.name in names
