@@ -11,6 +11,7 @@ A connection may be shared by threads.
 
 import contextlib
 import logging
+import re
 import ssl
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -34,6 +35,7 @@ RETRY_BUDGET_SECONDS = 90.0
 ATTEMPTS = 6
 PER_SECOND, BURST = 20.0, 40
 _CHUNK = 64 * 1024
+_POOL = re.compile(r"^HTTPS?Connection(Pool)?\([^)]*\): ")  # the client's name of the server, said already
 _PASSING = frozenset({429, 500, 502, 503, 504})
 T = TypeVar("T")
 
@@ -140,7 +142,7 @@ class Connection:
         query: Mapping[str, str],
         accept: str,
         body: Mapping[str, Any] | None,
-        read_seconds: float = READ_SECONDS,
+        read_seconds: float | None = None,
     ) -> RESTResponse:
         """The answer to one request, its body not yet read."""
         self.pace.wait()
@@ -153,7 +155,7 @@ class Connection:
             body=body,
             auth_settings=["BearerToken"],
         )
-        return self.client.call_api(*request, _request_timeout=(CONNECT_SECONDS, read_seconds))
+        return self.client.call_api(*request, _request_timeout=(CONNECT_SECONDS, read_seconds or READ_SECONDS))
 
     def _whole(self, response: RESTResponse) -> bytes:
         data: bytes = response.read()  # type: ignore[no-untyped-call]
@@ -197,7 +199,7 @@ def _why(error: HTTPError) -> str:
             f"its certificate is not trusted ({distrust.verify_message}); see certificate-authority in the kubeconfig"
         )
     reason = error.reason if isinstance(error, MaxRetryError) and error.reason else error
-    return _one_line(reason)
+    return _POOL.sub("", _one_line(reason))
 
 
 def _retry_after(headers: Mapping[str, str]) -> float | None:

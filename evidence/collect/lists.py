@@ -129,6 +129,11 @@ def _named(item: Any, served: Served) -> CollectedObject:
     kind = served.kind
     name, namespace = item["metadata"]["name"], item["metadata"].get("namespace") or ""
     item["apiVersion"], item["kind"] = served.api_version, kind.kind
+    key = ObjectKey(kind.group, kind.kind, namespace, name)
+    return CollectedObject(key, item, place_of(served, key), kept=False)
+
+
+def place_of(served: Served, key: ObjectKey) -> str:
+    """The API path of an object."""
     root, plural = served.path.rsplit("/", 1)
-    place = f"{root}/namespaces/{namespace}/{plural}/{name}" if namespace else f"{served.path}/{name}"
-    return CollectedObject(ObjectKey(kind.group, kind.kind, namespace, name), item, place, kept=False)
+    return f"{root}/namespaces/{key.namespace}/{plural}/{key.name}" if key.namespace else f"{served.path}/{key.name}"

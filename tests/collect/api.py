@@ -1,9 +1,11 @@
 """A small API server that answers over HTTP as the real one does, and misbehaves as it may: busy, slow, broken, with lists that expire."""
 
 import json
+import queue
 import ssl
 import threading
-from collections import Counter
+import time
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -22,6 +24,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 Answer = tuple[int, dict[str, str], Any]
+Trouble = Answer | str | float  # "hang up", or silence of so many seconds
 
 
 @dataclass
@@ -29,10 +32,28 @@ class Api:
     """What the server holds and how it misbehaves. `trouble` maps a path to answers that come before the good ones."""
 
     lists: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
-    trouble: dict[str, list[Answer | str]] = field(default_factory=dict)
+    trouble: dict[str, list[Trouble]] = field(default_factory=dict)
     seen: Counter[str] = field(default_factory=Counter)
     headers: list["Message[str, str]"] = field(default_factory=list)
     before_answer: Callable[[str], None] = lambda path: None
+    watches: dict[str, "queue.Queue[Any]"] = field(default_factory=lambda: defaultdict(queue.Queue))
+    watched: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
+    version: int = 77
+    closed: bool = False
+
+    def changes(self, path: str, kind: str, obj: dict[str, Any]) -> None:
+        """Change the list and tell who watches it: `kind` is ADDED, MODIFIED or DELETED."""
+        self.version += 1
+        obj["metadata"]["resourceVersion"] = str(self.version)
+        same = ("namespace", "name")
+        others = [
+            each
+            for each in self.lists.get(path, [])
+            if any(each["metadata"].get(name) != obj["metadata"].get(name) for name in same)
+        ]
+        self.lists[path] = others if kind == "DELETED" else [*others, obj]
+        self.watches[path].put({"type": kind, "object": obj})
+
     served: dict[str, list[str]] = field(
         default_factory=lambda: {"/api/v1": ["namespaces", "pods"], "/apis/networking.k8s.io/v1": ["networkpolicies"]}
     )
@@ -48,16 +69,25 @@ class Api:
                 {"groups": [{"name": name, "versions": [{"version": version}]} for name, version in sorted(groups)]},
             )
         if path in self.served:
-            return 200, {}, {"resources": [{"name": name, "verbs": ["get", "list"]} for name in self.served[path]]}
+            return (
+                200,
+                {},
+                {"resources": [{"name": name, "verbs": ["get", "list", "watch"]} for name in self.served[path]]},
+            )
         if path.endswith("/selfsubjectreviews"):
             return 201, {}, {"status": {"userInfo": {"username": "system:serviceaccount:evidence:collector"}}}
         items = self.lists.get(path, [])
         start, limit = int(query.get("continue", ["0"])[0]), int(query["limit"][0])
         more = {"continue": str(start + limit)} if start + limit < len(items) else {}
-        return 200, {}, {"metadata": {"resourceVersion": "77", **more}, "items": items[start : start + limit]}
+        return (
+            200,
+            {},
+            {"metadata": {"resourceVersion": str(self.version), **more}, "items": items[start : start + limit]},
+        )
 
 
 class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
     api: Api
 
     def do_GET(self) -> None:
@@ -65,8 +95,14 @@ class Handler(BaseHTTPRequestHandler):
         self.api.seen[url.path] += 1
         self.api.headers.append(self.headers)
         self.api.before_answer(url.path)
+        if "watch=true" in url.query:
+            self.watch(url.path, parse_qs(url.query))
+            return
         trouble = self.api.trouble.get(url.path)
         answer = trouble.pop(0) if trouble else self.api.answer(url.path, parse_qs(url.query))
+        if isinstance(answer, float):
+            time.sleep(answer)
+            answer = "hang up"
         if answer == "hang up":
             self.close_connection = True
             return
@@ -76,9 +112,43 @@ class Handler(BaseHTTPRequestHandler):
         self.send_response(status)
         for name, value in headers.items():
             self.send_header(name, value)
+        self.close_connection = "Content-Length" in headers  # more is promised than comes
         self.send_header("Content-Length", headers.get("Content-Length", str(len(data))))
         self.end_headers()
         self.wfile.write(data)
+
+    def watch(self, path: str, query: dict[str, list[str]]) -> None:
+        """Events as they are put in: an object is a line, bytes are sent as they are, "end" and "break" end it, an answer refuses it."""
+        self.api.watched[path].append(query["resourceVersion"][0])
+        self.close_connection = True
+        begun = False
+        while not self.api.closed:
+            try:
+                event = self.api.watches[path].get(timeout=0.02)
+            except queue.Empty:
+                event = b""
+            if isinstance(event, tuple):
+                status, headers, content = event
+                data = json.dumps(content).encode()
+                self.send_response(status)
+                for name, value in {**headers, "Content-Length": str(len(data))}.items():
+                    self.send_header(name, value)
+                self.end_headers()
+                self.wfile.write(data)
+                return
+            if not begun:
+                self.send_response(200)
+                self.send_header("Transfer-Encoding", "chunked")
+                self.end_headers()
+                begun = True
+            if event == "break":
+                return
+            if event == "end":
+                self.wfile.write(b"0\r\n\r\n")
+                return
+            data = event if isinstance(event, bytes) else json.dumps(event).encode() + b"\n"
+            if data:
+                self.wfile.write(b"%x\r\n%s\r\n" % (len(data), data))
 
     def do_POST(self) -> None:
         self.rfile.read(int(self.headers.get("Content-Length", "0")))
@@ -99,6 +169,7 @@ def serving(api: Api, tls: ssl.SSLContext | None = None) -> Iterator[str]:
     try:
         yield f"{'https' if tls else 'http'}://127.0.0.1:{server.server_port}"
     finally:
+        api.closed = True
         server.shutdown()
         thread.join()
         server.server_close()

@@ -4,8 +4,15 @@ from pathlib import Path
 
 import pytest
 
+from evidence.collect import connection as connection_module
 from evidence.collect.connection import Connection, connect
 from tests.collect.api import Api, kubeconfig, serving
+
+
+@pytest.fixture(autouse=True)
+def _three_attempts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What fails for good is known sooner."""
+    monkeypatch.setattr(connection_module, "ATTEMPTS", 3)
 
 
 @pytest.fixture

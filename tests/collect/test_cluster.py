@@ -10,7 +10,7 @@ from evidence import __version__
 from evidence.cluster.objects import Collection, KindResult, KindStatus
 from evidence.collect.cluster import LISTS_AT_ONCE, Connection, collect_cluster, connect
 from evidence.errors import CollectError, InputError
-from tests.collect.api import Answer, Api, kubeconfig
+from tests.collect.api import Answer, Api, Trouble, kubeconfig
 from tests.manifests import body, pod_body
 
 PODS = "/api/v1/pods"
@@ -52,7 +52,7 @@ def test_every_page_is_read_and_every_kind_has_a_result(api: Api, connection: Co
     ],
     ids=["busy", "too many requests", "internal error", "no JSON", "cut off", "hangs up"],
 )
-def test_trouble_that_passes_is_not_noticed(trouble: list[Answer | str], api: Api, connection: Connection) -> None:
+def test_trouble_that_passes_is_not_noticed(trouble: list[Trouble], api: Api, connection: Connection) -> None:
     api.lists[PODS] = pods(3)
     api.trouble[PODS] = trouble
     collection = collect_cluster(connection, keep_going=False)
