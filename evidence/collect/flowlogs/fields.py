@@ -1,0 +1,56 @@
+"""What the formats share: times, ports, addresses, and the frame that container runtimes put around a line."""
+
+import re
+from datetime import UTC, datetime
+from ipaddress import ip_address
+from typing import Any
+
+import orjson
+
+_FRAME = re.compile(rb"^\S+ (?:stdout|stderr) [FP] ")  # CRI: time, stream, F for a full line (kubelet's container logs)
+_LAST_PORT = 65535
+
+
+def json_line(line: bytes) -> dict[str, Any]:
+    """The object of a JSON line, also inside a container runtime's frame. Raises ValueError."""
+    if not line.startswith(b"{"):
+        line = _FRAME.sub(b"", line.lstrip(), count=1)
+    value = orjson.loads(line)
+    if not isinstance(value, dict):
+        raise ValueError("is JSON, but no object")  # noqa: TRY004  (of a value that was read)
+    return value
+
+
+def moment(value: object) -> datetime:
+    """A time as RFC 3339 with its zone, in UTC. Raises ValueError."""
+    if not isinstance(value, str):
+        raise ValueError(f"has no time, but {value!r}")  # noqa: TRY004
+    found = datetime.fromisoformat(value)
+    if found.tzinfo is None:
+        raise ValueError(f"has the time {value!r} without a zone")
+    return found.astimezone(UTC)
+
+
+def from_epoch(value: object) -> datetime:
+    """A time in seconds since 1970, also as text. Raises ValueError."""
+    try:
+        return datetime.fromtimestamp(int(value), UTC)  # type: ignore[call-overload]
+    except (TypeError, OverflowError, OSError) as error:
+        raise ValueError(f"has no time in seconds, but {value!r}") from error
+
+
+def port_number(value: object) -> int:
+    """A port, 0 where there is none. Raises ValueError."""
+    if value in (None, "", "<nil>", "-"):
+        return 0
+    number = int(value)  # type: ignore[call-overload]
+    if not 0 <= number <= _LAST_PORT:
+        raise ValueError(f"has the port {number}")
+    return int(number)
+
+
+def address(value: object) -> str:
+    """An address in its usual spelling. Raises ValueError."""
+    if not isinstance(value, str):
+        raise ValueError(f"has no address, but {value!r}")  # noqa: TRY004
+    return str(ip_address(value))
