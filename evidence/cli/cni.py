@@ -77,6 +77,10 @@ def _plugin(plugin: DetectedPlugin, width: int) -> Iterator[str]:
         yield f"  ready    on {plugin.agent_ready} of {plugin.agent_desired} nodes"
     if plugin.mode:
         yield wrapped(f"  mode     {plugin.mode}", width, FACT)
+    if plugin.traits:
+        yield wrapped(f"  set up   {'; '.join(plugin.traits)}", width, FACT)
+    if plugin.softened:
+        yield wrapped(f"  weaker   {'; '.join(plugin.softened)}", width, FACT)
     yield wrapped(f"  seen by  {'; '.join(str(signal) for signal in plugin.signals)}", width, FACT)
 
 

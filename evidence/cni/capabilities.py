@@ -89,11 +89,12 @@ class Trait:
 @dataclass(frozen=True, slots=True)
 class SettingsSpec:
     """Where settings lie beside flags: a ConfigMap in the agent's namespace, a kind that overrides it for some nodes, further kinds, and
-    environment variables with a prefix. `flags` are those settings that may be given as flags too."""
+    environment variables with a prefix. `also` are kinds that a cluster need not have. `flags` are those settings that may be given as flags too."""
 
     config_map: str
     overrides: str
     kinds: tuple[str, ...]
+    also: tuple[str, ...]
     environment: str
     flags: frozenset[str]
 
@@ -191,6 +192,7 @@ def _plugin(entry: Mapping[str, Any]) -> PluginSpec:
             config_map=settings.get("config_map", ""),
             overrides=settings.get("overrides", ""),
             kinds=tuple(settings.get("kinds", ())),
+            also=tuple(settings.get("also", ())),
             environment=settings.get("environment", ""),
             flags=frozenset(CONFIG_MAPS.get(settings.get("config_map", ""), ())),
         ),

@@ -133,7 +133,7 @@ def _settings(
         for name, value in found.values.items():
             values.setdefault(name, set()).add(value)
     for found in cluster.plugin_settings:
-        if found.key.kind in (spec.overrides, *spec.kinds):
+        if found.key.kind in (spec.overrides, *spec.kinds, *spec.also):
             for name, value in found.values.items():
                 elsewhere = values.setdefault(name, set())
                 if found.key.kind == spec.overrides and not elsewhere:

@@ -9,7 +9,7 @@ import jsonschema
 import pytest
 import yaml
 
-from evidence.cluster.plugins import ANOTHER, CONFIG_MAPS, ENVIRONMENT, FELIX_FIELDS
+from evidence.cluster.plugins import ANOTHER, CONFIG_MAPS, ENVIRONMENT, FELIX_FIELDS, INSTALLATION_FIELDS
 from evidence.cni.capabilities import Condition, PluginSpec, plugin_specs
 from evidence.cni.model import Support
 from evidence.cni.versions import parse_version, split_image
@@ -202,6 +202,7 @@ def test_every_setting_that_the_data_looks_at_is_read_with_the_words_it_is_compa
     for spec in SPECS.values():
         words = dict(CONFIG_MAPS.get(spec.settings.config_map, {}))
         words |= FELIX_FIELDS if "FelixConfiguration" in spec.settings.kinds else {}
+        words |= INSTALLATION_FIELDS if "Installation" in spec.settings.also else {}
         words |= {name: found for name, found in ENVIRONMENT.items() if not spec.settings.environment}
         for condition in conditions(spec):
             if condition.setting:

@@ -240,6 +240,32 @@ def test_calicos_ebpf_data_plane_heeds_no_sctp(objects: list[Body], level: Suppo
     assert plugin.features["sctp"] is level
 
 
+def installation(dataplane: str, wires: str) -> Body:
+    spec = {"calicoNetwork": {"linuxDataplane": dataplane}, "cni": {"type": wires}, "variant": "Calico"}
+    return {
+        "apiVersion": "operator.tigera.io/v1",
+        "kind": "Installation",
+        "metadata": {"name": "default"},
+        "spec": {**spec, "imagePullSecrets": [{"name": "secret"}]},
+    }
+
+
+@pytest.mark.parametrize(
+    ("dataplane", "wires", "level", "words"),
+    [
+        ("Iptables", "Calico", Support.FULL, ""),
+        ("BPF", "Calico", Support.NONE, "eBPF data plane"),
+        ("Nftables", "Calico", Support.FULL, "nftables data plane"),
+        ("VPP", "Calico", Support.UNKNOWN, "VPP data plane"),
+        ("Iptables", "AmazonVPC", Support.FULL, "another plugin connects the pods"),
+    ],
+)
+def test_what_tigeras_operator_was_told_is_read(dataplane: str, wires: str, level: Support, words: str) -> None:
+    (plugin,) = report(calico(), felix(), installation(dataplane, wires)).plugins
+    assert plugin.features["sctp"] is level
+    assert any(trait.startswith(words) for trait in plugin.traits) is bool(words)
+
+
 def test_kube_ovns_lax_enforcement_is_said() -> None:
     image = "docker.io/kubeovn/kube-ovn:v1.12.4"
     flags = ("--np-enforcement=lax", "--enable-anp=true")
