@@ -193,6 +193,35 @@ def _account_labels(selector: Expression, where: str) -> Iterator[Unknown]:
 
 
 @dataclass(frozen=True, slots=True)
+class StagedPolicy:
+    """A policy that enforces nothing: what it would do is shown beforehand. `action` is what is to become of the policy of the same name
+    (Set: put it in force, Delete: remove it; Learn and Ignore are a recommender's own marks)."""
+
+    key: ObjectKey
+    action: str = "Set"
+    tier: str = DEFAULT_TIER
+    origin: CollectedObject | None = field(default=None, compare=False, repr=False)
+
+    @property
+    def enforced_key(self) -> ObjectKey:
+        """The policy that it would become."""
+        kind = self.key.kind.removeprefix("Staged")
+        if kind == "KubernetesNetworkPolicy":
+            return ObjectKey("networking.k8s.io", "NetworkPolicy", self.key.namespace, self.key.name)
+        return ObjectKey(self.key.group, kind, self.key.namespace, self.key.name)
+
+    @property
+    def digest(self) -> str:
+        """Digest of the object as collected; "" when there is none."""
+        return digest_of(self.origin)
+
+    @property
+    def source(self) -> str:
+        """Where the object was read ("file.yaml:12" or an API path); "" when there is none."""
+        return self.origin.source if self.origin else ""
+
+
+@dataclass(frozen=True, slots=True)
 class CalicoTier:
     """A tier. `passes`: what none of its policies decides goes on to the next tier rather than being denied."""
 
@@ -213,12 +242,11 @@ class NetworkSet:
 
 @dataclass(frozen=True, slots=True)
 class Calico:
-    """Calico's objects in one cluster, sorted by key. `staged` and host endpoints' own policies enforce nothing upon pods."""
+    """Calico's objects that say who may connect, in one cluster, sorted by key. Host endpoints' own policies enforce nothing upon pods."""
 
     policies: tuple[CalicoPolicy, ...] = ()
     tiers: tuple[CalicoTier, ...] = ()
     sets: tuple[NetworkSet, ...] = ()
-    staged: tuple[ObjectKey, ...] = ()
 
     def __bool__(self) -> bool:
-        return bool(self.policies or self.tiers or self.sets or self.staged)
+        return bool(self.policies or self.tiers or self.sets)

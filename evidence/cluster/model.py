@@ -14,7 +14,7 @@ from evidence.cluster.selectors import LabelSelector
 
 if TYPE_CHECKING:
     from evidence.cluster.access import AccessBinding, AccessRole
-    from evidence.cluster.calico import Calico, CalicoPolicy
+    from evidence.cluster.calico import Calico, CalicoPolicy, StagedPolicy
     from evidence.cluster.cilium import CidrGroup, CiliumPolicy
     from evidence.cluster.plugins import PluginSettings
     from evidence.cluster.policies import ClusterPolicy
@@ -321,6 +321,7 @@ class Cluster:
     reference_grants: "tuple[Grant, ...]" = ()
     cluster_policies: "tuple[ClusterPolicy, ...]" = ()
     calico: "Calico | None" = None
+    staged_policies: "tuple[StagedPolicy, ...]" = ()  # of Calico's; they enforce nothing
     cilium_policies: "tuple[CiliumPolicy, ...]" = ()
     cidr_groups: "tuple[CidrGroup, ...]" = ()
     other_policies: tuple[OtherPolicy, ...] = ()

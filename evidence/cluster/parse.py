@@ -16,7 +16,7 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from evidence.cluster import calico
-from evidence.cluster.calico import Calico, CalicoPolicy, CalicoTier, NetworkSet
+from evidence.cluster.calico import Calico, CalicoPolicy, CalicoTier, NetworkSet, StagedPolicy
 from evidence.cluster.cycles import without_cycle_search
 from evidence.cluster.fields import FieldError, Raw, labels, mapping, text
 from evidence.cluster.gatewayapi import GATEWAY_GROUP, GATEWAY_KINDS, ROUTE_KINDS
@@ -33,7 +33,7 @@ from evidence.cluster.model import (
     Workload,
 )
 from evidence.cluster.objects import CollectedObject, Collection, KindStatus, ObjectKey
-from evidence.cluster.parse_calico import calico_policy, calico_tier, network_set
+from evidence.cluster.parse_calico import calico_policy, calico_tier, network_set, staged_policy
 from evidence.cluster.parse_clusterpolicies import cluster_policy
 from evidence.cluster.parse_others import ingress, namespace, node, service, undeclared_namespace
 from evidence.cluster.parse_pods import CONTROLLERS, controller, finished_job, pod, workload
@@ -86,6 +86,9 @@ MODELLED_KINDS = (
     "RoleBinding",
     "Service",
     "ServiceAccount",
+    "StagedGlobalNetworkPolicy",
+    "StagedKubernetesNetworkPolicy",
+    "StagedNetworkPolicy",
     "StatefulSet",
     "TCPRoute",
     "TLSRoute",
@@ -126,7 +129,7 @@ class Parsed:
     calico_policies: list[CalicoPolicy] = field(default_factory=list)
     calico_tiers: list[CalicoTier] = field(default_factory=list)
     network_sets: list[NetworkSet] = field(default_factory=list)
-    staged: list[ObjectKey] = field(default_factory=list)
+    staged: list[StagedPolicy] = field(default_factory=list)
     cilium_policies: list["CiliumPolicy"] = field(default_factory=list)
     cidr_groups: list["CidrGroup"] = field(default_factory=list)
     other_policies: list[OtherPolicy] = field(default_factory=list)
@@ -149,6 +152,7 @@ class Parsed:
         named |= {w.key.namespace for w in self.workloads} | {policy.key.namespace for policy in self.other_policies}
         named |= {policy.key.namespace for policy in self.cilium_policies}
         named |= {policy.key.namespace for policy in self.calico_policies}
+        named |= {policy.key.namespace for policy in self.staged}
         named |= {found.key.namespace for found in self.network_sets}
         for name in named - self.namespaces.keys() - {""}:
             self.namespaces[name] = undeclared_namespace(name)
@@ -169,6 +173,7 @@ class Parsed:
             reference_grants=tuple(self.reference_grants),
             cluster_policies=tuple(sorted(self.cluster_policies, key=by_key)),
             calico=self._calico(),
+            staged_policies=tuple(sorted(self.staged, key=by_key)),
             cilium_policies=tuple(sorted(self.cilium_policies, key=by_key)),
             cidr_groups=tuple(sorted(self.cidr_groups, key=attrgetter("name"))),
             other_policies=tuple(sorted(self.other_policies, key=by_key)),
@@ -190,7 +195,6 @@ class Parsed:
             tuple(sorted(self.calico_policies, key=by_key)),
             tuple(sorted(self.calico_tiers, key=attrgetter("name"))),
             tuple(sorted(self.network_sets, key=by_key)),
-            tuple(sorted(self.staged)),
         )
         return found or None
 
@@ -385,7 +389,7 @@ def _network_set(parsed: Parsed, obj: CollectedObject, metadata: Raw) -> None:
 
 
 def _staged(parsed: Parsed, obj: CollectedObject, _: Raw) -> None:
-    parsed.staged.append(obj.key)
+    parsed.staged.append(staged_policy(obj))
 
 
 def _cilium_policy(parsed: Parsed, obj: CollectedObject, _: Raw) -> None:

@@ -17,6 +17,7 @@ from functools import partial
 from typing import Any
 
 from evidence.cluster.calico import (
+    DEFAULT_TIER,
     Accounts,
     Action,
     CalicoPolicy,
@@ -25,6 +26,7 @@ from evidence.cluster.calico import (
     CalicoTier,
     Entity,
     NetworkSet,
+    StagedPolicy,
 )
 from evidence.cluster.calico_selectors import Expression
 from evidence.cluster.cidr import parse_address
@@ -84,7 +86,7 @@ def _policy(obj: CollectedObject, spec: Raw) -> CalicoPolicy:
     return CalicoPolicy(
         key=obj.key,
         api_version=text(obj.body, "apiVersion"),
-        tier=text(spec, "tier") or "default",
+        tier=text(spec, "tier") or DEFAULT_TIER,
         order=_order(spec),
         selector=_selector(spec, "selector"),
         namespace_selector=None if obj.key.namespace else _selector(spec, "namespaceSelector"),
@@ -277,6 +279,15 @@ def _number(where: str, value: int | str) -> int:
     if not 0 <= number <= MAX_PORT:
         raise FieldError(where, f"must be 0 to {MAX_PORT}, not {shown(value)}")
     return number
+
+
+def staged_policy(obj: CollectedObject) -> StagedPolicy:
+    """The staged policy of one object. Its rules are not read: they decide nothing."""
+    spec = mapping(obj.body, "spec")
+    try:
+        return StagedPolicy(obj.key, text(spec, "stagedAction") or "Set", text(spec, "tier") or DEFAULT_TIER, obj)
+    except FieldError as error:
+        raise error.under("spec") from None
 
 
 def calico_tier(obj: CollectedObject) -> CalicoTier:

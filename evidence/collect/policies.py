@@ -18,13 +18,16 @@ _CALICO = (
     "GlobalNetworkSet",
     "Tier",
     "HostEndpoint",
+    "StagedGlobalNetworkPolicy",
+    "StagedKubernetesNetworkPolicy",
+    "StagedNetworkPolicy",
 )
 
 
 def _calico(kind: str) -> Kind:
-    """A kind of crd.projectcalico.org. What its policies mean hangs on its tiers and sets, kept like them. Staged ones enforce nothing."""
+    """A kind of crd.projectcalico.org. What its policies mean hangs on its tiers and sets, kept like them."""
     plural = f"{kind.lower()[:-1]}ies" if kind.endswith("Policy") else f"{kind.lower()}s"
-    namespaced = kind in ("NetworkPolicy", "NetworkSet")
+    namespaced = kind.endswith(("NetworkPolicy", "NetworkSet")) and "Global" not in kind
     return Kind("crd.projectcalico.org", kind, plural, (), namespaced, OTHER_POLICY)
 
 

@@ -1,4 +1,4 @@
-"""Namespaces, nodes, pods and what makes pods, as they are kept."""
+"""Namespaces, nodes, pods, their service accounts and what makes pods, as they are kept."""
 
 from evidence.collect.fields import ALL, CONDITIONS, METADATA, SELECTOR, Fields, Kind, scalars
 
@@ -67,6 +67,7 @@ WORKLOAD_KINDS: tuple[Kind, ...] = (
             },
         },
     ),
+    Kind("", "ServiceAccount", "serviceaccounts", ("v1",), True, {"metadata": METADATA}),
     _workload("apps", "Deployment", "deployments"),
     _workload("apps", "StatefulSet", "statefulsets"),
     _workload("apps", "DaemonSet", "daemonsets", _DAEMON_SET),

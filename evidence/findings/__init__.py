@@ -17,5 +17,6 @@ from evidence.findings import (  # noqa: F401  (imported for their rules)
     redundancy,
     scraping,
     selection,
+    staged,
     stepping,
 )

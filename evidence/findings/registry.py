@@ -11,7 +11,7 @@ from enum import StrEnum
 from functools import cached_property
 
 from evidence.access.holders import Access, who_may
-from evidence.cluster.calico import SET_KINDS, TIER_KIND
+from evidence.cluster.calico import SET_KINDS, STAGED_KINDS, TIER_KIND
 from evidence.cluster.model import Cluster, Pod
 from evidence.cni.model import CniReport
 from evidence.findings.crossings import Crossings
@@ -273,8 +273,8 @@ def cluster_wide(context: Context) -> list[str]:
 
 
 def could_change(kind: str) -> bool:
-    """True for kinds of policies, and for those that say what Calico's policies mean."""
-    return kind.endswith("Policy") or kind in (*SET_KINDS, TIER_KIND)
+    """True for kinds of policies but staged ones, and for those that say what Calico's policies mean."""
+    return (kind.endswith("Policy") and kind not in STAGED_KINDS) or kind in (*SET_KINDS, TIER_KIND)
 
 
 def unlisted(context: Context, besides: Iterable[str] = ()) -> list[str]:
@@ -299,4 +299,5 @@ def objects_read(cluster: Cluster, kind: str) -> int:
     keys += [role.key for role in cluster.access_roles] + [binding.key for binding in cluster.access_bindings]
     keys += [policy.key for policy in cluster.cluster_policies] + [policy.key for policy in cluster.other_policies]
     keys += [policy.key for policy in cluster.calico_policies] + [policy.key for policy in cluster.cilium_policies]
+    keys += [policy.key for policy in cluster.staged_policies]
     return sum(key.kind == kind for key in keys)

@@ -8,7 +8,7 @@
 """
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from enum import StrEnum
 from typing import Any
 
@@ -127,7 +127,7 @@ def _by_source(reach: Reachability) -> Iterator[tuple[int, list[int], list[int]]
 
 
 def computed_on(reach: Reachability) -> str:
-    """ "computed on 41 of 44 policies; not evaluated: 2 CiliumNetworkPolicy, 1 AuthorizationPolicy"."""
+    """ "computed on 41 of 44 policies; not evaluated: 2 CiliumNetworkPolicy, 1 AuthorizationPolicy"; staged ones are none of them."""
     left_out = Counter(policy.key.kind for policy in reach.unevaluated)
     cluster = reach.cluster
     total = (
@@ -138,9 +138,14 @@ def computed_on(reach: Reachability) -> str:
         + len(cluster.other_policies)
     )
     sentence = f"computed on {total - left_out.total()} of {total} policies"
-    if not left_out:
-        return sentence
-    return f"{sentence}; not evaluated: {', '.join(f'{count} {kind}' for kind, count in sorted(left_out.items()))}"
+    if left_out:
+        sentence += f"; not evaluated: {_counted(left_out)}"
+    staged = Counter(policy.key.kind for policy in cluster.staged_policies)
+    return f"{sentence}; staged and not enforced: {_counted(staged)}" if staged else sentence
+
+
+def _counted(kinds: Mapping[str, int]) -> str:
+    return ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items()))
 
 
 def document(reach: Reachability, unit: Unit = Unit.WORKLOAD) -> dict[str, Any]:

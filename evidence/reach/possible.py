@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from evidence.cluster.calico import SET_KINDS, TIER_KIND
+from evidence.cluster.calico import SET_KINDS, STAGED_KINDS, TIER_KIND
 from evidence.cluster.model import Direction
 from evidence.reach.classes import PeerId
 from evidence.reach.engine import Reachability
@@ -28,7 +28,9 @@ def not_looked_at(reach: Reachability) -> tuple[str, ...]:
         listed = ", ".join(f"{number} {kind}" for kind, number in sorted(kinds.items()))
         found.append(f"policies that are not evaluated could change who may connect ({listed})")
     unread = sorted(
-        kind for kind in reach.cluster.unread_kinds if kind.endswith("Policy") or kind in (*SET_KINDS, TIER_KIND)
+        kind
+        for kind in reach.cluster.unread_kinds
+        if (kind.endswith("Policy") and kind not in STAGED_KINDS) or kind in (*SET_KINDS, TIER_KIND)
     )
     if unread:
         found.append(f"kinds that could not be read whole could change who may connect ({', '.join(unread)})")

@@ -167,13 +167,45 @@ def test_labels_of_a_set_stand_in_an_annotation_in_the_other_group() -> None:
     assert found[0].labels == {"a": "1", "b": "2"}
 
 
-def test_staged_policies_are_named_and_nothing_else() -> None:
-    parsed = read("StagedNetworkPolicy", {"selector": "not even read"}, "a")
-    assert (parsed.staged, parsed.errors, parsed.other_policies) == (
-        [ObjectKey("projectcalico.org", "StagedNetworkPolicy", "a", "x")],
-        [],
-        [],
-    )
+@pytest.mark.parametrize(
+    ("kind", "namespace", "spec", "expected"),
+    [
+        ("StagedNetworkPolicy", "a", {"selector": "not even read"}, ("Set", "default", "NetworkPolicy")),
+        (
+            "StagedGlobalNetworkPolicy",
+            "",
+            {"stagedAction": "Delete", "tier": "t"},
+            ("Delete", "t", "GlobalNetworkPolicy"),
+        ),
+        ("StagedKubernetesNetworkPolicy", "a", {"podSelector": {}}, ("Set", "default", "NetworkPolicy")),
+    ],
+)
+def test_staged_policies_are_named_and_nothing_else(
+    kind: str, namespace: str, spec: dict[str, Any], expected: tuple[str, str, str]
+) -> None:
+    parsed = read(kind, spec, namespace)
+    (found,) = parsed.cluster().staged_policies
+    assert (found.action, found.tier, found.enforced_key.kind) == expected
+    assert found.key == ObjectKey("projectcalico.org", kind, namespace, "x")
+    assert (parsed.errors, parsed.other_policies, parsed.cluster().calico) == ([], [], None)
+
+
+def test_what_is_staged_beside_the_namespaces_own_kind_would_become_kubernetes() -> None:
+    (found,) = read("StagedKubernetesNetworkPolicy", {}, "a").cluster().staged_policies
+    assert found.enforced_key == ObjectKey("networking.k8s.io", "NetworkPolicy", "a", "x")
+
+
+def test_pods_have_the_labels_of_their_service_accounts_when_those_are_there() -> None:
+    objects = [
+        CollectedObject.of(
+            ObjectKey("", "ServiceAccount", "a", "robot"), {"metadata": {"labels": {"team": "x"}}}, "f:1"
+        ),
+        CollectedObject.of(ObjectKey("", "Pod", "a", "one"), {"spec": {"serviceAccountName": "robot"}}, "f:2"),
+        CollectedObject.of(ObjectKey("", "Pod", "a", "two"), {"spec": {}}, "f:3"),
+    ]
+    policy = CollectedObject.of(ObjectKey("projectcalico.org", "NetworkPolicy", "a", "x"), {"spec": {}}, "f:4")
+    assert [pod.account_labels for pod in parse([*objects, policy]).cluster().pods] == [{"team": "x"}, None]
+    assert [pod.account_labels for pod in parse(objects).cluster().pods] == [None, None]
 
 
 def test_the_namespace_of_a_policy_is_there_though_no_object_of_it_was_read() -> None:

@@ -249,7 +249,7 @@ def test_policies_of_makers_nobody_has_heard_of_are_kept_too() -> None:
     assert unheard is not None
     assert unheard.is_policy
     assert kind_of("net.example.com", "Widget") is None
-    assert kind_of("crd.projectcalico.org", "StagedNetworkPolicy") is None  # takes no effect
+    assert kind_of("net.example.com", "StagedNetworkPolicy") is None  # takes no effect
 
 
 @pytest.mark.parametrize(
