@@ -6,11 +6,13 @@
    definition leaves all such kinds open, and is said so by the definitions' own kind.
 3. A policy kind of a definition that is there and that the collector does not know was not asked for.
 4. Settings of network plugins say what is enforced, and detection asks for those that it needs (evidence/cni/modes.py).
+5. Staged policies enforce nothing. A policy that hangs on a service account that was not read is named as not evaluated.
 """
 
 import re
 from collections.abc import Iterator
 
+from evidence.cluster.calico import STAGED_KINDS
 from evidence.cluster.objects import Collection, KindStatus
 from evidence.cluster.plugins import SETTINGS_KINDS
 from evidence.collect.fields import Kind
@@ -31,13 +33,17 @@ def unseen_kinds(collection: Collection) -> tuple[str, ...]:
     """Kinds of the API itself by their kind ("Service"), of others by resource and group ("globalnetworkpolicies.crd.projectcalico.org")."""
     held = {(kind.group, kind.kind) for kind in collection.kinds if kind.status is not KindStatus.NOT_IN_SOURCE}
     defined = {obj.key.name for obj in collection.objects if (obj.key.group, obj.key.kind) == _DEFINITIONS}
-    absent = [BY_GROUP_KIND.get(key) for key in _not_in_source(collection) if key not in SETTINGS_KINDS]
+    absent = [BY_GROUP_KIND.get(key) for key in _not_in_source(collection) if not _asked_for_elsewhere(*key)]
     found = [kind.kind for kind in absent if kind and kind.group in _BUILT_IN]
     found += [kind.name for kind in absent if kind and defined & {*_names(kind)} and not _answered(kind, held)]
     asked = {name for kind in KINDS for name in _names(kind)}
     asked |= {f"{kind.lower()[:-1]}ies.{group}" for group, kind in held}
     found += sorted(name for name in defined if _OF_A_POLICY.match(name) and name not in asked)
     return tuple(found)
+
+
+def _asked_for_elsewhere(group: str, kind: str) -> bool:
+    return (group, kind) in (*SETTINGS_KINDS, ("", "ServiceAccount")) or kind in STAGED_KINDS
 
 
 def _not_in_source(collection: Collection) -> Iterator[tuple[str, str]]:

@@ -52,6 +52,11 @@ def test_definitions_show_which_kinds_the_cluster_does_not_have(tmp_path: Path) 
     assert not [name for name in unseen(tmp_path, definition(f"ippools.{CALICO}")) if "." in name]
 
 
+def test_what_can_open_nothing_is_not_missed(tmp_path: Path) -> None:
+    seen = unseen(tmp_path, definition(f"stagednetworkpolicies.{CALICO}"))
+    assert not {"ServiceAccount", f"stagednetworkpolicies.{CALICO}"} & {*seen}
+
+
 def live(*objects: str) -> Collection:
     """From an API server that has these definitions and serves none of the kinds known here."""
     group = "apiextensions.k8s.io"
