@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from evidence.pipeline.packs import build_archive, verify_pack
+    from evidence.pipeline.probes import clean_probes, plan_probes, run_probes
     from evidence.pipeline.reports import Pack, Signing, check_plan, chosen_frameworks, make_reports
     from evidence.pipeline.snapshots import Stored, collect_snapshot, record_failed_run, snapshot_counts
     from evidence.pipeline.sources import FileSource, LiveSource
@@ -27,17 +28,21 @@ __all__ = [
     "build_archive",
     "check_plan",
     "chosen_frameworks",
+    "clean_probes",
     "collect_snapshot",
     "load_cluster",
     "load_state",
     "make_reports",
+    "plan_probes",
     "record_failed_run",
+    "run_probes",
     "snapshot_counts",
     "verify_pack",
 ]
 
 _MODULES = {
     "packs": ("build_archive", "verify_pack"),
+    "probes": ("clean_probes", "plan_probes", "run_probes"),
     "reports": ("Pack", "Signing", "check_plan", "chosen_frameworks", "make_reports"),
     "snapshots": ("Stored", "collect_snapshot", "record_failed_run", "snapshot_counts"),
     "sources": ("FileSource", "LiveSource"),

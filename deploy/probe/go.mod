@@ -1,0 +1,3 @@
+module evidence-probe
+
+go 1.22
