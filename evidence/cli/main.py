@@ -26,6 +26,7 @@ COMMANDS = {
     "db": "Migrate, check and describe the store.",
     "demo": "The whole pipeline on the sample cluster, into a folder.",
     "keys": "Show or make the key that signs packs.",
+    "probe": "Probes: test the computed result with real connections, few and chosen.",
     "reach": "Reachability: flows, paths, changes, assertions, and what decides.",
     "report": "Assess a period, render and sign a pack, add it to the archive.",
     "schedule": "Collect, assess and report on a schedule, in one process.",
