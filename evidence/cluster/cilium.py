@@ -71,10 +71,11 @@ class FqdnPeer:
 
 @dataclass(frozen=True, slots=True)
 class ServicePeer:
-    """toServices: the endpoints of a Service by name; `name` "": of Services by label, which are not looked up."""
+    """toServices: the endpoints of Services by name, or by label (`selector`); `namespace` "": in any namespace."""
 
     namespace: str
     name: str
+    selector: LabelSelector | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +121,7 @@ class CiliumRule:
 class CiliumSpec:
     """One rule object. `default_deny` are the directions in which it puts its subject into default deny.
 
-    `doubts` say why the agent may refuse the whole of it, or read it otherwise.
+    `doubts` say why agents may refuse it, and then the whole policy, or read it otherwise.
     """
 
     subject: Endpoints | NoPods | Unknown
@@ -132,7 +133,7 @@ class CiliumSpec:
     def unknown(self) -> Iterator[Unknown]:
         """What in this rule object is not known here."""
         yield from self.doubts
-        if isinstance(self.subject, Unknown | NoPods):
+        if isinstance(self.subject, NoPods) or (isinstance(self.subject, Unknown) and self.subject not in self.doubts):
             yield Unknown(self.subject.what)
         for part in (self.allows, self.denies):
             for rules in part.values():
@@ -158,6 +159,11 @@ class CiliumPolicy:
     def source(self) -> str:
         """Where the object was read ("file.yaml:12" or an API path); "" when there is none."""
         return self.origin.source if self.origin else ""
+
+    @property
+    def doubts(self) -> tuple[Unknown, ...]:
+        """Why nothing of the policy may be in force: agents take or refuse it as a whole."""
+        return tuple(doubt for spec in self.specs for doubt in spec.doubts)
 
     def unknown(self) -> Iterator[Unknown]:
         """What in this policy is not known here; a policy with any is not evaluated whole."""

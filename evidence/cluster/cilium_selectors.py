@@ -5,7 +5,8 @@
    The subject of a namespaced policy is always in its own namespace (ParseToCiliumRule).
 2. "reserved:X" alone in a peer is the entity X. No pod has such a label, so that a subject that asks for one holds no pod.
 3. Labels that are no part of an identity by default (pod-template-hash, kubernetes.io/…) cannot be matched unless Cilium was told so:
-   a selector on one is not known (identity-relevant-labels.rst). Nor is one on the cluster or the service account.
+   a selector on one is not known (identity-relevant-labels.rst). Nor is one on the cluster.
+4. io.cilium.k8s.policy.serviceaccount is the pod's service account, whatever label of this name the pod has (SanitizePodLabels).
 """
 
 import re
@@ -15,11 +16,12 @@ from evidence.cluster.fields import Raw, inside
 from evidence.cluster.parse_others import NAME_LABEL
 from evidence.cluster.parse_policies import label_selector
 from evidence.cluster.policies import Unknown
-from evidence.cluster.selectors import LabelSelector, Operator, Requirement
+from evidence.cluster.selectors import SERVICE_ACCOUNT, LabelSelector, Operator, Requirement
 
 _NAMESPACE = "io.kubernetes.pod.namespace"
 _NAMESPACE_LABEL = "io.cilium.k8s.namespace.labels."
 _CILIUM = "io.cilium.k8s.policy."
+_ACCOUNT = f"{_CILIUM}serviceaccount"
 _NO_PART_OF_IDENTITY = re.compile(
     r"io\.kubernetes|kubernetes\.io|.*beta\.kubernetes\.io|k8s\.io|pod-template-(generation|hash)|controller-revision-hash|annotation|etcd_node"
     r"|statefulset\.kubernetes\.io/pod-name|apps\.kubernetes\.io/pod-index|batch\.kubernetes\.io/(job-completion-index|controller-uid)"
@@ -31,10 +33,13 @@ def subject_of(raw: Raw, home: str, where: str, doubts: list[Unknown]) -> Endpoi
     """The pods that a rule object at `where` in namespace `home` ("": clusterwide) is about. Adds to `doubts` what agents refuse."""
     endpoints, nodes = raw.get("endpointSelector"), raw.get("nodeSelector")
     if endpoints is not None and nodes is not None:
-        doubts.append(Unknown(f"{where}: endpointSelector beside nodeSelector"))
+        doubts.append(Unknown(f"{where}: endpointSelector beside nodeSelector, which agents refuse"))
+    elif home and nodes is not None:
+        doubts.append(Unknown(f"{where}: nodeSelector in a policy of a namespace, which agents refuse"))
     if endpoints is None:
         if nodes is None:
-            return Unknown(f"{where} without endpointSelector")
+            doubts.append(Unknown(f"{where} without endpointSelector, which agents refuse"))
+            return doubts[-1]
         inside(raw, "nodeSelector", label_selector)
         return NoPods(f"{where}.nodeSelector (host firewall)")
     found = _Split(inside(raw, "endpointSelector", label_selector), f"{where}.endpointSelector")
@@ -62,6 +67,8 @@ class _Split:
             here = Requirement(key, need.operator, need.values)
             if source == "reserved":
                 reserved.append(here)
+            elif key == _ACCOUNT and source in ("", "k8s", "any"):
+                pods.append(Requirement(SERVICE_ACCOUNT, need.operator, need.values))
             elif (joint and source not in ("k8s", "any")) or key.startswith(("$", _CILIUM)):
                 self.unknown.append(Unknown(f"{where} by {need.key}"))
             elif key == _NAMESPACE:
@@ -90,3 +97,14 @@ def endpoints_of(home: str, where: str, raw: Raw) -> Endpoints | Entity | Unknow
     if found.namespaces or not home:
         return Endpoints(LabelSelector(found.namespaces), LabelSelector(found.pods))
     return Endpoints(None, LabelSelector(found.pods))
+
+
+def service_selector(raw: Raw, where: str) -> LabelSelector | Unknown:
+    """What a k8sServiceSelector asks of the labels of Services; their source is not looked at."""
+    found = []
+    for need in label_selector(raw).requirements:
+        source, joint, key = need.key.rpartition(":")
+        if joint and source not in ("k8s", "any"):
+            return Unknown(f"{where} by {need.key}")
+        found.append(Requirement(key, need.operator, need.values))
+    return LabelSelector(tuple(sorted(found)))

@@ -258,6 +258,7 @@ class Service:
     external_ips: tuple[str, ...] = ()
     external_name: str = ""
     headless: bool = False
+    labels: Labels = field(default_factory=dict)
     origin: CollectedObject | None = field(default=None, compare=False, repr=False)
 
     @property

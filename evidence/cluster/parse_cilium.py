@@ -6,8 +6,8 @@
    rule_validation.go; deny.rst). An empty section is like none (rule.go).
 3. A list of peers that is there and empty selects nobody; one that is absent does not limit (mergeEndpointSelectors in utils/parserules.go).
 4. Selectors: `evidence.cluster.cilium_selectors`.
-5. What the agent refuses (several kinds of peers in one entry, ICMP beside ports) or heeds only with a switch (fromNodes) makes the whole rule
-   object doubtful: perhaps nothing of it is in force (rule_validation.go).
+5. What agents refuse (`evidence.cluster.cilium_refusals`) or heed only with a switch (fromNodes) makes the whole policy doubtful: perhaps
+   nothing of it is in force (rule_validation.go).
 6. A port is a number, "0" for every port, or a name in lower case; endPort counts with a number only. No protocol, or ANY: any of them (l4.go).
 7. fromRequires and toRequires took away from what other entries allow up to Cilium 1.18 and are gone since: what is computed is an upper bound.
 """
@@ -31,7 +31,8 @@ from evidence.cluster.cilium import (
     FqdnPeer,
     ServicePeer,
 )
-from evidence.cluster.cilium_selectors import endpoints_of, subject_of
+from evidence.cluster.cilium_refusals import refused
+from evidence.cluster.cilium_selectors import endpoints_of, service_selector, subject_of
 from evidence.cluster.fields import (
     FieldError,
     Raw,
@@ -131,13 +132,14 @@ def _rule(raw: Raw, home: str, where: str, direction: Direction, doubts: list[Un
         f"{side}Groups": partial(_groups, where),
     }
     if direction is Direction.EGRESS:
-        kinds |= {"toServices": partial(_services, home, where), "toFQDNs": _fqdns}
+        kinds |= {"toServices": partial(_services, where), "toFQDNs": _fqdns}
     requires = f"{side}Requires"
     given = [key for key in kinds if sequence(raw, key)]
     if len(given) > 1:
         doubts.append(Unknown(f"{where}: {' beside '.join(given)}, which agents refuse"))
     if f"{side}Nodes" in given:
         doubts.append(Unknown(f"{where}.{side}Nodes, which only a switch puts into effect"))
+    doubts += (Unknown(f"{where}: {what}, which agents refuse") for what in refused(raw, direction, denies=denies))
     ports, cut = _ports(raw, where, denies)
     if sequence(raw, "icmps"):
         if ports is not None:
@@ -213,16 +215,20 @@ def _groups(where: str, raw: Raw, key: str) -> Iterator[CiliumPeer]:
     yield from each(raw, key, lambda group: ForeignPeer(f"{where}.{key} ({', '.join(sorted(map(str, group)))})"))
 
 
-def _services(home: str, where: str, raw: Raw, key: str) -> Iterator[CiliumPeer]:
-    for service in each(raw, key, partial(_service, home)):
+def _services(where: str, raw: Raw, key: str) -> Iterator[CiliumPeer]:
+    for service in each(raw, key, partial(_service, f"{where}.{key}")):
         yield service or Unknown(f"{where}.{key}")
 
 
-def _service(home: str, raw: Raw) -> ServicePeer | None:
+def _service(where: str, raw: Raw) -> ServicePeer | Unknown | None:
+    """Services by label where both are given, as agents read it. Without a namespace it means those of any."""
     named, selected = mapping(raw, "k8sService"), mapping(raw, "k8sServiceSelector")
-    if named:
-        return ServicePeer(text(named, "namespace") or home, text(named, "serviceName"))
-    return ServicePeer(text(selected, "namespace") or home, "") if selected else None
+    if selected:
+        selector = inside(raw, "k8sServiceSelector", lambda found: service_selector(mapping(found, "selector"), where))
+        if isinstance(selector, Unknown):
+            return selector
+        return ServicePeer(text(selected, "namespace"), "", selector)
+    return ServicePeer(text(named, "namespace"), text(named, "serviceName")) if named else None
 
 
 def _fqdns(raw: Raw, key: str) -> Iterator[CiliumPeer]:

@@ -130,6 +130,7 @@ def service(obj: CollectedObject) -> Service:
         external_ips=external_ips,
         external_name=external_name,
         headless=headless,
+        labels=inside(obj.body, "metadata", lambda meta: labels(meta, "labels")),
         origin=obj,
     )
 

@@ -9,6 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+SERVICE_ACCOUNT = "k8s:io.cilium.k8s.policy.serviceaccount"
+"""The key by which a selector asks for a pod's service account. The API server takes no label with a colon in its name."""
+
 
 class Operator(StrEnum):
     """LabelSelectorRequirement.operator."""

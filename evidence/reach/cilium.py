@@ -19,10 +19,11 @@ mistake shows more as reachable:
 7. `world` is the outside but for addresses that are known as a node's. kube-apiserver is what its Service leads to;
    where that was not read it is on nodes of the control plane, and perhaps elsewhere.
    `ingress` and `unmanaged` may be anything or any pod; `init` and `health` are nothing that is looked at here.
-8. toServices means the pods that the Service selects; without a selector the addresses of its endpoint slices, outside the cluster. Where neither
-   is in the source, and for Services by label, what it means is not known; nor is it for groups that are not in the source.
-9. A rule that is not known whole allows what is known of it and perhaps everything, and denies nothing. A rule object that may not be in
-   force, or whose subject is not known, isolates nobody, denies nothing and perhaps allows everything.
+8. toServices means the pods that the Services select; for one without a selector the addresses of its endpoint slices, outside the cluster.
+   Where these are not in the source, what it means is not known; nor is it for groups that are not in the source. Agents resolve
+   Services where they allow only, so that one denied means nothing for certain (pkg/policy/k8s/service.go).
+9. A rule that is not known whole allows what is known of it and perhaps everything, and denies nothing. A policy that may not be in
+   force, or a rule object whose subject is not known, isolates nobody, denies nothing and perhaps allows everything.
 
 Source: Documentation/security/policy (intro, layer3, layer4, deny) and pkg/policy of cilium/cilium.
 """
@@ -56,7 +57,7 @@ def translate(policy: CiliumPolicy, cluster: Cluster) -> Iterator[PolicyForm]:
     for spec in policy.specs:
         if isinstance(spec.subject, NoPods):
             continue
-        if isinstance(spec.subject, Unknown) or spec.doubts:
+        if isinstance(spec.subject, Unknown) or policy.doubts:
             yield _doubtful(policy, spec)
             continue
         subject = peers.pods(spec.subject)
@@ -94,7 +95,7 @@ def translate(policy: CiliumPolicy, cluster: Cluster) -> Iterator[PolicyForm]:
 
 def _doubtful(policy: CiliumPolicy, spec: CiliumSpec) -> PolicyForm:
     """What a rule object allows of which nothing certain can be said."""
-    why = next(spec.unknown()).what
+    why = next(iter((*policy.doubts, *spec.unknown()))).what
     anything = Unplaced(f"{why} is not known, so it may be allowed", outside=True, nodes=True, pods=True)
     home = policy.key.namespace or None
     return PolicyForm(

@@ -1,6 +1,6 @@
 """What the peers of Cilium's rules mean in one cluster: broadly where they allow, narrowly where they deny (see `evidence.reach.cilium`)."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from ipaddress import ip_network
 
 from evidence.cluster.cilium import (
@@ -12,7 +12,7 @@ from evidence.cluster.cilium import (
     FqdnPeer,
     ServicePeer,
 )
-from evidence.cluster.model import Cluster, Direction, IpBlock, Service
+from evidence.cluster.model import Cluster, Direction, IpBlock
 from evidence.cluster.policies import Unknown
 from evidence.cluster.selectors import LabelSelector, Operator, Requirement
 from evidence.reach.rules import Domains, Everything, HostPods, Matcher, Nodes, Pods, Unplaced, Within
@@ -34,7 +34,6 @@ class CiliumPeers:
     def __init__(self, home: str, cluster: Cluster) -> None:
         self._home = home
         self._cluster = cluster
-        self._services: Mapping[tuple[str, str], Service] | None = None
 
     def pods(self, endpoints: Endpoints) -> Pods:
         """Pods by label, in the policy's own namespace unless the selector says otherwise."""
@@ -73,7 +72,7 @@ class CiliumPeers:
                 yield self.pods(peer)
             case IpBlock():
                 yield _outside(peer)
-            case CidrGroupPeer() | ServicePeer():
+            case CidrGroupPeer():
                 for found in self.allowed(peer):
                     if isinstance(found, Within):
                         yield Within(found.every, _NOT_OUTSIDE)
@@ -81,6 +80,8 @@ class CiliumPeers:
                         yield Unplaced(found.why) if isinstance(found, Unplaced) else found
             case Entity():
                 yield from _denied_entity(peer, direction)
+            case ServicePeer():
+                yield Unplaced("agents resolve Services where they allow only")
             case FqdnPeer() | ForeignPeer() | Unknown():
                 what = ", ".join(peer.names) if isinstance(peer, FqdnPeer) else peer.what
                 yield Unplaced(f"what {what} means is not known")
@@ -123,20 +124,24 @@ class CiliumPeers:
         return tuple(IpBlock(network, peer.excepts) for group in groups for network in group.networks)
 
     def _service(self, peer: ServicePeer) -> Iterator[Matcher]:
-        """Its pods by selector; without one, the addresses of its endpoints, as networks outside the cluster."""
-        if self._services is None:
-            self._services = {(service.namespace, service.name): service for service in self._cluster.services}
-        found = self._services.get((peer.namespace, peer.name))
-        if found is None:
-            which = f"Service {peer.namespace}/{peer.name} is" if peer.name else "Services by label are"
+        """Pods by selector; for a Service without one, the addresses of its endpoints, as networks outside the cluster."""
+        found = [
+            service
+            for service in self._cluster.services
+            if peer.namespace in ("", service.namespace)
+            and (peer.selector.matches(service.labels) if peer.selector else service.name == peer.name)
+        ]
+        for service in found:
+            if service.selector:
+                equal = (Requirement(key, Operator.IN, (value,)) for key, value in service.selector.items())
+                yield Pods(service.namespace, None, LabelSelector(tuple(sorted(equal))))
+            elif service.type != "ExternalName":
+                name = f"{service.namespace}/{service.name}"
+                yield from self._behind(service.namespace, service.name, f"the addresses of Service {name}")
+        if "Service" in self._cluster.unread_kinds or not (found or (peer.selector and self._cluster.services)):
+            where = f" in namespace {peer.namespace}" if peer.namespace else ""
+            which = f"Service {peer.name}{where} is" if not peer.selector else f"Services {peer.selector}{where} are"
             yield Unplaced(f"{which} not known", outside=True, pods=True)
-        elif found.selector:
-            equal = (Requirement(key, Operator.IN, (value,)) for key, value in found.selector.items())
-            yield Pods(found.namespace, None, LabelSelector(tuple(sorted(equal))))
-        else:
-            yield from self._behind(
-                found.namespace, found.name, f"the addresses of Service {found.namespace}/{found.name}"
-            )
 
     def _api_server(self) -> Iterator[Matcher]:
         """What the Service of the API server leads to; where that was not read, the control plane, and perhaps anything but pods."""

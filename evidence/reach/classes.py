@@ -20,7 +20,7 @@ from typing import NamedTuple, NewType
 from evidence.cluster.calico import OF_ACCOUNT, OF_NAMESPACE
 from evidence.cluster.calico_selectors import Expression, LabelTest, Test, tests
 from evidence.cluster.model import Cluster, IPAddress, IPNetwork, Labels, Pod, Protocol
-from evidence.cluster.selectors import LabelSelector, Operator
+from evidence.cluster.selectors import SERVICE_ACCOUNT, LabelSelector, Operator
 from evidence.reach.addresses import NOTHING, AddressSpace
 from evidence.reach.endpoints import of_account, own_labels
 from evidence.reach.outside import AddressKind, kinds_between
@@ -88,6 +88,7 @@ class Looks:
         """Note a selector that is applied to pods of the namespace."""
         for need in selector.requirements:
             self._values[need.key].update(need.values)
+            self.accounts = self.accounts or need.key == SERVICE_ACCOUNT
             if need.operator in (Operator.EXISTS, Operator.DOES_NOT_EXIST):
                 self._presence.add(need.key)
         self._keys = tuple(self._values)

@@ -20,7 +20,7 @@ import numpy as np
 from evidence.cluster.model import Direction, IpBlock, Namespace
 from evidence.cluster.selectors import LabelSelector
 from evidence.reach.classes import PeerId, PodClass
-from evidence.reach.endpoints import looks_beyond_names
+from evidence.reach.endpoints import looks_beyond_names, own_labels
 from evidence.reach.ports import PortSet
 from evidence.reach.rules import (
     Action,
@@ -298,4 +298,4 @@ def _may_match(selector: LabelSelector, space: Namespace) -> bool:
 
 def _pods_match(peer: Pods, found: PodClass) -> bool:
     """A class may mix labels that only a selector of unknown reach looks at, so every pod is asked."""
-    return peer.pods is None or any(peer.pods.matches(pod.labels) for pod in found.pods)
+    return peer.pods is None or any(peer.pods.matches(own_labels(pod)) for pod in found.pods)

@@ -1,7 +1,8 @@
-"""Which labels Calico gives to pods beside their own, and what a selector asks of them.
+"""Which labels Calico and Cilium give to pods beside their own, and what a selector asks of them.
 
 1. A pod has the labels of its namespace behind `pcns.`, unless it has one of the very name, and the namespace's name.
 2. It has the name of its service account, and behind `pcsa.` the account's labels, unless it has one of the very name.
+3. Cilium's label for the service account has a key here that no label can have (`SERVICE_ACCOUNT`).
 
 Source: libcalico-go/lib/backend/k8s/conversion (namespaces and service accounts as profiles, pods as workload endpoints) and
 felix/labelindex (inheritance) of projectcalico/calico.
@@ -10,6 +11,7 @@ felix/labelindex (inheritance) of projectcalico/calico.
 from evidence.cluster.calico import ACCOUNT, NAME, NAMESPACE, OF_ACCOUNT, OF_NAMESPACE, ORCHESTRATOR
 from evidence.cluster.calico_selectors import Expression, tests
 from evidence.cluster.model import Labels, Namespace, Pod
+from evidence.cluster.selectors import SERVICE_ACCOUNT
 
 FORCED = frozenset((NAMESPACE, ORCHESTRATOR))  # which no pod has otherwise than Calico gives them
 _NAMES = frozenset((OF_NAMESPACE + NAME, OF_NAMESPACE + "kubernetes.io/metadata.name"))
@@ -20,7 +22,7 @@ def own_labels(pod: Pod) -> Labels:
     """A pod's labels with those of its service account, as far as they are known; a name of 63 letters or more makes no label."""
     account = pod.service_account
     found = {OF_ACCOUNT + key: value for key, value in (pod.account_labels or {}).items()}
-    found |= {OF_ACCOUNT + NAME: account, **pod.labels}
+    found |= {OF_ACCOUNT + NAME: account, **pod.labels, SERVICE_ACCOUNT: account}
     if len(account) < _LABEL_LIMIT:
         found[ACCOUNT] = account
     return found
@@ -28,7 +30,7 @@ def own_labels(pod: Pod) -> Labels:
 
 def of_account(key: str) -> bool:
     """True for labels that a pod may have from its service account."""
-    return key == ACCOUNT or key.startswith(OF_ACCOUNT)
+    return key in (ACCOUNT, SERVICE_ACCOUNT) or key.startswith(OF_ACCOUNT)
 
 
 def given_labels(space: Namespace) -> Labels:

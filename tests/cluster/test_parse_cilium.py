@@ -22,7 +22,7 @@ from evidence.cluster.cilium import (
 )
 from evidence.cluster.model import Direction, IpBlock, Protocol
 from evidence.cluster.policies import Unknown
-from evidence.cluster.selectors import LabelSelector, Operator, Requirement
+from evidence.cluster.selectors import SERVICE_ACCOUNT, LabelSelector, Operator, Requirement
 from evidence.errors import InputError
 from tests.builders import NAME_LABEL, block, selector
 from tests.manifests import body, cluster_of
@@ -90,6 +90,8 @@ def test_a_direction_closes_with_an_entry_unless_told_otherwise(fields: Any, clo
             {"io.cilium.k8s.namespace.labels.team": "a", "app": "web"},
             Endpoints(selector({"team": "a"}), selector({"app": "web"})),
         ),
+        ({"io.cilium.k8s.policy.serviceaccount": "robot"}, Endpoints(None, selector({SERVICE_ACCOUNT: "robot"}))),
+        ({"k8s:io.cilium.k8s.policy.serviceaccount": "robot"}, Endpoints(None, selector({SERVICE_ACCOUNT: "robot"}))),
         ({"app.kubernetes.io/name": "web"}, Endpoints(None, selector({"app.kubernetes.io/name": "web"}))),
         ({"reserved:host": ""}, Entity.HOST),
         ({"reserved:kube-apiserver": ""}, Entity.KUBE_APISERVER),
@@ -107,7 +109,7 @@ def test_a_clusterwide_policy_means_every_namespace() -> None:
 @pytest.mark.parametrize(
     "key",
     [
-        "container:app", "cidr:10.0.0.0/8", "io.cilium.k8s.policy.serviceaccount", "io.cilium.k8s.policy.cluster", "pod-template-hash",
+        "container:app", "cidr:10.0.0.0/8", "io.cilium.k8s.policy.cluster", "pod-template-hash",
         "k8s:kubernetes.io/os", "statefulset.kubernetes.io/pod-name", "batch.kubernetes.io/controller-uid", "reserved:unheard-of",
     ],
 )  # fmt: skip
@@ -169,9 +171,9 @@ def test_nodes_as_subject_hold_no_pods_and_are_named() -> None:
         ({"toCIDRSet": [{"cidrGroupSelector": {"matchLabels": {"a": "b"}}}]}, (CidrGroupPeer("", selector({"a": "b"})),)),
         ({"toEntities": ["world", "kube-apiserver"]}, (Entity.WORLD, Entity.KUBE_APISERVER)),
         ({"toFQDNs": [{"matchName": "a.example"}, {"matchPattern": "*.b.example"}]}, (FqdnPeer(("a.example", "*.b.example")),)),
-        ({"toServices": [{"k8sService": {"serviceName": "db"}}]}, (ServicePeer("shop", "db"),)),
+        ({"toServices": [{"k8sService": {"serviceName": "db"}}]}, (ServicePeer("", "db"),)),
         ({"toServices": [{"k8sService": {"serviceName": "db", "namespace": "x"}}]}, (ServicePeer("x", "db"),)),
-        ({"toServices": [{"k8sServiceSelector": {"selector": {}}}]}, (ServicePeer("shop", ""),)),
+        ({"toServices": [{"k8sServiceSelector": {"selector": {}}}]}, (ServicePeer("", "", LabelSelector()),)),
         ({"toGroups": [{"aws": {}}]}, (ForeignPeer("spec.egress[0].toGroups (aws)"),)),
     ],
 )  # fmt: skip
@@ -238,7 +240,7 @@ def test_what_agents_may_refuse_or_read_otherwise_puts_the_rule_object_in_doubt(
 def test_unknown_fields_entities_and_missing_selectors_are_named() -> None:
     assert words(ingress(fromMoon=["x"])) == ["spec.ingress[0].fromMoon"]
     assert words(ingress(fromEntities=["moon"])) == ["spec.ingress[0].fromEntities 'moon'"]
-    assert words(policy({"ingress": [{}]})) == ["spec without endpointSelector"]
+    assert words(policy({"ingress": [{}]})) == ["spec without endpointSelector, which agents refuse"]
 
 
 @pytest.mark.parametrize(

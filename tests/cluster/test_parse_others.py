@@ -88,6 +88,11 @@ def test_a_service_that_selects_nothing_has_no_selector(selector: Any) -> None:
     assert cluster_of(body("v1", "Service", spec={"selector": selector})).services[0].selector is None
 
 
+def test_a_service_has_its_own_labels() -> None:
+    (service,) = cluster_of(body("v1", "Service", metadata={"labels": {"tier": "front"}}, spec={})).services
+    assert service.labels == {"tier": "front"}
+
+
 def test_an_ingress_of_today_and_one_of_old() -> None:
     path = {"path": "/", "backend": {"service": {"name": "web", "port": {"number": 80}}}}
     bucket = {"path": "/files", "backend": {"resource": {"kind": "Bucket", "name": "b"}}}

@@ -18,9 +18,10 @@ from evidence.cluster.cilium import (
     FqdnPeer,
     ServicePeer,
 )
-from evidence.cluster.model import Cluster, Direction, IPAddress, IpBlock, Pod, Protocol
+from evidence.cluster.model import Cluster, Direction, IPAddress, IpBlock, Pod, Protocol, Service
 from evidence.cluster.policies import Unknown
 from evidence.cluster.routes import EndpointSlice
+from evidence.cluster.selectors import SERVICE_ACCOUNT
 from tests.oracle.naive import Connection, addresses, admits, from_own_node, holds, other_end, within
 
 
@@ -77,7 +78,9 @@ def passes(cluster: Cluster, attempt: Connection, direction: Direction) -> bool:
         (policy, spec)
         for policy in cluster.cilium_policies
         for spec in policy.specs
-        if sure(spec) and is_about(cluster, policy, spec, subject)
+        if not any(each.doubts for each in policy.specs)
+        and isinstance(spec.subject, Endpoints)
+        and is_about(cluster, policy, spec, subject)
     ]
     if any(
         denies(cluster, attempt, direction, policy, rule) for policy, spec in mine for rule in spec.denies[direction]
@@ -101,10 +104,6 @@ def passes(cluster: Cluster, attempt: Connection, direction: Direction) -> bool:
     )
 
 
-def sure(spec: CiliumSpec) -> bool:
-    return isinstance(spec.subject, Endpoints) and not spec.doubts
-
-
 def is_about(cluster: Cluster, policy: CiliumPolicy, spec: CiliumSpec, pod: Pod) -> bool:
     assert isinstance(spec.subject, Endpoints)
     return in_endpoints(cluster, policy, spec.subject, pod)
@@ -117,7 +116,7 @@ def in_endpoints(cluster: Cluster, policy: CiliumPolicy, endpoints: Endpoints, p
         there = pod.namespace == policy.key.namespace
     else:
         there = holds(endpoints.namespaces, cluster.namespaces[pod.namespace].labels)
-    return there and holds(endpoints.pods, pod.labels)
+    return there and holds(endpoints.pods, {**pod.labels, SERVICE_ACCOUNT: pod.service_account})
 
 
 def allows(cluster: Cluster, attempt: Connection, direction: Direction, policy: CiliumPolicy, rule: CiliumRule) -> bool:
@@ -214,10 +213,6 @@ def surely_is(cluster: Cluster, attempt: Connection, direction: Direction, polic
             return may_be(cluster, attempt, direction, policy, peer)
         case Entity.CLUSTER:
             return pod is not None or on_a_node(cluster, pod, address)
-        case ServicePeer():
-            if pod is not None and in_service(cluster, peer, pod):
-                return True
-            return outside and leads_to(cluster, peer, address)
         case Entity.WORLD | Entity.WORLD_IPV4 | Entity.WORLD_IPV6:
             return may_be(cluster, attempt, direction, policy, peer)
         case IpBlock():
@@ -246,13 +241,21 @@ def of_family(address: IPAddress | None, entity: object) -> bool:
     return address.version == (4 if entity is Entity.WORLD_IPV4 else 6)
 
 
+def meant(cluster: Cluster, peer: ServicePeer) -> list[Service]:
+    return [
+        found
+        for found in cluster.services
+        if peer.namespace in ("", found.namespace)
+        and (holds(peer.selector, found.labels) if peer.selector is not None else found.name == peer.name)
+    ]
+
+
 def in_service(cluster: Cluster, peer: ServicePeer, pod: Pod) -> bool:
     return not pod.host_network and any(
         bool(service.selector)
         and pod.namespace == service.namespace
         and all(pod.labels.get(key) == value for key, value in (service.selector or {}).items())
-        for service in cluster.services
-        if (service.namespace, service.name) == (peer.namespace, peer.name)
+        for service in meant(cluster, peer)
     )
 
 
@@ -267,7 +270,8 @@ def behind(cluster: Cluster, namespace: str, service: str) -> set[IPAddress]:
 
 def leads_to(cluster: Cluster, peer: ServicePeer, address: IPAddress | None) -> bool:
     """Whether a Service without a selector has the address among its endpoints."""
-    bare = any(
-        not found.selector for found in cluster.services if (found.namespace, found.name) == (peer.namespace, peer.name)
+    return any(
+        address in behind(cluster, found.namespace, found.name)
+        for found in meant(cluster, peer)
+        if not found.selector and found.type != "ExternalName"
     )
-    return bare and address in behind(cluster, peer.namespace, peer.name)

@@ -25,7 +25,7 @@ from evidence.cluster.model import Cluster, Direction, IpBlock, Service
 from evidence.cluster.objects import ObjectKey
 from evidence.cluster.policies import Unknown
 from evidence.cluster.routes import Endpoint, EndpointSlice
-from evidence.cluster.selectors import LabelSelector
+from evidence.cluster.selectors import SERVICE_ACCOUNT, LabelSelector, Operator, Requirement
 from tests.oracle.strategies import (
     NETWORKS,
     NODE_ADDRESSES,
@@ -49,9 +49,20 @@ GROUP_NAMES = ("g0", "g1", "missing")
 SERVICE_NAMES = ("s0", "s1", "missing")
 
 
+ACCOUNTS = ("default", "robot")
+accounts = st.builds(
+    lambda selector, operator, account: LabelSelector(
+        tuple(sorted((*selector.requirements, Requirement(SERVICE_ACCOUNT, operator, (account,)))))
+    ),
+    selectors,
+    st.sampled_from([Operator.IN, Operator.NOT_IN]),
+    st.sampled_from(ACCOUNTS),
+)
+
+
 def endpoints(clusterwide: bool) -> st.SearchStrategy[Endpoints]:
     spaces = space_selectors if clusterwide else st.none() | space_selectors
-    return st.builds(Endpoints, spaces, selectors)
+    return st.builds(Endpoints, spaces, selectors | accounts)
 
 
 @st.composite
@@ -70,7 +81,8 @@ def peers(draw: st.DrawFn, clusterwide: bool, direction: Direction) -> tuple[Cil
     ]
     if direction is Direction.EGRESS:
         kinds += [
-            st.builds(ServicePeer, st.sampled_from(SPACES), st.sampled_from(SERVICE_NAMES)),
+            st.builds(ServicePeer, st.sampled_from(["", *SPACES]), st.sampled_from(SERVICE_NAMES)),
+            st.builds(ServicePeer, st.sampled_from(["", *SPACES]), st.just(""), selectors),
             st.just(FqdnPeer(("example.com",))),
         ]
     if draw(st.integers(0, 5)) == 0:
@@ -103,7 +115,7 @@ def specs(draw: st.DrawFn, clusterwide: bool, where: str = "spec") -> CiliumSpec
     denies = {direction: rules(direction, f"{direction.value.lower()}Deny") for direction in Direction}
     closing = frozenset(d for d in Direction if (allows[d] or denies[d]) and draw(st.integers(0, 4)) > 0)
     subject: Endpoints | NoPods | Unknown = Endpoints(
-        draw(space_selectors) if clusterwide else None, draw(selectors | st.just(LabelSelector()))
+        draw(space_selectors) if clusterwide else None, draw(selectors | accounts | st.just(LabelSelector()))
     )
     odd = draw(st.integers(0, 19))
     if odd == 0:
@@ -141,7 +153,9 @@ def cilium_clusters(draw: st.DrawFn) -> Cluster:
         for name in ("g0", "g1")
     )
     services = tuple(
-        Service(space, name, "ClusterIP", draw(st.none() | labels.map(lambda found: found or None)), ())
+        Service(
+            space, name, "ClusterIP", draw(st.none() | labels.map(lambda found: found or None)), (), labels=draw(labels)
+        )
         for space in SPACES
         for name in ("s0", "s1")
     )
@@ -155,6 +169,7 @@ def cilium_clusters(draw: st.DrawFn) -> Cluster:
     )
     return replace(
         cluster,
+        pods=tuple(replace(pod, service_account=draw(st.sampled_from(ACCOUNTS))) for pod in cluster.pods),
         nodes=nodes,
         cilium_policies=draw(cilium_policies()),
         cidr_groups=groups,

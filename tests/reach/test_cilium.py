@@ -205,6 +205,63 @@ def test_services_are_the_pods_that_they_select() -> None:
     assert not ask(let_out(entry, services=(bare,)), DB, OTHER).uncertain
 
 
+FRONT = Service("bank", "front", "ClusterIP", {"app": "web"}, (), labels={"tier": "front"})
+HOME = Service("shop", "front", "ClusterIP", {"app": "web"}, (), labels={"tier": "front"})
+
+
+@pytest.mark.parametrize(
+    ("services", "expected"),
+    [
+        ({"k8sServiceSelector": {"selector": {"matchLabels": {"tier": "front"}}, "namespace": "bank"}}, {OTHER}),
+        ({"k8sServiceSelector": {"selector": {"matchLabels": {"tier": "front"}}}}, {OTHER, WEB}),
+        ({"k8sServiceSelector": {"selector": {"matchLabels": {"k8s:tier": "front"}}}}, {OTHER, WEB}),
+        ({"k8sServiceSelector": {"selector": {}}}, {OTHER, WEB}),
+        ({"k8sServiceSelector": {"selector": {"matchLabels": {"tier": "back"}}}}, set()),
+        ({"k8sService": {"serviceName": "front"}}, {OTHER, WEB}),
+        ({"k8sService": {"serviceName": "front", "namespace": "shop"}}, {WEB}),
+    ],
+)
+def test_services_by_name_and_by_label_in_any_namespace_unless_one_is_named(services: Any, expected: set[str]) -> None:
+    found = let_out({"toServices": [services]}, services=(FRONT, HOME))
+    assert destinations(found) == expected
+    assert ask(found, DB, OUTSIDE).uncertain == ()
+
+
+def test_services_that_were_not_read_may_be_anything() -> None:
+    entry = {"toServices": [{"k8sServiceSelector": {"selector": {"matchLabels": {"tier": "front"}}}}]}
+    assert "Services tier=front are not known" in str(ask(let_out(entry), DB, WEB).uncertain)
+    partly = let_out(entry, services=(FRONT,), unread_kinds=("Service",))
+    assert destinations(partly) == {OTHER}
+    assert "Services tier=front are not known" in str(ask(partly, DB, WEB).uncertain)
+
+
+def test_a_denied_service_denies_nothing_for_agents_resolve_services_where_they_allow() -> None:
+    spec = {
+        "egress": [{"toEntities": ["all"]}],
+        "egressDeny": [{"toServices": [{"k8sService": {"serviceName": "front", "namespace": "bank"}}]}],
+    }
+    assert destinations(with_policies(cilium(spec), services=(FRONT,))) == ANYBODY_OUT
+
+
+def test_service_accounts_are_peers_and_subjects() -> None:
+    robot = tuple(replace(one, service_account="robot") if one.key in (OTHER, DB) else one for one in PODS)
+    by_account = {"io.cilium.k8s.policy.serviceaccount": "robot"}
+    anywhere = {"matchExpressions": [{"key": "io.kubernetes.pod.namespace", "operator": "Exists"}]}
+    found = replace(let_in({"fromEndpoints": [{**anywhere, "matchLabels": by_account}]}), pods=robot)
+    assert sources(found) == {OTHER}
+    subject = cilium({"endpointSelector": {"matchLabels": by_account}, "ingress": [{}]})
+    assert ask(replace(with_policies(subject), pods=robot), DB, WEB).allowed
+    assert not ask(replace(with_policies(subject), pods=robot), WEB, DB).allowed
+
+
+def test_a_pods_own_label_is_no_service_account() -> None:
+    forged = tuple(replace(one, labels={**one.labels, "io.cilium.k8s.policy.serviceaccount": "robot"}) for one in PODS)
+    found = replace(
+        let_in({"fromEndpoints": [{"matchLabels": {"io.cilium.k8s.policy.serviceaccount": "robot"}}]}), pods=forged
+    )
+    assert sources(found) == set()
+
+
 def test_the_api_server_is_where_its_service_leads() -> None:
     entry = {"toEntities": ["kube-apiserver"]}
     at = EndpointSlice(
@@ -416,12 +473,35 @@ def test_peers_are_told_as_they_were_written() -> None:
         {"ingress": [{"fromEndpoints": [{}], "fromCIDR": ["10.0.0.0/8"]}]},
         {"endpointSelector": {"matchLabels": {"container:x": "y"}}, "ingress": [{}]},
         {"ingress": [{"fromNodes": [{"matchLabels": {"a": "b"}}]}]},
+        {"ingress": [{}], "nodeSelector": {}},
+        {"ingress": [{}], "egress": [{"toFQDNs": [{}]}]},
+        {"ingress": [{"fromCIDRSet": [{"cidr": "10.0.0.1"}]}]},
+        {"ingress": [{"fromCIDRSet": [{"cidr": "10.0.0.0/8", "except": ["11.0.0.0/16"]}]}]},
+        {"ingress": [{"fromCIDRSet": [{"cidr": "10.0.0.0/8", "cidrGroupRef": "x"}]}]},
+        {"ingress": [{"toPorts": [{"ports": [{"port": "80"}], "rules": {"http": [{}]}}]}]},
+        {"ingress": [{"toPorts": [{"ports": [{"port": "0", "protocol": "TCP"}], "rules": {"http": [{}]}}]}]},
+        {"ingress": [{"toPorts": [{"ports": [{"port": "53", "protocol": "UDP"}], "rules": {"dns": [{}]}}]}]},
+        {"ingress": [{"toPorts": [{"ports": [{"port": "080"}]}]}]},
+        {"ingress": [{"toPorts": [{"ports": [{"port": "80"}] * 41}]}]},
+        {"ingress": [{"toPorts": [{"ports": [{"port": "80", "protocol": "TCP"}], "listener": {}}]}]},
+        {
+            "ingress": [{}],
+            "egress": [{"toServices": [{"k8sService": {"serviceName": "a"}}], "toPorts": [{"ports": [{"port": "1"}]}]}],
+        },
     ],
 )
 def test_what_may_not_be_in_force_isolates_nobody_and_is_named(spec: Any) -> None:
     found = with_policies(cilium(spec))
     assert sources(found) == ANYBODY_IN
     assert computed_on(analyse(found)) == "computed on 0 of 1 policies; not evaluated: 1 CiliumNetworkPolicy"
+
+
+def test_agents_refuse_a_policy_whole_so_that_no_other_rule_object_of_it_isolates() -> None:
+    fine: dict[str, Any] = {"endpointSelector": {}, "ingress": [{}]}
+    odd = {"endpointSelector": {}, "egress": [{"toEndpoints": [{}], "toCIDR": ["10.0.0.0/8"]}]}
+    found = with_policies(cilium(None, specs=[fine, odd]))
+    assert sources(found) == ANYBODY_IN
+    assert sources(with_policies(cilium(None, specs=[fine]))) == set()
 
 
 def test_what_may_not_be_in_force_leaves_other_isolation_uncertain() -> None:
