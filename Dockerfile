@@ -1,8 +1,9 @@
 # syntax=docker/dockerfile:1
-# Two stages: the first builds the wheel and an environment of hash-pinned packages, the second only runs it. Pin both base images by
-# digest in your own registry.
+# Two stages: the first builds the wheel and an environment of hash-pinned packages, the second only runs it. Give the base image of both
+# from your own registry and by digest: --build-arg BASE=registry.example/python@sha256:...
+ARG BASE=python:3.11-slim-bookworm
 
-FROM python:3.11-slim-bookworm AS build
+FROM ${BASE} AS build
 WORKDIR /src
 COPY requirements.lock ./
 # The environment holds no pip: the image's own one fills it. Wheels only, so nothing is compiled.
@@ -21,7 +22,7 @@ RUN /tmp/build/bin/python -m build --wheel --no-isolation --outdir /tmp/dist \
  && pip --python /opt/evidence/bin/python install --no-cache-dir --no-deps --no-index /tmp/dist/*.whl \
  && /opt/evidence/bin/evidence --version
 
-FROM python:3.11-slim-bookworm
+FROM ${BASE}
 # Pango draws the PDF's text. Nothing is installed into this image once it runs, so pip goes too.
 RUN apt-get update \
  && apt-get install -y --no-install-recommends libpango-1.0-0 libpangoft2-1.0-0 libharfbuzz-subset0 fonts-dejavu-core \
