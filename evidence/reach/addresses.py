@@ -58,8 +58,13 @@ def interval_of_address(address: IPAddress) -> Interval:
 
 def joined(networks: Iterable[IPNetwork]) -> tuple[Interval, ...]:
     """The addresses of some networks as the fewest intervals, sorted."""
+    return united(map(_interval, networks))
+
+
+def united(intervals: Iterable[Interval]) -> tuple[Interval, ...]:
+    """The same addresses in the fewest intervals, sorted."""
     found: list[Interval] = []
-    for family, low, high in sorted(map(_interval, networks)):
+    for family, low, high in sorted(intervals):
         if found and found[-1][0] == family and found[-1][2] >= low:
             found[-1] = (family, found[-1][1], max(high, found[-1][2]))
         else:
@@ -81,9 +86,15 @@ def _interval(network: IPNetwork) -> Interval:
 class AddressSpace:
     """Ranges of both families, IPv4 first, in ascending order. `signatures[s]` are the numbers of the matchers in signature s."""
 
-    def __init__(self, matchers: Sequence[Iterable[Interval]], networks: Iterable[IPNetwork] = ()) -> None:
-        self._matchers: list[frozenset[int]] = [frozenset()]
-        numbers: dict[frozenset[int], int] = {frozenset(): NOTHING}
+    def __init__(
+        self,
+        matchers: Sequence[Iterable[Interval]],
+        networks: Iterable[IPNetwork] = (),
+        earlier: "AddressSpace | None" = None,
+    ) -> None:
+        """`earlier` is cut by the first of the matchers; its signatures keep their numbers."""
+        self._matchers: list[frozenset[int]] = list(earlier.signatures) if earlier else [frozenset()]
+        numbers = {held: number for number, held in enumerate(self._matchers)}
         self.ranges: list[AddressRange] = []
         self._starts: dict[int, list[int]] = {}
         self._offset: dict[int, int] = {}
@@ -123,8 +134,11 @@ class AddressSpace:
 
     def position(self, address: IPAddress) -> int:
         """Index in `ranges` of the range that holds the address."""
-        family = address.version
-        return self._offset[family] + bisect_right(self._starts[family], int(address)) - 1
+        return self.place(address.version, int(address))
+
+    def place(self, family: int, address: int) -> int:
+        """The same for an address as a number."""
+        return self._offset[family] + bisect_right(self._starts[family], address) - 1
 
     def signature(self, address: IPAddress) -> int:
         return self.ranges[self.position(address)].signature

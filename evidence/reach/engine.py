@@ -9,13 +9,14 @@
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import chain
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
 
-from evidence.cluster.calico import CalicoPolicy
+from evidence.cluster.calico import Calico, CalicoPolicy
 from evidence.cluster.model import (
     Cluster,
     Direction,
@@ -33,7 +34,7 @@ from evidence.reach.mentions import address_matchers, addresses_of, label_looks,
 from evidence.reach.peers import Ends, Peers, shown_ranges
 from evidence.reach.portids import ALL_PORTS, NO_PORTS, Ids, PortIds
 from evidence.reach.ports import PortSet
-from evidence.reach.rules import Policy, PolicyForm
+from evidence.reach.rules import AddressMatcher, Policy, PolicyForm
 from evidence.reach.sides import Side, Undecided
 from evidence.reach.tiers import PlacedPolicy
 
@@ -45,16 +46,20 @@ ALL = PortSet.all()
 _CELLS_AT_ONCE = 16_000_000
 _ROWS_KEPT = 64 * 1024 * 1024  # bytes of single rows that are remembered
 
-_OF_PEERS = (
+_MADE_OF = (
     "address_matchers",
     "classes",
+    "cluster",
     "external",
     "extra_networks",
+    "former",
+    "forms",
+    "peer_ids",
     "peers",
+    "port_ids",
     "port_names",
+    "sides",
     "space",
-    "_ends_of_range",
-    "_ids",
 )
 
 Unevaluated: TypeAlias = "OtherPolicy | ClusterPolicy | CalicoPolicy | CiliumPolicy"
@@ -87,18 +92,35 @@ def analyse(cluster: Cluster, extra_networks: Iterable[IPNetwork] = ()) -> "Reac
 
 def forms_of(cluster: Cluster) -> list[PolicyForm]:
     """All policies that are evaluated, in the engine's form, in the order in which they are asked."""
-    forms = [networkpolicy.translate(policy) for policy in cluster.policies]
-    forms += [form for policy in cluster.cluster_policies if (form := clusterpolicy.translate(policy)) is not None]
-    if cluster.calico:
+    return sorted(translated(policies_of(cluster), cluster), key=in_order)
+
+
+def policies_of(cluster: Cluster) -> Iterator[Policy]:
+    """The policies of every kind that is evaluated."""
+    return chain(cluster.policies, cluster.cluster_policies, cluster.calico_policies, cluster.cilium_policies)
+
+
+def translated(policies: Iterable[Policy], cluster: Cluster) -> Iterator[PolicyForm]:
+    """Some of a cluster's policies in the engine's form: none, one or several for each."""
+    of_calico = []
+    for policy in policies:
+        if isinstance(policy, NetworkPolicy):
+            yield networkpolicy.translate(policy)
+        elif isinstance(policy, ClusterPolicy):
+            form = clusterpolicy.translate(policy)
+            if form is not None:
+                yield form
+        elif isinstance(policy, CalicoPolicy):
+            of_calico.append(policy)
+        else:
+            from evidence.reach import cilium
+
+            yield from cilium.translate(policy, cluster)
+    if of_calico:
         from evidence.reach import calico
 
-        forms += calico.translate(cluster)
-    if cluster.cilium_policies:
-        from evidence.reach import cilium
-
-        forms += [form for policy in cluster.cilium_policies for form in cilium.translate(policy, cluster)]
-    forms.sort(key=in_order)
-    return forms
+        found = replace(cluster.calico or Calico(), policies=tuple(of_calico))
+        yield from calico.translate(replace(cluster, calico=found))
 
 
 def in_order(form: PolicyForm) -> tuple[Any, ...]:
@@ -109,51 +131,28 @@ def in_order(form: PolicyForm) -> tuple[Any, ...]:
 class Reachability:
     """The answers about one cluster. Single answers are computed when they are asked for, and remembered."""
 
-    def __init__(
-        self,
-        cluster: Cluster,
-        forms: Sequence[PolicyForm],
-        extra_networks: Sequence[IPNetwork],
-        also_split_by: Sequence[PolicyForm] = (),
-    ) -> None:
-        """Policies in `also_split_by` decide nothing; peers and ports that they tell apart are told apart."""
+    def __init__(self, cluster: Cluster, forms: Sequence[PolicyForm], extra_networks: Sequence[IPNetwork]) -> None:
         self.cluster = cluster
         self.forms = forms
         self.extra_networks = extra_networks
-        self.also_split_by = also_split_by
-        splitting = [*forms, *also_split_by]
-        self.address_matchers = address_matchers(splitting)
-        self.port_names = port_names(splitting)
+        self.former: Sequence[PolicyForm] = ()  # which decide no more, and may tell peers apart all the same
+        self.address_matchers: Mapping[AddressMatcher, int] = address_matchers(forms)
+        self.port_names = port_names(forms)
         self.space = AddressSpace([addresses_of(matcher, cluster) for matcher in self.address_matchers], extra_networks)
-        self.classes: tuple[PodClass, ...] = group(
-            cluster, label_looks(cluster, splitting), self.port_names, self.space
-        )
+        self.classes: tuple[PodClass, ...] = group(cluster, label_looks(cluster, forms), self.port_names, self.space)
         self.peers = Peers(self.classes, cluster.namespaces, self.space, self.address_matchers)
-        self.port_ids = PortIds(port_bounds(splitting, self.classes))
-        self.external, self._ids = shown_ranges(cluster, self.classes, self.peers)
+        self.port_ids = PortIds(port_bounds(forms, self.classes))
+        self.external, self.peer_ids = shown_ranges(cluster, self.classes, self.peers)
         self.sides: Mapping[Direction, Side] = {
             direction: Side(direction, forms, self.peers, self.port_ids) for direction in Direction
         }
         self._rows: dict[tuple[Direction, int], Ids] = {}
-        self._ends_of_range = {
-            int(number): end for end, number in enumerate(self._ids.tolist()) if number >= len(self.classes)
-        }
 
-    def with_forms(self, cluster: Cluster, forms: Sequence[PolicyForm]) -> "Reachability":
-        """The same peers under other policies, which must tell no pods or addresses apart that are one peer here (any ports may be).
-
-        Policies that stay (the same object in both) keep the place that was computed for them.
-        """
+    def replaced(self, **parts: Any) -> "Reachability":
+        """An engine made of other parts where some are given (`evidence.reach.carry`). What was computed on demand is left behind."""
         other = Reachability.__new__(Reachability)
-        vars(other).update({name: vars(self)[name] for name in _OF_PEERS}, cluster=cluster, forms=forms, _rows={})
-        kept = set(map(id, forms))
-        other.also_split_by = [*self.also_split_by, *(form for form in self.forms if id(form) not in kept)]
-        before = set(map(id, self.forms))
-        other.port_ids = self.port_ids.refined(port_bounds((form for form in forms if id(form) not in before), ()))
-        other.sides = {
-            direction: Side(direction, forms, self.peers, other.port_ids, side)
-            for direction, side in self.sides.items()
-        }
+        vars(other).update({name: vars(self)[name] for name in _MADE_OF}, _rows={})
+        vars(other).update(parts)
         return other
 
     # -- peers ----------------------------------------------------------------------------------------------------------
@@ -180,15 +179,14 @@ class Reachability:
             return range(self.peers.first_end[peer_id], self.peers.first_end[peer_id + 1])
         return (self._ends_of_range[peer_id],)
 
-    @property
-    def peer_ids(self) -> Ends:
-        """The peer id of every end; -1 for addresses that are no outside peer."""
-        return self._ids
-
     def peer_id_of_end(self, end: int) -> PeerId | None:
         """The peer that an end belongs to; None for addresses that are no outside peer."""
-        number = int(self._ids[end])
+        number = int(self.peer_ids[end])
         return PeerId(number) if number >= 0 else None
+
+    @cached_property
+    def _ends_of_range(self) -> Mapping[int, int]:
+        return {number: end for end, number in enumerate(self.peer_ids.tolist()) if number >= len(self.classes)}
 
     @cached_property
     def node_addresses(self) -> Mapping[str, tuple[IPAddress, ...]]:
@@ -241,7 +239,7 @@ class Reachability:
         rows, columns = np.nonzero(cells)
         found = cells[rows, columns]
         rows += first
-        families, ids = self.peers.families, self._ids
+        families, ids = self.peers.families, self.peer_ids
         possible = ((families[rows] & families[columns]) != 0) & (ids[rows] >= 0) & (ids[columns] >= 0)
         if not possible.all():
             rows, columns, found = rows[possible], columns[possible], found[possible]

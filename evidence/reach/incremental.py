@@ -1,38 +1,47 @@
-"""One policy added, changed or removed: the flows that this changes, and the engine for what comes next, without a new analysis.
+"""A cluster changed while an engine of it was loaded: the flows that this changes, and the engine for what comes next.
 
 1. A policy's rules of a direction concern only the pods that it selects. What these may send or let in is asked again, the rest is kept.
-2. A policy that tells pods or addresses apart that were one peer so far (a label value, a network, a port name that no policy named before)
-   makes new peers: then everything is computed again, with peers that are parts of those before, so that flows can be compared. Port
-   numbers that no policy named before cost nothing.
+2. Where a policy tells pods or addresses apart that were one peer so far (a label value, a network, a port name that no policy named
+   before), that peer comes apart; its parts have the flows that it had, and are asked again only where 1 says so.
 3. Peers that only a former policy tells apart stay apart: the flows of pods are the same, listed in more parts than a new analysis would
    give. After many such policies the peers are made anew.
+4. Pods that come, go or change join and leave classes (`evidence.reach.split`). Where one starts a class of its own every policy is asked
+   about it. Labels of a namespace concern the policies whose selectors mean it before or after, not both.
+5. Other nodes, or much at once, are analysed anew.
 """
 
 from bisect import insort
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, fields, replace
+from itertools import groupby
+from operator import attrgetter
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from evidence.cluster.model import Cluster, Direction, IpBlock, Namespace, NetworkPolicy
+from evidence.cluster.calico import OF_NAMESPACE, Calico, CalicoPolicy
+from evidence.cluster.calico_selectors import tests
+from evidence.cluster.model import Cluster, Direction, Namespace, NetworkPolicy
 from evidence.cluster.objects import ObjectKey
 from evidence.cluster.policies import ClusterPolicy
 from evidence.cluster.selectors import LabelSelector
 from evidence.errors import InputError
-from evidence.reach import clusterpolicy, networkpolicy
+from evidence.reach.carry import onto, under
 from evidence.reach.classes import PeerId
 from evidence.reach.diff import Diff
 from evidence.reach.doubts import NAME_LABEL
-from evidence.reach.engine import FlowTable, Reachability, analyse, in_order
+from evidence.reach.engine import FlowTable, Reachability, analyse, in_order, policies_of, translated
+from evidence.reach.mentions import matchers_of
 from evidence.reach.peers import NOBODY, Ends
 from evidence.reach.portids import ALL_PORTS, NO_PORTS, Ids
 from evidence.reach.ports import PortSet
-from evidence.reach.rules import Domains, Everything, Matcher, Nodes, Pods, PolicyForm
-
-Keys = npt.NDArray[np.int64]  # pairs of peers: the source's id in the upper half, the destination's in the lower
+from evidence.reach.rules import Endpoints, Matcher, Pods, Policy, PolicyForm
+from evidence.reach.split import split
+from evidence.reach.spread import Keys, keys_of
 
 _FORMER_KEPT = 64  # policies that are gone and may still tell peers apart
+_MUCH = 4  # one in so many policies changed is analysed anew
 _CELLS_AT_ONCE = 16_000_000
 
 
@@ -54,27 +63,15 @@ class Changed:
     flows: tuple[FlowChange, ...]
 
 
-def changed(
-    reach: Reachability, before: NetworkPolicy | ClusterPolicy | None, after: NetworkPolicy | ClusterPolicy | None
-) -> Changed:
+def changed(reach: Reachability, before: "Policy | None", after: "Policy | None") -> Changed:
     """The effect of putting `after` in the place of `before`; None stands for no policy. The engine given stays as it is.
 
     Raises InputError when `before` is not in the cluster, or another policy has the name of `after`.
     """
-    cluster = _cluster(reach.cluster, before, after)
-    gone = [form for form in reach.forms if before is not None and form.policy.key == before.key]
-    come = [form for form in (_translated(after),) if form is not None]
-    if len(reach.also_split_by) + len(gone) > _FORMER_KEPT:
-        reach = Reachability(reach.cluster, reach.forms, reach.extra_networks)
-    left = set(map(id, gone))
-    forms = [form for form in reach.forms if id(form) not in left]
-    for form in come:
-        insort(forms, form, key=in_order)
-    if all(_fits(reach, form) for form in come):
-        table = reach.flow_table  # first: it numbers sets of ports, and the engine after goes on from these numbers
-        now = reach.with_forms(cluster, forms)
-        return _in_place(reach, table, now, gone, come)
-    return _on_new_peers(reach, Reachability(cluster, forms, reach.extra_networks, [*reach.also_split_by, *gone]))
+    cluster = _with_policy(reach.cluster, before, after)
+    reach = _with_few_former(reach)
+    step = _step(reach, cluster, _change(reach, cluster))
+    return Changed(step.after, tuple(_differences(step)))
 
 
 def updated(reach: Reachability, cluster: Cluster) -> Diff:
@@ -84,103 +81,226 @@ def updated(reach: Reachability, cluster: Cluster) -> Diff:
     workloads (pods that a rollout replaced are no change). Both are computed when they are asked for. The engine given stays as it is, and
     the zones' networks that it was made with stay, too. The answers are those of a whole analysis of `cluster`; it is the time that differs.
     """
-    return Diff(reach, analyse(cluster, reach.extra_networks))
+    if len(reach.former) >= _FORMER_KEPT or _nodes(reach.cluster) != _nodes(cluster):
+        return Diff(reach, analyse(cluster, reach.extra_networks))
+    change = _change(reach, cluster)
+    if len(change.come) + len(change.anew) > max(_FORMER_KEPT, len(change.forms) // _MUCH):
+        return Diff(reach, analyse(cluster, reach.extra_networks))
+    return Diff(reach, _step(reach, cluster, change).after)
 
 
-def _translated(policy: NetworkPolicy | ClusterPolicy | None) -> PolicyForm | None:
-    if isinstance(policy, NetworkPolicy):
-        return networkpolicy.translate(policy)
-    return None if policy is None else clusterpolicy.translate(policy)
+def _with_few_former(reach: Reachability) -> Reachability:
+    if len(reach.former) < _FORMER_KEPT:
+        return reach
+    return Reachability(reach.cluster, reach.forms, reach.extra_networks)
 
 
-def _cluster(
-    cluster: Cluster, before: NetworkPolicy | ClusterPolicy | None, after: NetworkPolicy | ClusterPolicy | None
-) -> Cluster:
+# -- a policy in the place of another -----------------------------------------------------------------------------------
+
+
+def _with_policy(cluster: Cluster, before: "Policy | None", after: "Policy | None") -> Cluster:
     """The cluster with the change made."""
-    policies: dict[ObjectKey, NetworkPolicy | ClusterPolicy] = {policy.key: policy for policy in cluster.policies}
-    policies |= {policy.key: policy for policy in cluster.cluster_policies}
-    if before is not None and policies.pop(before.key, None) is None:
-        raise InputError(f"{before.key} cannot be changed or removed: it is not in the cluster")
-    if after is not None:
-        if after.key in policies:
-            raise InputError(f"{after.key} cannot be added: it is in the cluster already")
-        policies[after.key] = after
-    namespaces = dict(cluster.namespaces)
-    if isinstance(after, NetworkPolicy) and after.namespace not in namespaces:
-        namespaces[after.namespace] = Namespace(after.namespace, {NAME_LABEL: after.namespace}, declared=False)
-    listed = sorted(policies.values(), key=lambda policy: policy.key)
-    return replace(
-        cluster,
-        namespaces={name: namespaces[name] for name in sorted(namespaces)},
-        policies=tuple(policy for policy in listed if isinstance(policy, NetworkPolicy)),
-        cluster_policies=tuple(policy for policy in listed if isinstance(policy, ClusterPolicy)),
+    if before is not None:
+        there = _listed(cluster, before)
+        rest = [one for one in there if one is not before]
+        if len(rest) == len(there):
+            rest = [one for one in there if one.key != before.key]
+        if len(rest) == len(there):
+            raise InputError(f"{before.key} cannot be changed or removed: it is not in the cluster")
+        cluster = _relisted(cluster, before, rest)
+    if after is None:
+        return cluster
+    there = _listed(cluster, after)
+    if (before is None or before.key != after.key) and any(one.key == after.key for one in there):
+        raise InputError(f"{after.key} cannot be added: it is in the cluster already")
+    rest = list(there)
+    insort(rest, after, key=attrgetter("key"))
+    cluster = _relisted(cluster, after, rest)
+    home = after.key.namespace
+    if home and home not in cluster.namespaces:
+        spaces = {**cluster.namespaces, home: Namespace(home, {NAME_LABEL: home}, declared=False)}
+        cluster = replace(cluster, namespaces={name: spaces[name] for name in sorted(spaces)})
+    return cluster
+
+
+def _listed(cluster: Cluster, like: Policy) -> Sequence[Policy]:
+    """The cluster's policies of the kind of one."""
+    if isinstance(like, NetworkPolicy):
+        return cluster.policies
+    if isinstance(like, ClusterPolicy):
+        return cluster.cluster_policies
+    return cluster.calico_policies if isinstance(like, CalicoPolicy) else cluster.cilium_policies
+
+
+def _relisted(cluster: Cluster, like: Policy, policies: Iterable[Any]) -> Cluster:
+    """The cluster with other policies of the kind of one."""
+    if isinstance(like, NetworkPolicy):
+        return replace(cluster, policies=tuple(policies))
+    if isinstance(like, ClusterPolicy):
+        return replace(cluster, cluster_policies=tuple(policies))
+    if isinstance(like, CalicoPolicy):
+        return replace(cluster, calico=replace(cluster.calico or Calico(), policies=tuple(policies)))
+    return replace(cluster, cilium_policies=tuple(policies))
+
+
+# -- what changed -------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Change:
+    """Policies in the engine's form: all after the change, and those that went, came, and stayed but mean other pods (`anew`)."""
+
+    forms: Sequence[PolicyForm]
+    gone: Sequence[PolicyForm]
+    come: Sequence[PolicyForm]
+    anew: Sequence[PolicyForm]
+
+
+def _change(reach: Reachability, cluster: Cluster) -> _Change:
+    others = _reread(reach.cluster, cluster)
+    known, now = {id(form.policy) for form in reach.forms}, set(map(id, policies_of(cluster)))
+
+    def settled(policy: Policy) -> bool:
+        return id(policy) in now and id(policy) in known and type(policy) not in others
+
+    unsure = [policy for policy in policies_of(cluster) if not settled(policy)]
+    earlier = {policy.key: policy for policy in policies_of(reach.cluster) if not settled(policy)}
+    forms: dict[ObjectKey, list[PolicyForm]] = defaultdict(list)
+    for form in reach.forms:
+        if not settled(form.policy):
+            forms[form.policy.key].append(form)
+    stay: set[int] = set()
+    asked = []
+    for policy in unsure:
+        one = earlier.get(policy.key)
+        if one is None or type(policy) in others or one != policy or one.origin != policy.origin:
+            asked.append(policy)
+        else:
+            stay.update(map(id, forms[policy.key]))
+    come: list[PolicyForm] = []
+    for _, found in groupby(sorted(translated(asked, cluster), key=_key), key=_key):
+        new = sorted(found, key=in_order)
+        old = forms[new[0].policy.key]
+        if new == old and new[0].policy.origin == old[0].policy.origin:
+            stay.update(map(id, old))
+        else:
+            come += new
+    gone = [form for each in forms.values() for form in each if id(form) not in stay]
+    left = set(map(id, gone))
+    listed = [form for form in reach.forms if id(form) not in left]
+    anew = _meaning_others(listed, reach, cluster)
+    for form in come:
+        insort(listed, form, key=in_order)
+    return _Change(listed, gone, come, anew)
+
+
+def _key(form: PolicyForm) -> ObjectKey:
+    return form.policy.key
+
+
+_NO_MATTER = frozenset(
+    (
+        "pods", "policies", "cluster_policies", "calico", "cilium_policies", "workloads", "nodes", "ingresses", "ingress_classes",
+        "gateway_classes", "gateways", "routes", "reference_grants", "other_policies", "access_roles", "access_bindings", "crds",
+        "unread_kinds",
     )
+)  # fmt: skip
+_AROUND = tuple(field.name for field in fields(Cluster) if field.name not in _NO_MATTER)
 
 
-# -- the peers stay --------------------------------------------------------------------------------------------------
+def _reread(before: Cluster, after: Cluster) -> Collection[type]:
+    """Kinds of policies that may say something else because of what else has changed in the cluster."""
+    around = [name for name in _AROUND if getattr(before, name) != getattr(after, name)]
+    found: list[type] = []
+    if after.calico and (around or _around_calico(before) != _around_calico(after)):
+        found.append(CalicoPolicy)
+    if after.cilium_policies and (around or bool(before.nodes) != bool(after.nodes)):
+        found += {type(policy) for policy in after.cilium_policies}
+    return found
 
 
-def _fits(reach: Reachability, form: PolicyForm) -> bool:
-    """Whether a policy tells no pods and no addresses apart that are one peer."""
-    rules = [rule for listed in form.rules.values() for rule in listed]
-    names = {port.port for rule in rules for port in (*(rule.ports or ()), *rule.but_ports)}
-    if any(isinstance(name, str) and name not in reach.port_names for name in names):
-        return False
-    matchers = {form.subject, *(matcher for rule in rules for matcher in rule.mentioned())}
-    return all(_is_whole(reach, matcher) for matcher in matchers)
+def _around_calico(cluster: Cluster) -> object:
+    """Its tiers and sets, whether policies are there that share a tier with it, and whether the labels of all service accounts are known."""
+    accounts = all(pod.account_labels is not None for pod in cluster.pods)
+    return replace(cluster.calico or Calico(), policies=()), bool(cluster.cluster_policies), accounts
 
 
-def _is_whole(reach: Reachability, matcher: Matcher) -> bool:
-    """Whether a matcher means each peer wholly or not at all."""
+def _nodes(cluster: Cluster) -> object:
+    """What nodes are to policies and to the pods on their network."""
+    return [(node.name, node.labels, node.addresses) for node in cluster.nodes]
+
+
+def _meaning_others(forms: Iterable[PolicyForm], reach: Reachability, cluster: Cluster) -> list[PolicyForm]:
+    """Policies whose selectors mean other pods because of the labels of a namespace."""
+    inhabited = {found.namespace for found in reach.classes}
+    relabelled = [
+        (space, cluster.namespaces[name])
+        for name, space in reach.cluster.namespaces.items()
+        if name in inhabited and name in cluster.namespaces and space.labels != cluster.namespaces[name].labels
+    ]
+    if not relabelled:
+        return []
+    return [form for form in forms if any(_means_others(matcher, relabelled) for matcher in matchers_of((form,)))]
+
+
+def _means_others(matcher: Matcher, relabelled: Iterable[tuple[Namespace, Namespace]]) -> bool:
     match matcher:
-        case Everything() | Domains() | Pods(pods=None):
-            return True
-        case IpBlock() | Nodes():
-            return matcher in reach.address_matchers
-        case Pods(pods=LabelSelector() as selector):
-            spaces = reach.cluster.namespaces
-            chosen = {
-                name: (
-                    name == matcher.namespace
-                    if matcher.namespace is not None
-                    else matcher.namespaces is None or matcher.namespaces.matches(space.labels)
-                )
-                for name, space in spaces.items()
+        case Pods(namespaces=LabelSelector() as selector):
+            return any(selector.matches(old.labels) != selector.matches(new.labels) for old, new in relabelled)
+        case Endpoints():
+            keys = {
+                test.key.removeprefix(OF_NAMESPACE)
+                for test in tests(matcher.selector)
+                if test.key.startswith(OF_NAMESPACE)
             }
-            keys = selector.keys
-            for found in reach.classes:
-                if len(found.pods) > 1 and not found.host_network and chosen[found.namespace]:
-                    seen = {tuple(map(pod.labels.get, keys)) for pod in found.pods}
-                    if len(seen) > 1 and len({selector.matches(pod.labels) for pod in found.pods}) > 1:
-                        return False
-            return True
+            return any(old.labels.get(key) != new.labels.get(key) for key in keys for old, new in relabelled)
         case _:
             return False
 
 
-def _in_place(
-    before: Reachability, table: FlowTable, now: Reachability, gone: Sequence[PolicyForm], come: Sequence[PolicyForm]
-) -> Changed:
-    """Ask again what the policies' subjects may send or let in; both engines have the same peers, and port sets of the same numbers."""
-    concerned = {
-        direction: _concerned(before, direction, gone) | _concerned(now, direction, come) for direction in Direction
-    }
+# -- from one engine to the next ------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Step:
+    """The engines before and after, of the same peers and port numbers, and the rows of their flow tables that may differ, sorted."""
+
+    before: Reachability
+    after: Reachability
+    old: tuple[Keys, Ids]
+    new: tuple[Keys, Ids]
+
+
+def _step(reach: Reachability, cluster: Cluster, change: _Change) -> _Step:
+    """Ask again what the policies' subjects, and peers that are new, may send or let in."""
+    before, fresh = onto(reach, cluster, split(reach, cluster, [*change.come, *change.anew]))
+    table = before.flow_table  # first: it numbers sets of ports, and the engine after goes on from these numbers
+    anew = change.forms if len(fresh) else change.anew
+    after = under(before, cluster, change.forms, anew)
     sources, destinations = (
-        np.array(sorted(concerned[direction]), dtype=np.int32) for direction in (Direction.EGRESS, Direction.INGRESS)
+        np.array(
+            sorted(
+                _concerned(before, direction, [*change.gone, *change.anew])
+                | _concerned(after, direction, [*change.come, *change.anew])
+                | set(fresh.tolist())
+            ),
+            dtype=np.int32,
+        )
+        for direction in (Direction.EGRESS, Direction.INGRESS)
     )
     is_asked = np.isin(table.sources, sources) | np.isin(table.destinations, destinations)
-    old_keys, old_ports = _keys(table.sources[is_asked], table.destinations[is_asked]), table.ports[is_asked]
-    new_keys, new_ports = _asked(now, sources, destinations)
+    old = keys_of(table.sources[is_asked], table.destinations[is_asked]), table.ports[is_asked]
+    new = _asked(after, sources, destinations)
     kept = ~is_asked
-    keys = np.concatenate((_keys(table.sources[kept], table.destinations[kept]), new_keys))
+    keys = np.concatenate((keys_of(table.sources[kept], table.destinations[kept]), new[0]))
     order = np.argsort(keys, kind="stable")
     keys = keys[order]
-    now.flow_table = FlowTable(
+    after.flow_table = FlowTable(
         (keys >> 32).astype(np.int32),
         (keys & 0xFFFFFFFF).astype(np.int32),
-        np.concatenate((table.ports[kept], new_ports))[order],
+        np.concatenate((table.ports[kept], new[1]))[order],
     )
-    return Changed(now, tuple(_differences(now, old_keys, old_ports, new_keys, new_ports)))
+    return _Step(before, after, old, new)
 
 
 def _concerned(reach: Reachability, direction: Direction, forms: Sequence[PolicyForm]) -> set[int]:
@@ -207,7 +327,7 @@ def _asked(reach: Reachability, sources: Ends, destinations: Ends) -> tuple[Keys
     first, second, ports = (np.concatenate(columns) for columns in zip(*pieces, strict=True))
     if len(first):
         first, second, ports = reach.merged(first, second, ports)
-    return _keys(first, second), ports
+    return keys_of(first, second), ports
 
 
 def _between(reach: Reachability, sources: Ends, destinations: Ends) -> Iterator[tuple[Ends, Ends, Ids]]:
@@ -231,73 +351,19 @@ def _between(reach: Reachability, sources: Ends, destinations: Ends) -> Iterator
         yield ids[here[rows[some]]], ids[destinations[columns[some]]], met[some]
 
 
-# -- new peers ---------------------------------------------------------------------------------------------------------
-
-
-def _on_new_peers(before: Reachability, now: Reachability) -> Changed:
-    """Compare whole tables; every peer of `now` is a part of one of `before`."""
-    came_from = np.array(
-        [before.peer_of(found.pods[0].key) for found in now.classes]
-        + [
-            -1
-            if (peer := before.peer_id_of_end(before.peers.pods + before.space.position(found.first))) is None
-            else peer
-            for found in now.external
-        ],
-        dtype=np.int64,
-    )
-    old_keys, old_ports = _in_parts(before, came_from)
-    renumbered = np.array(
-        [_number(now, before.port_ids.port_set(number)) for number in range(int(old_ports.max(initial=0)) + 1)],
-        dtype=np.int32,
-    )
-    table = now.flow_table
-    new_keys = _keys(table.sources, table.destinations)
-    return Changed(now, tuple(_differences(now, old_keys, renumbered[old_ports], new_keys, table.ports)))
-
-
-def _in_parts(reach: Reachability, came_from: npt.NDArray[np.int64]) -> tuple[Keys, Ids]:
-    """The flows between the parts that peers were split into, sorted: `came_from` gives the peer of each part."""
-    table = reach.flow_table
-    parts = np.argsort(came_from, kind="stable")
-    bounds = np.searchsorted(came_from[parts], np.arange(len(reach.classes) + len(reach.external) + 1))
-    counts = np.diff(bounds)
-    many = counts[table.destinations]
-    times = counts[table.sources] * many
-    rows = np.repeat(np.arange(len(times)), times)
-    nth = np.arange(len(rows)) - np.repeat(np.cumsum(times) - times, times)
-    first = parts[bounds[table.sources[rows]] + nth // many[rows]]
-    second = parts[bounds[table.destinations[rows]] + nth % many[rows]]
-    keys = first << 32 | second
-    order = np.argsort(keys, kind="stable")
-    return keys[order], table.ports[rows][order]
-
-
-def _number(reach: Reachability, ports: PortSet) -> int:
-    bits = 0
-    for found in ports.ranges:
-        bits |= reach.port_ids.bits(found.protocol, found.first, found.last)
-    return reach.port_ids.number(bits)
-
-
 # -- differences -------------------------------------------------------------------------------------------------------
 
 
-def _keys(sources: Ends, destinations: Ends) -> Keys:
-    return sources.astype(np.int64) << 32 | destinations
-
-
-def _differences(
-    reach: Reachability, old_keys: Keys, old_ports: Ids, new_keys: Keys, new_ports: Ids
-) -> Iterator[FlowChange]:
-    """The pairs whose ports differ; both lists are sorted and in the numbers of `reach`."""
+def _differences(step: _Step) -> Iterator[FlowChange]:
+    """The pairs whose ports differ."""
+    (old_keys, old_ports), (new_keys, new_ports) = step.old, step.new
     keys = np.sort(np.concatenate((old_keys, new_keys)))
     keys = keys[np.r_[True, keys[1:] != keys[:-1]]] if len(keys) else keys
     old, new = (np.full(len(keys), NO_PORTS, dtype=np.int32) for _ in range(2))
     old[np.searchsorted(keys, old_keys)] = old_ports
     new[np.searchsorted(keys, new_keys)] = new_ports
     differ = np.flatnonzero(old != new)
-    port_set = reach.port_ids.port_set
+    port_set = step.after.port_ids.port_set
     known: dict[tuple[int, int], tuple[PortSet, PortSet]] = {}
     for key, *numbers in zip(keys[differ].tolist(), old[differ].tolist(), new[differ].tolist(), strict=True):
         pair = numbers[0], numbers[1]

@@ -1,11 +1,11 @@
 """What the rules of a cluster mention: addresses, labels, names and numbers of ports. Nothing else can tell two peers or two ports apart."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from evidence.cluster.model import Cluster, IpBlock, Protocol
 from evidence.reach.addresses import Interval, interval_of_address, intervals_of
 from evidence.reach.classes import Looks, PodClass
-from evidence.reach.rules import Addresses, AddressMatcher, Endpoints, Nodes, Pods, PolicyForm
+from evidence.reach.rules import Addresses, AddressMatcher, Endpoints, Matcher, Nodes, Pods, PolicyForm
 
 
 def address_matchers(forms: Iterable[PolicyForm]) -> dict[AddressMatcher, int]:
@@ -34,16 +34,19 @@ def addresses_of(matcher: AddressMatcher, cluster: Cluster) -> Sequence[Interval
     ]
 
 
-def label_looks(cluster: Cluster, forms: Iterable[PolicyForm]) -> dict[str, Looks]:
-    """For each namespace, what the selectors that are applied to its pods look at."""
-    pairs: set[Pods | Endpoints] = set()
+def matchers_of(forms: Iterable[PolicyForm]) -> Iterator[Matcher]:
+    """Everything by which policies say whom they are about and what they match, parts of compound matchers included."""
     for form in forms:
-        pairs.add(form.subject)
+        yield form.subject
         for rules in form.rules.values():
             for rule in rules:
-                pairs.update(peer for peer in rule.mentioned() if isinstance(peer, Pods | Endpoints))
+                yield from rule.mentioned()
+
+
+def label_looks(cluster: Cluster, forms: Iterable[PolicyForm]) -> dict[str, Looks]:
+    """For each namespace, what the selectors that are applied to its pods look at."""
     looks: dict[str, Looks] = {}
-    for pair in pairs:
+    for pair in {matcher for matcher in matchers_of(forms) if isinstance(matcher, Pods | Endpoints)}:
         if isinstance(pair, Endpoints):
             for name in (pair.namespace,) if pair.namespace is not None else cluster.namespaces:
                 looks.setdefault(name, Looks()).add_expression(pair.selector)

@@ -10,8 +10,8 @@ of it at a time:
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import combinations, groupby, product
 from operator import attrgetter
 from typing import NamedTuple
@@ -23,6 +23,7 @@ from evidence.cluster.model import Direction
 from evidence.reach.peers import NOBODY, Ends, Peers, common, distinct
 from evidence.reach.portids import ALL_PORTS, Ids, PortIds
 from evidence.reach.rules import NETWORK_POLICY, NETWORK_POLICY_ORDER, Policy, PolicyForm, PortMatch, RuleForm, Tier
+from evidence.reach.spread import Spread
 from evidence.reach.tiers import Groups, Ordered, Part, PlacedPolicy, PlacedRule, grouped
 
 _MANY = 48
@@ -69,17 +70,18 @@ class Side:
         peers: Peers,
         ports: PortIds,
         earlier: "Side | None" = None,
+        anew: Collection[int] = (),
     ) -> None:
-        """`earlier` has the same peers and some of the same policies, whose places are taken over; its port sets have the same numbers."""
+        """`earlier` has the same peers and some of the same policies, whose places are taken over but for those (by identity) that are to
+        be placed `anew`; its port sets have the same numbers."""
         self.direction = direction
         self._peers = peers
         self._ports = ports
         self._port_bits: dict[tuple[PortMatch, ...], tuple[int, tuple[PortMatch, ...]]] = {}
-        self.isolated: npt.NDArray[np.bool_] = np.zeros(peers.pods, dtype=bool)
-        self._added_to: npt.NDArray[np.bool_] = np.zeros(peers.pods, dtype=bool)  # isolated by a NetworkPolicy
-        self._mild = False  # whether some policy adds without isolating: it lets pass what a later tier would deny
         self.policies: list[PlacedPolicy] = []
         known = {id(placed.form): placed for placed in earlier.policies} if earlier else {}
+        for form_id in anew:
+            known.pop(form_id, None)
         for form in forms:
             if direction not in form.rules:
                 continue
@@ -88,23 +90,41 @@ class Side:
                 subjects = peers.selected(form.subject)
                 placed = PlacedPolicy(form, subjects, tuple(self._place(form, subjects)))
             self.policies.append(placed)
-            if direction in form.isolates:
-                self.isolated[placed.subjects] = True
-                if form.adds:
-                    self._added_to[placed.subjects] = True
-            elif form.adds:
-                self._mild = True
-        self._additive = [
-            part for policy in self.policies if policy.form.adds for rule in policy.rules for part in rule.parts
-        ]
-        self.ordered = self._with_order()
+        isolating = [placed for placed in self.policies if direction in placed.form.isolates]
+        self.isolated = _any_of(peers.pods, [placed.subjects for placed in isolating])
+        adding = [placed.subjects for placed in isolating if placed.form.adds]
+        self._added_to = _any_of(peers.pods, adding)  # isolated by one that adds
+        # Whether some policy adds without isolating: it lets pass what a later tier would deny.
+        self._mild = any(placed.form.adds and direction not in placed.form.isolates for placed in self.policies)
+        self._additive = _adding(self.policies)
+        self.ordered = _with_order(self.policies, direction)
         self.frame: _Frame | None
-        if earlier and list(map(id, self.ordered)) == list(map(id, earlier.ordered)):
+        if earlier and earlier.frame and list(map(id, self.ordered)) == list(map(id, earlier.ordered)):
             self.frame = earlier.frame
         else:
             self.frame = self._evaluate(self.ordered) if self.ordered else None
         self._by_block: dict[int, dict[int, list[Part]]] = {}
         self._by_subject: dict[int, list[Part]] | None = None
+
+    def moved(self, peers: Peers, ports: PortIds, spread: Spread) -> "Side":
+        """The same policies on other peers, of which each is a part of one here or new. What is new no policy means or isolates yet."""
+        other = Side.__new__(Side)
+        vars(other).update(vars(self), _peers=peers, _ports=ports, _port_bits={}, _by_block={}, _by_subject=None)
+        if spread.stays:
+            return other
+        pods = spread.came_from[: peers.pods]
+        policies = [policy.moved(spread) for policy in self.policies]
+        frame = self.frame if (spread.came_from >= 0).all() else None
+        vars(other).update(
+            isolated=np.append(self.isolated, False)[pods],
+            _added_to=np.append(self._added_to, False)[pods],
+            policies=policies,
+            _additive=_adding(policies),
+            ordered=_with_order(policies, self.direction),
+            frame=frame
+            and replace(frame, subject_group=frame.subject_group[pods], peer_group=frame.peer_group[spread.came_from]),
+        )
+        return other
 
     # -- rules in their place ---------------------------------------------------------------------------------------
 
@@ -171,16 +191,6 @@ class Side:
         return bits
 
     # -- policies with order ------------------------------------------------------------------------------------------
-
-    def _with_order(self) -> list[PlacedPolicy]:
-        """Policies that do more than add, and can change anything."""
-        return [
-            policy
-            for policy in self.policies
-            if not policy.form.adds
-            and len(policy.subjects)
-            and (policy.rules or self.direction in policy.form.isolates)
-        ]
 
     def _evaluate(self, ordered: Sequence[PlacedPolicy]) -> _Frame:
         parts = [part for policy in ordered for rule in policy.rules for part in rule.parts]
@@ -332,6 +342,27 @@ class Side:
                 for end in part.subjects.tolist():
                     self._by_subject[end].append(part)
         return self._by_subject.get(subject, [])
+
+
+def _adding(policies: Iterable[PlacedPolicy]) -> list[Part]:
+    return [part for policy in policies if policy.form.adds for rule in policy.rules for part in rule.parts]
+
+
+def _with_order(policies: Iterable[PlacedPolicy], direction: Direction) -> list[PlacedPolicy]:
+    """Policies that do more than add, and can change anything."""
+    return [
+        policy
+        for policy in policies
+        if not policy.form.adds and len(policy.subjects) and (policy.rules or direction in policy.form.isolates)
+    ]
+
+
+def _any_of(count: int, sets: Sequence[Ends]) -> npt.NDArray[np.bool_]:
+    """Which of `count` ends are in any of some sets."""
+    found = np.zeros(count, dtype=bool)
+    if sets:
+        found[np.concatenate(sets)] = True
+    return found
 
 
 def _between(ends: Ends, first: int, last: int) -> Ends:

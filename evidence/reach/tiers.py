@@ -6,6 +6,7 @@ Ends that the same rules name are one group, so that a tier of few rules over ma
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby, pairwise
+from operator import is_
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +15,7 @@ from evidence.cluster.model import Direction
 from evidence.reach.peers import Ends, distinct
 from evidence.reach.portids import ALL_PORTS, NO_PORTS, Ids, PortIds
 from evidence.reach.rules import Action, PolicyForm, RuleForm
+from evidence.reach.spread import Spread
 
 Groups = npt.NDArray[np.intp]
 
@@ -45,6 +47,30 @@ class PlacedPolicy:
     form: PolicyForm
     subjects: Ends
     rules: tuple[PlacedRule, ...]
+
+    def moved(self, spread: Spread) -> "PlacedPolicy":
+        """The same on ends that are parts of those here; itself where nothing changes."""
+        subjects = spread(self.subjects)
+        if not len(subjects):
+            return PlacedPolicy(self.form, subjects, ()) if len(self.subjects) else self
+        rules = tuple([_moved(rule, spread) for rule in self.rules])
+        if subjects is self.subjects and all(map(is_, rules, self.rules)):
+            return self
+        return PlacedPolicy(self.form, subjects, rules)
+
+
+def _moved(rule: PlacedRule, spread: Spread) -> PlacedRule:
+    subjects = spread(rule.subjects)
+    parts = []
+    for part in rule.parts:
+        these, peers = spread(part.subjects), None if part.peers is None else spread(part.peers)
+        if these is part.subjects and peers is part.peers:
+            parts.append(part)
+        elif len(these) and (peers is None or len(peers)):
+            parts.append(Part(these, peers, part.ports))
+    if subjects is rule.subjects and len(parts) == len(rule.parts) and all(map(is_, parts, rule.parts)):
+        return rule
+    return PlacedRule(rule.form, rule.rule, rule.direction, subjects, tuple(parts))
 
 
 class Ordered:

@@ -1,24 +1,25 @@
 """One changed policy: the flows that it changes are those by which two whole analyses differ."""
 
+import copy
 from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evidence.cluster.model import Cluster, Direction, NetworkPolicy, Pod, Rule
-from evidence.cluster.policies import ClusterPolicy
+from evidence.cluster.model import Cluster, Direction, Pod, Rule
 from evidence.errors import InputError
 from evidence.reach import incremental
 from evidence.reach.diff import Diff
-from evidence.reach.engine import Reachability, analyse
+from evidence.reach.engine import Reachability, analyse, policies_of
 from evidence.reach.incremental import Changed, changed, updated
 from evidence.reach.ports import PortSet
 from tests.builders import block, cluster, named_port, peer, pod, policy, port, rule, selector
+from tests.oracle.calico_strategies import calico_clusters
+from tests.oracle.cilium_strategies import cilium_clusters
 from tests.oracle.strategies import NETWORKS, clusters
 from tests.reach.test_laws import RELAXED, End, by_pod, ends_of
 
-Policy = NetworkPolicy | ClusterPolicy
 Pairs = dict[tuple[End, End], PortSet]
 
 
@@ -37,38 +38,104 @@ def minus(one: Pairs, other: Pairs) -> Pairs:
     return {pair: ports for pair, ports in left.items() if ports}
 
 
-def with_policies(where: Cluster, policies: list[Policy]) -> Cluster:
-    return replace(
-        where,
-        policies=tuple(policy for policy in policies if isinstance(policy, NetworkPolicy)),
-        cluster_policies=tuple(policy for policy in policies if isinstance(policy, ClusterPolicy)),
-    )
-
-
-def policies_of(where: Cluster) -> list[Policy]:
-    return [*where.policies, *where.cluster_policies]
+pairs_of_clusters = st.one_of(*(st.tuples(kind, kind) for kind in (clusters(), calico_clusters(), cilium_clusters())))
 
 
 @RELAXED
-@given(clusters(), clusters(), st.data())
+@given(pairs_of_clusters, st.data())
 def test_changes_of_policies_one_after_another_are_what_whole_analyses_differ_by(
-    first: Cluster, other: Cluster, data: st.DataObject
+    both: tuple[Cluster, Cluster], data: st.DataObject
 ) -> None:
-    reach = analyse(first, NETWORKS[:1])
+    reach = analyse(both[0], NETWORKS[:1])
     for _ in range(data.draw(st.integers(1, 3))):
-        now = policies_of(reach.cluster)
+        now = list(policies_of(reach.cluster))
         before = data.draw(st.sampled_from([None, *now]))
         names = {policy.key for policy in now if policy is not before}
-        offered = [policy for policy in policies_of(other) if policy.key not in names]
+        offered = [policy for policy in policies_of(both[1]) if policy.key not in names]
         after = data.draw(st.sampled_from([None, *offered]))
         found = changed(reach, before, after)
-        kept = [policy for policy in now if policy is not before] + ([] if after is None else [after])
-        whole = analyse(with_policies(found.reach.cluster, kept), NETWORKS[:1])
+        whole = analyse(found.reach.cluster, NETWORKS[:1])
         earlier, later = by_pod(reach), by_pod(whole)
         assert by_pod(found.reach) == later
         assert told(found) == (minus(later, earlier), minus(earlier, later))
-        assert {policy.key for policy in policies_of(found.reach.cluster)} == {policy.key for policy in kept}
+        kept = {policy.key for policy in now if policy is not before} | ({after.key} if after else set())
+        assert {policy.key for policy in policies_of(found.reach.cluster)} == kept
         reach = found.reach
+
+
+@st.composite
+def later_states(draw: st.DrawFn, cluster: Cluster, other: Cluster) -> Cluster:
+    """The cluster with some of its objects, or some fields of them, as they are in another one, and some objects read again."""
+    pods = {pod.key: pod for pod in cluster.pods}
+    for one in other.pods:
+        for key in draw(st.lists(st.sampled_from(sorted(pods)), max_size=1)) if pods else ():
+            name = draw(st.sampled_from(("labels", "ports", "phase", "service_account", "host_network", "node")))
+            pods[key] = replace(pods[key], **{name: getattr(one, name)})
+        match draw(st.sampled_from(("stays", "stays", "comes", "goes", "again"))):
+            case "comes":
+                pods[one.key] = one
+            case "goes":
+                pods.pop(one.key, None)
+            case "again" if one.key in pods:
+                pods[one.key] = replace(pods[one.key], images=("new",))
+    spaces = {
+        name: replace(space, labels=other.namespaces[name].labels) if draw(st.integers(0, 3)) == 0 else space
+        for name, space in cluster.namespaces.items()
+    }
+    fields = [
+        name
+        for name in ("policies", "cluster_policies", "calico", "cilium_policies", "cidr_groups", "services", "nodes")
+        if draw(st.integers(0, 5)) == 0
+    ]
+    listed = tuple(sorted(pods.values(), key=lambda pod: (pod.namespace, pod.name)))
+    found = replace(cluster, pods=listed, namespaces=spaces, **{name: getattr(other, name) for name in fields})
+    return copy.deepcopy(found) if draw(st.booleans()) else found
+
+
+@RELAXED
+@given(pairs_of_clusters, st.data())
+def test_an_engine_carried_from_state_to_state_answers_as_one_made_anew(
+    both: tuple[Cluster, Cluster], data: st.DataObject
+) -> None:
+    reach = analyse(both[0], NETWORKS[:1])
+    for _ in range(data.draw(st.integers(1, 3))):
+        state = data.draw(later_states(reach.cluster, both[1]))
+        found = updated(reach, state)
+        whole = analyse(state, NETWORKS[:1])
+        assert found.after.cluster is state
+        assert by_pod(found.after) == by_pod(whole)
+        assert sides_by_pod(found.after) == sides_by_pod(whole)
+        assert doubts_by_pod(found.after) == doubts_by_pod(whole)
+        reach = found.after
+
+
+def sides_by_pod(reach: Reachability) -> dict[tuple[str, Direction], tuple[object, ...]]:
+    """For each pod and direction, who isolates it and which rules of which policies are about it."""
+    return {
+        (pod.key, direction): (
+            reach.isolated(found.id, direction),
+            [policy.key for policy in reach.isolating(found.id, direction)],
+            [
+                (str(placed.form.policy.key), [(rule.rule.where, bool(rule.parts)) for rule in placed.rules])
+                for placed in reach.selecting(found.id, direction)
+            ],
+        )
+        for found in reach.classes
+        for pod in found.pods
+        for direction in Direction
+    }
+
+
+def doubts_by_pod(reach: Reachability) -> dict[tuple[End, End], tuple[str, ...]]:
+    """What is not certain between pods."""
+    return {
+        (one.key, other.key): doubts
+        for source in reach.classes
+        for destination in reach.classes
+        if (doubts := reach.uncertain(source.id, destination.id))
+        for one in source.pods
+        for other in destination.pods
+    }
 
 
 PODS = [
