@@ -1,4 +1,4 @@
-"""Builders for cluster-wide policies, and a question whose answer is held against the table of flows."""
+"""Builders for cluster-wide policies, and questions whose answers are held against the table of flows."""
 
 from collections.abc import Iterable, Mapping
 
@@ -6,8 +6,9 @@ from evidence.cluster.model import Cluster, Direction, PodPeer, Protocol
 from evidence.cluster.objects import ObjectKey
 from evidence.cluster.policies import GROUP, Action, ClusterPolicy, ClusterPolicyPort, ClusterRule, Peer, Tier, Unknown
 from evidence.cluster.selectors import LabelSelector
-from evidence.reach.engine import analyse
-from evidence.reach.explain import OWN_NODE, Explanation
+from evidence.reach.engine import Reachability, analyse
+from evidence.reach.explain import OWN_NODE, Explanation, Point, explain
+from evidence.reach.ports import PortSet
 from evidence.reach.query import Answering, Query
 from tests.builders import selector
 
@@ -44,13 +45,18 @@ def cluster_policy(
 
 
 def answered(state: Cluster, source: str, destination: str, port: int = 80, protocol: str = "TCP") -> Explanation:
-    """The answer to one question. The flows of the cluster, and those of the two peers alone, must say the same."""
+    """The answer to one question, held against the flows."""
     reach = analyse(state)
-    start, end, found = Answering(reach).decisive(Query(source, destination, Protocol(protocol), port))
+    start, end, _ = Answering(reach).decisive(Query(source, destination, Protocol(protocol), port))
+    return explained(reach, start, end, port, protocol)
+
+
+def explained(reach: Reachability, start: Point, end: Point, port: int = 80, protocol: str = "TCP") -> Explanation:
+    """The explanation of one connection. All flows of the cluster, and those of the two peers alone, must say the same."""
+    found = explain(reach, start, end, Protocol(protocol), port)
     of_policies = found.pair is not None and found.ingress.reason != OWN_NODE
     if of_policies and start.peer is not None and end.peer is not None and (start.pod or end.pod):
         flows = {(flow.source, flow.destination): flow.ports for flow in reach.flows()}
-        listed = flows.get((start.peer, end.peer))
-        assert found.allowed == (listed is not None and listed.contains(Protocol(protocol), port))
-        assert found.allowed == reach.ports(start.peer, end.peer).contains(Protocol(protocol), port)
+        for ports in (flows.get((start.peer, end.peer), PortSet.none()), reach.ports(start.peer, end.peer)):
+            assert ports.contains(Protocol(protocol), port) is found.allowed
     return found

@@ -16,11 +16,11 @@ from evidence.cluster.routes import Endpoint, EndpointPort, EndpointSlice
 from evidence.cni.model import CniReport, Enforcement
 from evidence.cni.support import heeded
 from evidence.reach.engine import Reachability, analyse
-from evidence.reach.explain import Explanation, explain
+from evidence.reach.explain import Explanation
 from evidence.reach.matrix import computed_on
 from evidence.reach.query import address_point, pod_point
 from tests.builders import NAME_LABEL, namespace, pod, selector
-from tests.reach.build import cluster_policy, does
+from tests.reach.build import cluster_policy, does, explained
 
 WEB = pod("web", "front", {"app": "web"}, ip="10.0.0.1")
 API = pod("api", "front", {"app": "api"}, ip="10.0.0.2", ports=[ContainerPort("http", Protocol.TCP, 8080)])
@@ -72,7 +72,7 @@ def ask(
         pod_point(reach, one) if isinstance(one, Pod) else address_point(reach, ip_address(one))
         for one in (source, destination)
     )
-    return explain(reach, start, end, Protocol(protocol), port)
+    return explained(reach, start, end, port, protocol)
 
 
 def allows(found: Cluster, source: Pod | str, destination: Pod | str, port: int = 80, protocol: str = "TCP") -> bool:

@@ -8,18 +8,17 @@ from typing import Any
 import pytest
 
 from evidence.cluster.cilium import CidrGroup, CiliumPolicy
-from evidence.cluster.model import Cluster, Namespace, NetworkPolicy, Node, Pod, Protocol, Service
+from evidence.cluster.model import Cluster, Namespace, NetworkPolicy, Node, Pod, Service
 from evidence.cluster.policies import Action, Tier, Unknown
 from evidence.cluster.routes import Endpoint, EndpointSlice
 from evidence.reach.engine import analyse
 from evidence.reach.explain import Explanation
 from evidence.reach.matrix import computed_on
-from evidence.reach.query import Answering, Query
 from evidence.reach.unused import unused
 from evidence.reach.wording import peers_text
 from tests.builders import NAME_LABEL, cluster, named_port, namespace, pod, policy, rule
 from tests.manifests import body, cluster_of
-from tests.reach.build import cluster_policy, does
+from tests.reach.build import answered, cluster_policy, does
 
 OUTSIDE, ELSEWHERE, NODE_1, NODE_2 = "203.0.113.7", "198.51.100.1", "172.16.0.1", "172.16.0.2"
 WEB, DB, OTHER, AGENT, FAR_AGENT = "shop/web", "shop/db", "bank/other", "kube-system/agent", "kube-system/far-agent"
@@ -51,7 +50,7 @@ def with_policies(*policies: CiliumPolicy, network: tuple[NetworkPolicy, ...] = 
 
 
 def ask(found: Cluster, source: str, destination: str, port: int = 80, protocol: str = "TCP") -> Explanation:
-    return Answering(analyse(found)).answer(Query(source, destination, Protocol(protocol), port))
+    return answered(found, source, destination, port, protocol)
 
 
 def sources(found: Cluster, port: int = 80, protocol: str = "TCP") -> set[str]:
