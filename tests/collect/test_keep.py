@@ -11,7 +11,7 @@ from evidence.cluster.access import GUARDED
 from evidence.cluster.parse import build_cluster
 from evidence.cluster.plugins import CONFIG_MAPS
 from evidence.cluster.rbac import ROLE_KINDS
-from evidence.collect.clusterrole import cluster_role
+from evidence.collect.clusterrole import cluster_role, files
 from evidence.collect.files import collect_files, read_cluster
 from evidence.collect.keep import PLUGIN_FLAGS, PLUGIN_NAMESPACES, kept, plugin_arguments
 from evidence.collect.kinds import KINDS, kind_of
@@ -267,9 +267,8 @@ def test_kinds_of_old_groups_are_those_of_today(group: str, kind: str, expected:
 
 
 def test_the_shipped_role_is_made_from_the_list_of_kinds() -> None:
-    assert (ROOT / "deploy" / "clusterrole.yaml").read_text() == cluster_role(), (
-        "run: python -m evidence.collect.clusterrole > deploy/clusterrole.yaml"
-    )
+    for name, text in files().items():
+        assert (ROOT / "deploy" / name).read_text() == text, "run: python -m evidence.collect.clusterrole deploy"
 
 
 def test_the_role_reads_what_is_collected_and_nothing_else() -> None:

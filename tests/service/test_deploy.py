@@ -1,5 +1,8 @@
 """The manifests in deploy/ are ones that a restricted cluster takes, and say what this program understands."""
 
+import os
+import shutil
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +19,10 @@ from tests.conftest import ROOT
 DEPLOY = ROOT / "deploy"
 MANIFESTS = {path.name: yaml.safe_load(path.read_text(encoding="utf-8")) for path in sorted(DEPLOY.glob("*.yaml"))}
 CRONJOB = MANIFESTS["cronjob.yaml"]
+COMPONENTS = DEPLOY / "components"
+WATCHER: dict[str, Any] = yaml.safe_load((COMPONENTS / "watch" / "deployment.yaml").read_text())["spec"]["template"][
+    "spec"
+]
 POD: dict[str, Any] = CRONJOB["spec"]["jobTemplate"]["spec"]["template"]["spec"]
 (CONTAINER,) = POD["containers"]
 
@@ -42,6 +49,64 @@ def test_the_command_line_takes_the_cronjobs_arguments() -> None:
     assert context.params["in_cluster"]
     assert context.params["cluster"] == "this-cluster"
     assert context.params["intent"] == Path("/etc/evidence/segmentation.yaml")
+
+
+def test_the_command_line_takes_the_watchers_arguments() -> None:
+    name, *arguments = WATCHER["containers"][0]["args"]
+    assert name == "collect"
+    context = collect.command.make_context("collect", list(arguments))
+    assert (context.params["watch"], context.params["in_cluster"]) == (True, True)
+
+
+def test_the_watcher_is_the_collectors_pod_with_other_arguments_and_may_watch_as_well() -> None:
+    ours, theirs = (
+        {key: pod[key] for key in pod if key not in ("containers", "restartPolicy")} for pod in (POD, WATCHER)
+    )
+    assert ours == theirs
+    (container,) = WATCHER["containers"]
+    assert {**container, "name": "", "args": []} == {**CONTAINER, "name": "", "args": []}
+    role = yaml.safe_load((COMPONENTS / "watch" / "clusterrole.yaml").read_text())
+    watched = {(rule["apiGroups"][0], *rule["resources"]) for rule in role["rules"] if rule["verbs"] == ["watch"]}
+    listed = {
+        (rule["apiGroups"][0], *rule["resources"])
+        for rule in MANIFESTS["clusterrole.yaml"]["rules"]
+        if "list" in rule["verbs"]
+    }
+    assert watched == listed
+
+
+def test_with_postgres_no_argument_names_a_store_and_its_url_is_in_no_manifest() -> None:
+    """The component takes arguments away by their place in the list."""
+    component = yaml.safe_load((COMPONENTS / "postgres" / "kustomization.yaml").read_text())
+    pods = {"CronJob": POD, "Deployment": WATCHER}
+    for patch in component["patches"]:
+        if "target" in patch:
+            removed, added, _ = yaml.safe_load(patch["patch"])
+            place = int(removed["path"].rsplit("/", 1)[1])
+            assert pods[patch["target"]["kind"]]["containers"][0]["args"][place] == "--db=/data/evidence.db"
+            (variable,) = added["value"]
+            assert variable["name"] == "EVIDENCE_DATABASE_URL"
+            assert set(variable["valueFrom"]) == {"secretKeyRef"}
+
+
+@pytest.mark.skipif(shutil.which("kubectl") is None, reason="needs kubectl")
+@pytest.mark.parametrize(
+    ("components", "kinds"),
+    [
+        ([], {"CronJob", "PersistentVolumeClaim"}),
+        (["watch"], {"Deployment", "PersistentVolumeClaim"}),
+        (["watch", "postgres"], {"Deployment"}),
+        (["postgres"], {"CronJob"}),
+    ],
+)
+def test_kustomize_puts_the_parts_together(components: list[str], kinds: set[str], tmp_path: Path) -> None:
+    where = os.path.relpath(DEPLOY, tmp_path)
+    content = {"resources": [where], "components": [f"{where}/components/{name}" for name in components]}
+    (tmp_path / "kustomization.yaml").write_text(yaml.safe_dump(content))
+    ran = subprocess.run(["kubectl", "kustomize", str(tmp_path)], capture_output=True, text=True, check=True)
+    built = list(yaml.safe_load_all(ran.stdout))
+    assert {"CronJob", "Deployment", "PersistentVolumeClaim"} & {one["kind"] for one in built} == kinds
+    assert ("--db=/data/evidence.db" in ran.stdout) == ("postgres" not in components)
 
 
 def test_the_pod_keeps_to_the_restricted_pod_security_standard() -> None:
@@ -88,7 +153,8 @@ def test_the_token_goes_to_the_collector_alone_and_its_rights_are_to_read() -> N
     ]
     for rule in MANIFESTS["clusterrole.yaml"]["rules"]:
         assert set(rule["verbs"]) <= {"get", "list"}
-        assert not {"secrets", "configmaps", "*"} & set(rule["resources"])
+        assert not {"secrets", "*"} & set(rule["resources"])
+        assert "configmaps" not in rule["resources"] or (rule["resourceNames"] and rule["verbs"] == ["get"])
         assert "*" not in rule["apiGroups"]
 
 
