@@ -7,7 +7,7 @@ It is what the store keeps and what `evidence.cluster.parse` turns into a `Clust
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 from evidence.canonical import object_digest
 from evidence.errors import InputError
@@ -15,9 +15,11 @@ from evidence.errors import InputError
 _CALICO_GROUPS = ("crd.projectcalico.org", "projectcalico.org")
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class ObjectKey:
-    """Identity of an object in a cluster. `group` is the API group ("" for core); `namespace` is "" when cluster-scoped."""
+class ObjectKey(NamedTuple):
+    """Identity of an object in a cluster. `group` is the API group ("" for core); `namespace` is "" when cluster-scoped.
+
+    A tuple, because keys are made, hashed and sorted by the ten thousand.
+    """
 
     group: str
     kind: str

@@ -36,7 +36,7 @@ def test_policies_of_one_priority_that_decide_differently_are_a_finding_on_the_f
 def test_both_directions_of_a_pair_are_one_finding_and_each_pair_is_its_own() -> None:
     both_ways = replace(SHUT, egress=SHUT.ingress)
     open_both_ways = replace(OPEN, egress=OPEN.ingress)
-    found = findings("NET-021", given(open_both_ways, both_ways, replace(SHUT, key=replace(SHUT.key, name="third"))))
+    found = findings("NET-021", given(open_both_ways, both_ways, replace(SHUT, key=SHUT.key._replace(name="third"))))
     assert len(found) == len({f.fingerprint for f in found}) == 2
     assert "about egress and ingress of" in found[0].message
 
@@ -50,7 +50,7 @@ def test_policies_with_different_priorities_have_an_order() -> None:
 def test_policies_that_agree_or_select_other_pods_need_no_order() -> None:
     other_pods = replace(SHUT, subject=pods_of({"kubernetes.io/metadata.name": "batch"}))
     open_in_shop = replace(OPEN, subject=pods_of({"kubernetes.io/metadata.name": "shop"}))
-    assert clean("NET-021", given(SHUT, replace(SHUT, key=replace(SHUT.key, name="third"))))
+    assert clean("NET-021", given(SHUT, replace(SHUT, key=SHUT.key._replace(name="third"))))
     assert clean("NET-021", given(open_in_shop, other_pods))
     assert clean("NET-021", given(OPEN, cluster_policy("shut", does(Action.DENY), direction=Direction.EGRESS)))
 
