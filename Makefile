@@ -91,7 +91,13 @@ system-test: system-run
 	command -v certutil >/dev/null || missing="$$missing libnss3-tools"; \
 	command -v etcd >/dev/null || missing="$$missing etcd-server"; \
 	command -v xz >/dev/null || missing="$$missing xz-utils"; \
+	if [ -d ../shared/controlplane/node ]; then for pair in $(NODE_PACKAGES); do \
+	  command -v "$${pair%%:*}" >/dev/null || missing="$$missing $${pair##*:}"; done; fi; \
 	$(call apt-install)
+
+# What the tests on a real node need (program:package), where one can be had; Go builds the probe's program.
+NODE_PACKAGES := containerd:containerd runc:runc /usr/lib/cni/ptp:containernetworking-plugins iptables:iptables ipset:ipset nft:nftables \
+  conntrack:conntrack ip:iproute2 curl:curl nsenter:util-linux go:golang-go
 
 define apt-install
 	[ -z "$$missing" ] || { echo "Installing Debian packages:$$missing"; \
