@@ -18,6 +18,7 @@ from evidence.cluster.model import (
     PolicyPort,
     Protocol,
 )
+from evidence.cluster.policies import GROUP as ADMIN_GROUP
 from evidence.cluster.policies import ClusterPolicy, ClusterPolicyPort, NetworksPeer
 from evidence.cluster.selectors import LabelSelector
 from evidence.cni.capabilities import plugin_specs
@@ -27,6 +28,16 @@ _SYSTEM_LABEL = re.compile(
     r"(?:io\.)?kubernetes\.io/|statefulset\.kubernetes\.io/pod-name$|apps\.kubernetes\.io/pod-index$|batch\.kubernetes\.io/|[^/]*beta\.kubernetes\.io/"
     r"|k8s\.io/|pod-template-(?:generation|hash)$|controller-(?:revision-hash|uid)$|annotation|etcd_node$"
 )
+
+
+_IN_WORDS = {  # of features whose names are this program's own
+    "ipBlockExcept": "exceptions of an ipBlock",
+    "ipBlockPods": "an ipBlock over addresses of pods",
+    "ipv6": "IPv6",
+    "namedPorts": "named ports",
+    "sctp": "SCTP",
+    "systemLabels": "labels that controllers put on pods",
+}
 
 
 @cache
@@ -51,12 +62,10 @@ def heeded(report: CniReport, cluster: Cluster) -> Cluster:
 
     Where no enforcer was recognised, nothing is known against any of them.
     """
-    dead = dead_policies(report, cluster)
-    known = {policy.key for policy in cluster.other_policies}
     named = [
         OtherPolicy(policy.key, policy.api_version, policy.origin)
-        for policy, _ in dead
-        if policy.key not in known and not isinstance(policy, OtherPolicy)
+        for policy, _ in dead_policies(report, cluster)
+        if not isinstance(policy, OtherPolicy)
     ]
     if not named:
         return cluster
@@ -83,16 +92,22 @@ def dead_policies(report: CniReport, cluster: Cluster) -> tuple[tuple[VendorPoli
     """
     if not report.enforcers:
         return ()
-    vendors: tuple[VendorPolicy, ...] = (*cluster.calico_policies, *cluster.cilium_policies, *cluster.other_policies)
+    policies: tuple[VendorPolicy, ...] = (
+        *cluster.calico_policies,
+        *cluster.cilium_policies,
+        *cluster.cluster_policies,
+        *cluster.other_policies,
+    )
     found: list[tuple[VendorPolicy, str]] = []
-    for policy in vendors:
-        maker = _makers().get((policy.key.group, policy.key.kind))
-        if maker and not any(runs(plugin, policy.key.group, policy.key.kind) for plugin in report.enforcers):
+    for policy in policies:
+        group, kind = policy.key.group, policy.key.kind
+        if group == ADMIN_GROUP:
+            if all(plugin.features.get(kind, Support.UNKNOWN) is Support.NONE for plugin in report.enforcers):
+                found.append((policy, ""))
+            continue
+        maker = _makers().get((group, kind))
+        if maker and not any(runs(plugin, group, kind) for plugin in report.enforcers):
             found.append((policy, maker))
-    for admin in cluster.cluster_policies:
-        levels = {plugin.features.get(admin.key.kind, Support.UNKNOWN) for plugin in report.enforcers}
-        if levels <= {Support.NONE}:
-            found.append((admin, ""))
     return tuple(sorted(found, key=lambda pair: pair[0].key))
 
 
@@ -115,7 +130,7 @@ class UnsupportedField:
                 what = "heeds, only when so configured,"
             case _:
                 what = "is not known to heed"
-        return f"{self.plugin} {what} {self.feature} ({self.path})"
+        return f"{self.plugin} {what} {_IN_WORDS.get(self.feature, self.feature)} ({self.path})"
 
 
 def unsupported_features(report: CniReport, policy: NetworkPolicy | ClusterPolicy) -> tuple[UnsupportedField, ...]:

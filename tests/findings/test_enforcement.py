@@ -153,7 +153,7 @@ def test_a_selector_by_labels_that_controllers_put_on_pods_is_a_feature(support:
     one = cluster([WEB], [policy("web", "shop", {"statefulset.kubernetes.io/pod-name": "web-0"}, ingress=[])])
     hits = look("NET-011", one, cni=report(Enforcement.ENFORCED, plugin(systemLabels=support)))[1]
     assert len(hits) == found
-    assert all("systemLabels (spec.podSelector)" in hit.message for hit in hits)
+    assert all("labels that controllers put on pods (spec.podSelector)" in hit.message for hit in hits)
 
 
 @hit("NET-012")
