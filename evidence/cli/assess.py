@@ -35,9 +35,10 @@ def command(
     """
     from evidence import pipeline
     from evidence.cli import findings_output
+    from evidence.pipeline.observations import assess_stored
 
     state = pipeline.load_state(from_paths, db=db, cluster=cluster, at=at, keep_going=keep_going, intent_path=intent)
     today = at or now()
-    assessed = pipeline.assess(state, at=max(today, state.taken_at or today))
+    assessed = assess_stored(state, max(today, state.taken_at or today), db)
     findings_output.write(assessed, output)
     return 1 if fail_on and findings_output.at_or_above(assessed, fail_on) else 0

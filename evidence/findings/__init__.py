@@ -11,6 +11,8 @@ from evidence.findings import (  # noqa: F401  (imported for their rules)
     enforcement,
     exposure,
     hygiene,
+    logs,
+    observation,
     onesided,
     outside,
     priorities,

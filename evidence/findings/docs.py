@@ -15,6 +15,10 @@ def rule_page(rule: Rule) -> str:
         conditions.append("Needs declared zones; without them it does not run, and says so.")
     if rule.needs_record:
         conditions.append("Looks at the intent file; without one it does not run, and says so.")
+    if rule.needs_seen:
+        conditions.append(
+            f"Looks at what `evidence import` took in; without any {rule.needs_seen} it does not run, and says so."
+        )
     if rule.hangs_on_policies:
         conditions.append("Runs in part only while policies of kinds that are not evaluated are present.")
     if rule.reads_rules:

@@ -19,6 +19,7 @@ from evidence.findings.finding import EvidenceRef, Finding, Severity, Subject, c
 from evidence.findings.index import ClusterIndex
 from evidence.intent.model import Classification, Intent, Zone
 from evidence.intent.zones import ZoneMap
+from evidence.observe.seen import Observations
 from evidence.reach.engine import Reachability
 from evidence.reach.exposure import Exposures
 
@@ -26,7 +27,7 @@ from evidence.reach.exposure import Exposures
 @dataclass(frozen=True)  # no slots: the cached look-ups live in the instance
 class Context:
     """Everything a rule may look at. `at` is the time of the assessment, `taken_at` that of the snapshot; both UTC. `unseen` are
-    kinds of which the source does not tell whether the cluster has any."""
+    kinds of which the source does not tell whether the cluster has any. `observed`: what logs say around that time, None for nothing."""
 
     cluster: Cluster
     reach: Reachability
@@ -36,6 +37,7 @@ class Context:
     at: datetime
     taken_at: datetime
     unseen: tuple[str, ...] = ()
+    observed: Observations | None = None
 
     @cached_property
     def index(self) -> ClusterIndex:
@@ -99,7 +101,8 @@ Check = Callable[[Context], Looked]
 class Rule:
     """`needs` are the kinds it looks at; `needs_intent`: only with declared zones; `needs_record`: only with an intent file, be it
     without zones (waivers, reviews); `hangs_on_policies`: policies that are not evaluated could change its answer; `reads_rules`: it
-    looks at the rules of NetworkPolicies, so other policies' rules are not seen."""
+    looks at the rules of NetworkPolicies, so other policies' rules are not seen; `needs_seen`: "flow log" or "audit log", one has to have been
+    taken in."""
 
     id: str
     title: str
@@ -113,7 +116,10 @@ class Rule:
     needs_record: bool = False
     hangs_on_policies: bool = False
     reads_rules: bool = False
+    needs_seen: str = ""
 
+
+FLOW_LOG, AUDIT_LOG = "flow log", "audit log"
 
 RULES: MutableMapping[str, Rule] = {}
 
@@ -131,6 +137,7 @@ def rule(
     needs_record: bool = False,
     hangs_on_policies: bool = False,
     reads_rules: bool = False,
+    needs_seen: str = "",
 ) -> Callable[[Check], Check]:
     """Register a check under a rule id that never changes its meaning."""
 
@@ -150,6 +157,7 @@ def rule(
             needs_record=needs_record,
             hangs_on_policies=hangs_on_policies,
             reads_rules=reads_rules,
+            needs_seen=needs_seen,
         )
         return check
 
@@ -198,6 +206,8 @@ def run_rule(rule: Rule, context: Context) -> tuple[RuleRun, list[Finding]]:
         return RuleRun(rule.id, RunStatus.NOT_RUN, 0, "no intent file"), []
     if rule.needs_intent and (context.intent is None or not context.intent.zones):
         return RuleRun(rule.id, RunStatus.NOT_RUN, 0, "no zones declared"), []
+    if rule.needs_seen and not _seen(rule.needs_seen, context.observed):
+        return RuleRun(rule.id, RunStatus.NOT_RUN, 0, f"no {rule.needs_seen} of that time was taken in"), []
     unread = sorted(rule.needs & context.unread_kinds)
     blind = [kind for kind in unread if not objects_read(context.cluster, kind)]
     if blind:
@@ -212,6 +222,12 @@ def run_rule(rule: Rule, context: Context) -> tuple[RuleRun, list[Finding]]:
     status = RunStatus.PARTIAL if reasons else RunStatus.RAN
     run = RuleRun(rule.id, status, looked.population, "; ".join(reasons))
     return run, [finding_of(rule, hit, context) for hit in merged(looked.hits)]
+
+
+def _seen(kind: str, observed: Observations | None) -> bool:
+    if observed is None:
+        return False
+    return bool(observed.logs if kind == FLOW_LOG else observed.audits)
 
 
 def merged(hits: Iterable[Hit]) -> list[Hit]:

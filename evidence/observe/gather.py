@@ -1,12 +1,13 @@
 """From lines to workload flows, in memory that grows with the kinds of flows and not with the log.
 
-At most MOST flows are told apart. What would be one more is counted without its single addresses, pods without a known workload, port and
-policies: the connections are there, and that they were thrown together is said (`merged`).
+Flows of different days (in UTC) are kept apart, so that each stays near the snapshots of its time. At most MOST flows are told apart. What
+would be one more is counted without its single addresses, pods without a known workload, port and policies: the connections are there, and
+that they were thrown together is said (`merged`).
 """
 
 from collections import Counter
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 from evidence.observe.model import End, ObservedFlow, Outcome, Side
@@ -17,7 +18,7 @@ MOST = 100_000
 OTHER_ADDRESSES = "other addresses"
 OTHER_PODS = "other pods"
 
-_Key = tuple[End, End, str, int, Outcome, Side, bool, tuple[str, ...]]
+_Key = tuple[End, End, str, int, Outcome, Side, bool, tuple[str, ...], date]
 
 
 class Gathering:
@@ -60,11 +61,22 @@ class Gathering:
             seen.side,
             seen.initiated,
             self._policies.setdefault(seen.policies, seen.policies),
+            begin.date(),
         )
         known = self._flows.get(key)
         if known is None and len(self._flows) >= self._most:
             self.merged += seen.times
-            key = (_merged(key[0]), _merged(key[1]), seen.protocol, 0, seen.outcome, seen.side, seen.initiated, ())
+            key = (
+                _merged(key[0]),
+                _merged(key[1]),
+                seen.protocol,
+                0,
+                seen.outcome,
+                seen.side,
+                seen.initiated,
+                (),
+                key[-1],
+            )
             known = self._flows.get(key)
         if known is None:
             self._flows[key] = [begin, end, seen.times]
@@ -78,7 +90,7 @@ class Gathering:
     def flows(self, source_kind: str) -> Iterator[ObservedFlow]:
         """In the order of their ends, port and outcome: the same log gives the same list."""
         for key in sorted(self._flows):
-            source, destination, protocol, port, outcome, side, initiated, policies = key
+            source, destination, protocol, port, outcome, side, initiated, policies, _ = key
             first, last, count = self._flows[key]
             yield ObservedFlow(
                 source, destination, protocol, port, outcome, side, initiated, first, last, count, source_kind, policies

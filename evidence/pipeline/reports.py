@@ -12,6 +12,7 @@ from evidence.cluster.objects import CollectedObject, Collection
 from evidence.cluster.rbac import GROUP as RBAC
 from evidence.cluster.rbac import KINDS as RBAC_KINDS
 from evidence.errors import ReportError, SealError, UsageError
+from evidence.pipeline.observations import Records, agreements
 from evidence.pipeline.packs import build_archive
 from evidence.pipeline.snapshots import shortfalls
 from evidence.pipeline.states import Assessed, State, assess, only_cluster, state_of
@@ -116,18 +117,22 @@ def chosen_frameworks(known: "Mapping[str, Framework]", asked: Sequence[str]) ->
 
 
 def assess_period(store: "Store", cluster: str, period: tuple[datetime, datetime]) -> tuple[Assessed, ...]:
-    """Every snapshot taken in the period, oldest first, each assessed as of its own time. Raises UsageError when there is none."""
+    """Every snapshot taken in the period, oldest first, each assessed as of its own time and beside the logs around it.
+
+    Raises UsageError when there is none.
+    """
     infos = store.snapshots(cluster, *period)
     if not infos:
         raise UsageError(
             f"there is no snapshot of {cluster} between {period[0]:%Y-%m-%d %H:%M} and {period[1]:%Y-%m-%d %H:%M} UTC; "
             "collect first, or give another --period"
         )
+    records = Records(store, cluster)
     assessed: list[Assessed] = []
     for info in infos:
         before = assessed[-1] if assessed else None
         state = state_of(store.read(info.id), before.state if before else None)
-        assessed.append(assess(state, info.taken_at, before))
+        assessed.append(assess(state, info.taken_at, before, records.around))
     return tuple(assessed)
 
 
@@ -219,6 +224,7 @@ def judged_snapshot(
         unevaluated=tuple(str(policy.key) for policy in assessed.reach.unevaluated),
         unseen=unseen_kinds(state.collection),
         baseline=baseline,
+        agreements=agreements(assessed),
     )
     return SnapshotEvidence(
         id=info.id,

@@ -1,6 +1,6 @@
 """One cluster at one time, from the store or straight from files, and what analysis says of it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from evidence.findings.registry import Assessment
     from evidence.intent.model import Intent
     from evidence.intent.zones import ZoneMap
+    from evidence.observe.seen import Observations
     from evidence.reach.engine import Reachability
     from evidence.store import SnapshotInfo, Store, StoredSnapshot
 
@@ -131,24 +132,27 @@ class Assessed:
     zones: "ZoneMap"
     cni: "CniReport"
     assessment: "Assessment"
+    observed: "Observations | None" = None
 
 
-def assess(state: State, at: datetime, before: Assessed | None = None) -> Assessed:
-    """Findings of a state as of `at`; a pure function of both. `before`: an assessment of the same cluster and intent, not computed again."""
-    from evidence.cni.detect import detect
-    from evidence.cni.support import heeded
+def assess(
+    state: State,
+    at: datetime,
+    before: Assessed | None = None,
+    observed: "Callable[[State, Reachability], Observations | None] | None" = None,
+) -> Assessed:
+    """Findings of a state as of `at`; a pure function of its arguments. `before`: an assessment of the same cluster and intent, not computed
+    again. `observed` tells what was seen around a state, None for nothing."""
     from evidence.findings.registry import Context, evaluate
     from evidence.intent.zones import assign
     from evidence.pipeline.unseen import unseen_kinds
-    from evidence.reach.engine import analyse
 
     if before is not None and before.state.cluster is state.cluster and before.state.intent is state.intent:
         reach, zones, cni = before.reach, before.zones, before.cni
     else:
-        networks = [network for zone in (state.intent.zones if state.intent else ()) for network in zone.cidrs]
-        cni = detect(state.cluster)
-        reach = analyse(heeded(cni, state.cluster), extra_networks=networks)
+        cni, reach = reach_of(state)
         zones = assign(state.intent, state.cluster)
+    seen = observed(state, reach) if observed else None
     context = Context(
         cluster=reach.cluster,
         reach=reach,
@@ -158,5 +162,17 @@ def assess(state: State, at: datetime, before: Assessed | None = None) -> Assess
         at=at,
         taken_at=state.taken_at or at,
         unseen=unseen_kinds(state.collection),
+        observed=seen,
     )
-    return Assessed(state, reach, zones, cni, evaluate(context))
+    return Assessed(state, reach, zones, cni, evaluate(context), seen)
+
+
+def reach_of(state: State) -> "tuple[CniReport, Reachability]":
+    """What the plugin is, and who may connect to whom where it heeds the policies. Ranges of addresses are cut by the zones' networks, too."""
+    from evidence.cni.detect import detect
+    from evidence.cni.support import heeded
+    from evidence.reach.engine import analyse
+
+    networks = [network for zone in (state.intent.zones if state.intent else ()) for network in zone.cidrs]
+    cni = detect(state.cluster)
+    return cni, analyse(heeded(cni, state.cluster), extra_networks=networks)

@@ -20,7 +20,8 @@ from evidence.findings.finding import Finding
 from evidence.findings.registry import RULES, Context, RuleRun, RunStatus, run_rule
 from evidence.intent.model import Classification, Intent, Zone, ZoneMember
 from evidence.intent.zones import assign
-from evidence.reach.engine import analyse
+from evidence.observe.seen import Observations
+from evidence.reach.engine import Reachability, analyse
 from tests import builders
 
 NOON = datetime(2026, 8, 1, 12, 0, tzinfo=UTC)
@@ -68,10 +69,12 @@ def context(
     at: datetime = NOON,
     taken_at: datetime | None = None,
     unseen: tuple[str, ...] = (),
+    observed: Callable[[Reachability], Observations] | None = None,
 ) -> Context:
     networks = [network for zone in (intent.zones if intent else ()) for network in zone.cidrs]
     reach = analyse(cluster, extra_networks=networks)
-    return Context(cluster, reach, cni, intent, assign(intent, cluster), at, taken_at or at, unseen)
+    seen = observed(reach) if observed else None
+    return Context(cluster, reach, cni, intent, assign(intent, cluster), at, taken_at or at, unseen, seen)
 
 
 def look(rule: str, cluster: Cluster, intent: Intent | None = None, **given: Any) -> tuple[RuleRun, list[Finding]]:

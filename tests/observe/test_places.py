@@ -68,7 +68,7 @@ def test_an_address_that_two_pods_claim_is_nobodys() -> None:
 
 @pytest.mark.parametrize("given", [{"host_network": True}, {"phase": "Succeeded"}])
 def test_pods_on_the_host_and_finished_ones_have_no_address_of_their_own(given: dict[str, bool]) -> None:
-    gone = made("job", **given)
+    gone = made("job", **given)  # type: ignore[arg-type]
     assert who(places([gone], [gone]), 0.5) == "10.0.0.1"
     assert who(places([gone, WEB], [gone, WEB]), 0.5) == "Pod shop/web"
 
