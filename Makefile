@@ -5,13 +5,14 @@ BIN := $(VENV)/bin
 APT := $(shell [ "$$(id -u)" = 0 ] && echo apt-get || echo sudo apt-get)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint types imports docs bench lock clean system-run system-test
+.PHONY: help demo test check lint types imports docs bench mutate lock clean system-run system-test
 
 help:
 	@echo "make demo    set up, then the whole pipeline on the sample cluster into ./evidence-demo"
 	@echo "make test    set up, then every test"
 	@echo "make check   format, lint, types, import contract"
 	@echo "make bench   measure reach and each stage; beside a peer with NETPOL_ANALYZER=/path"
+	@echo "make mutate  try changes of the engine that the tests should notice (MODULES=\"evidence/reach/tiers.py …\")"
 	@echo "make docs    write the generated pages again"
 	@echo "make lock    resolve the lock files again (needs uv)"
 
@@ -44,6 +45,9 @@ bench: $(VENV)/dev.stamp
 	$(BIN)/python benchmarks/stages.py
 	$(BIN)/python benchmarks/collect.py --pods 1000 10000
 	[ -z "$$NETPOL_ANALYZER" ] || $(BIN)/python benchmarks/compare.py --pods 1000 3000
+
+mutate: $(VENV)/dev.stamp
+	$(BIN)/python benchmarks/mutation/run.py $(MODULES)
 
 lock:
 	uv pip compile pyproject.toml --extra postgres --generate-hashes --no-emit-index-url --no-header --python-version 3.11 -o requirements.lock
