@@ -1,12 +1,16 @@
 """`evidence collect`: one snapshot into the store."""
 
 import sys
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from evidence.cli.options import Time, database_option, now
+from evidence.cli.options import Interval, Time, database_option, now
+
+if TYPE_CHECKING:
+    from evidence.pipeline import LiveSource
 
 
 @click.command("collect")
@@ -27,6 +31,16 @@ from evidence.cli.options import Time, database_option, now
     "--intent", type=click.Path(path_type=Path), help="The owner's segmentation.yaml, kept with the snapshot."
 )
 @click.option("--keep-going", is_flag=True, help="Leave out objects that are wrong; the snapshot is marked partial.")
+@click.option(
+    "--watch", is_flag=True, help="Go on: a snapshot at once when what is reachable changes, until a signal stops it."
+)
+@click.option(
+    "--every",
+    type=Interval(),
+    default="1h",
+    show_default=True,
+    help="With --watch, how often at least a snapshot is stored.",
+)
 @click.option("--allow-partial", is_flag=True, help="Exit 0 even when the snapshot is partial.")
 @database_option
 def command(
@@ -39,17 +53,27 @@ def command(
     taken_at: datetime | None,
     intent: Path | None,
     keep_going: bool,
+    watch: bool,
+    every: timedelta,
     allow_partial: bool,
     db: str,
 ) -> int:
     """Take one snapshot of a cluster, or of manifests, into the store.
 
-    Exit codes: 0 stored whole, 3 stored but partial (0 with --allow-partial) or not stored.
+    With --watch the cluster is followed: policies, namespaces and workloads that change what is reachable give a snapshot at once, so that
+    what was open for a minute only is on record. Objects that are wrong are left out, and the snapshot is marked partial.
+
+    Exit codes: 0 stored whole, or a watch that a signal stopped; 3 stored but partial (0 with --allow-partial) or not stored.
     """
     from evidence import pipeline
+    from evidence.findings.finding import count
 
     if from_paths and (context or kubeconfig or in_cluster or impersonate):
         raise click.UsageError("--from reads files; it goes with none of --context, --kubeconfig, --in-cluster, --as")
+    if from_paths and watch:
+        raise click.UsageError(
+            "--watch follows a live cluster; files do not change by themselves, so it does not go with --from"
+        )
     if taken_at and not from_paths:
         raise click.UsageError("--taken-at is for dumps taken earlier; it needs --from")
     if taken_at and taken_at > now():
@@ -58,6 +82,9 @@ def command(
         )
     if from_paths and not cluster:
         raise click.UsageError("--from needs --cluster NAME: files do not say which cluster they are of")
+    if watch:
+        live = pipeline.LiveSource(context, str(kubeconfig) if kubeconfig else None, in_cluster, impersonate)
+        return _watch(db, live, cluster, intent, every)
     source = (
         pipeline.FileSource(from_paths, sys.stdin.buffer)
         if from_paths
@@ -75,9 +102,22 @@ def command(
         record_failure=not from_paths,
     )
     click.echo(
-        f"snapshot {stored.info.id} of {stored.info.cluster}: {stored.info.object_count} objects, "
+        f"snapshot {stored.info.id} of {stored.info.cluster}: {count(stored.info.object_count, 'object')}, "
         f"{stored.new_objects} new, root {stored.info.root_digest[:16]}"
     )
     for line in stored.shortfalls:
         click.echo(f"partial: {line}", err=True)
     return 3 if stored.info.partial and not allow_partial else 0
+
+
+def _watch(db: str, source: "LiveSource", cluster: str | None, intent: Path | None, every: timedelta) -> int:
+    from evidence.cli.schedule import say
+    from evidence.service import schedule, watch
+
+    plan = watch.Plan(db, source, cluster, intent, every)
+    try:
+        with schedule.stopped_by_signals():
+            watch.run_watch(plan, clock=now, say=say)
+    except schedule.Stopped as stop:
+        say(str(stop))
+    return 0

@@ -21,6 +21,7 @@ from types import FrameType
 
 from evidence import pipeline
 from evidence.errors import EvidenceError
+from evidence.findings.finding import count
 from evidence.service.period import RollingPeriod, Span
 from evidence.service.trigger import Trigger, next_due
 
@@ -155,7 +156,7 @@ def run_once(plan: Plan, progress: Progress, *, clock: Clock, say: Say) -> bool:
         return False
     try:
         say(
-            f"snapshot {stored.info.id} of {plan.cluster}: {stored.info.object_count} objects, {stored.new_objects} new"
+            f"snapshot {stored.info.id} of {plan.cluster}: {count(stored.info.object_count, 'object')}, {stored.new_objects} new"
             + "".join(f"; partial: {line}" for line in stored.shortfalls)
         )
         _report(plan, progress, started_at, clock, say)

@@ -39,6 +39,7 @@ class Api:
     watches: dict[str, "queue.Queue[Any]"] = field(default_factory=lambda: defaultdict(queue.Queue))
     watched: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
     version: int = 77
+    verbs: list[str] = field(default_factory=lambda: ["get", "list", "watch"])
     closed: bool = False
 
     def changes(self, path: str, kind: str, obj: dict[str, Any]) -> None:
@@ -72,7 +73,7 @@ class Api:
             return (
                 200,
                 {},
-                {"resources": [{"name": name, "verbs": ["get", "list", "watch"]} for name in self.served[path]]},
+                {"resources": [{"name": name, "verbs": self.verbs} for name in self.served[path]]},
             )
         if path.endswith("/selfsubjectreviews"):
             return 201, {}, {"status": {"userInfo": {"username": "system:serviceaccount:evidence:collector"}}}

@@ -1,0 +1,149 @@
+"""Following a live cluster: which changes change what is reachable, and what is put on record of them."""
+
+from collections.abc import Callable, Iterable
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from evidence.cluster.model import Cluster
+from evidence.cluster.objects import CollectedObject, Collection, ObjectKey
+from evidence.cluster.rbac import GROUP as RBAC
+from evidence.pipeline.snapshots import Stored, shortfalls
+from evidence.pipeline.sources import LiveSource, read_intent, run_info
+
+if TYPE_CHECKING:
+    from evidence.collect.watch import Follower
+    from evidence.reach.engine import Reachability
+
+COMMAND = "collect --watch"
+
+# Kinds that no policy and no pod hangs on. The rest is looked at: better once too often.
+_NOT_ASKED = frozenset(
+    {
+        ("networking.k8s.io", "Ingress"),
+        ("networking.k8s.io", "IngressClass"),
+        ("apiextensions.k8s.io", "CustomResourceDefinition"),
+    }
+)
+_GROUPS_NOT_ASKED = frozenset({RBAC, "gateway.networking.k8s.io"})
+# What changes by itself, or only says how something changed.
+_RESTLESS = {"metadata": ("managedFields", "generation"), "status": ("conditions", "replicas", "readyReplicas")}
+
+Changes = Iterable[tuple[ObjectKey, CollectedObject | None, CollectedObject | None]]
+
+
+def follow(source: LiveSource, clock: Callable[[], datetime]) -> tuple["Follower", str]:
+    """A follower of the cluster, everything listed once, and the name by which the source knows the cluster. Raises CollectError."""
+    from evidence.collect.connection import connect
+    from evidence.collect.watch import Follower
+
+    connection = connect(
+        context=source.context,
+        kubeconfig=source.kubeconfig,
+        in_cluster=source.in_cluster,
+        impersonate=source.impersonate,
+    )
+    follower = Follower(connection, clock)
+    follower.look_again()
+    return follower, connection.cluster_name
+
+
+def bears(changes: Changes) -> bool:
+    """Whether a change is of the kind that may change what is reachable: a status that only reports does not."""
+    return any(
+        key.group not in _GROUPS_NOT_ASKED
+        and (key.group, key.kind) not in _NOT_ASKED
+        and _essence(before) != _essence(after)
+        for key, before, after in changes
+    )
+
+
+def _essence(obj: CollectedObject | None) -> Any:
+    if obj is None:
+        return None
+    found = dict(obj.body)
+    for part, names in _RESTLESS.items():
+        if isinstance(found.get(part), dict):
+            found[part] = {name: value for name, value in found[part].items() if name not in names}
+    return found
+
+
+class Judge:
+    """Says of each state of a cluster whether it allows other connections than the one before."""
+
+    def __init__(self, collection: Collection) -> None:
+        from evidence.reach.engine import analyse
+
+        self._cluster = _as_enforced(collection)
+        self._reach: Reachability = analyse(self._cluster)
+
+    def changed(self, collection: Collection) -> bool:
+        """Whether more or less may connect in this state than in the last one, may do so, or nobody can say.
+
+        A change of a policy that is not evaluated, of the labels of a namespace (zones hang on them), and of what could be read counts:
+        where it is not known that nothing changed, the state is kept.
+        """
+        from evidence.reach.incremental import updated
+
+        before, self._cluster = self._cluster, _as_enforced(collection)
+        diff = updated(self._reach, self._cluster)
+        self._reach = diff.after
+        return bool(diff.changes or diff.possible or _beside_reach(before) != _beside_reach(self._cluster))
+
+
+def _as_enforced(collection: Collection) -> Cluster:
+    from evidence.cluster.parse import build_cluster
+    from evidence.cni.detect import detect
+    from evidence.cni.support import heeded
+
+    cluster = build_cluster(collection)
+    return heeded(detect(cluster), cluster)
+
+
+def _beside_reach(cluster: Cluster) -> tuple[object, ...]:
+    """What a state is known by beside its connections."""
+    return (
+        {name: space.labels for name, space in cluster.namespaces.items()},
+        {policy.key: _essence(policy.origin) for policy in cluster.other_policies},
+        cluster.unread_kinds,
+    )
+
+
+def store_state(
+    db: str,
+    cluster: str,
+    collection: Collection,
+    taken_at: datetime,
+    intent_path: Path | None,
+    clock: Callable[[], datetime],
+) -> Stored:
+    """Store a state of the watched cluster whole, or raise and store nothing of it."""
+    from evidence.store import NewSnapshot, Store
+
+    intent = read_intent(intent_path)
+    with Store.open(db) as store:
+        before = store.object_count()
+        info = store.add_snapshot(
+            NewSnapshot(
+                cluster=cluster,
+                taken_at=taken_at,
+                taken_at_claimed=False,
+                received_at=taken_at,
+                collection=collection,
+                intent=intent,
+                run=run_info(COMMAND, collection.source.location, collection.source.identity),
+                finished_at=clock(),
+            )
+        )
+        return Stored(info, store.object_count() - before, shortfalls(collection))
+
+
+def last_on_record(db: str, cluster: str, now: datetime) -> datetime | None:
+    """The end of the last run that the store knows of the cluster, whether it went well or not; None when it has no snapshot."""
+    from evidence.store import Store
+
+    with Store.open(db) as store:
+        if cluster not in store.clusters():
+            return None
+        newest = store.latest(cluster).taken_at - timedelta(days=1)  # a run that failed may have begun before
+        return max(run.finished_at for run in store.runs(cluster, newest, now + timedelta(seconds=1)))

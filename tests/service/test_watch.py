@@ -1,0 +1,283 @@
+"""A watched cluster on record: what is stored at once, what later, and what is said of the time nobody saw."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from evidence.cluster.objects import ObjectKey
+from evidence.collect.discovery import Served
+from evidence.collect.kinds import BY_GROUP_KIND
+from evidence.collect.watch import Seen
+from evidence.errors import StoreError
+from evidence.pipeline import watching
+from evidence.pipeline.sources import LiveSource
+from evidence.service import watch
+from evidence.service.schedule import Stopped
+from evidence.service.watch import SINGLY, Plan, run_watch, states
+from evidence.store import RunRecord, Store
+from tests.collect.api import Api, kubeconfig, serving
+from tests.conftest import ROOT
+from tests.manifests import body, pod_body, policy_body
+
+PODS, SPACES, POLICIES = "/api/v1/pods", "/api/v1/namespaces", "/apis/networking.k8s.io/v1/networkpolicies"
+EVER = (datetime(2000, 1, 1, tzinfo=UTC), datetime(2999, 1, 1, tzinfo=UTC))
+DENY = policy_body({"podSelector": {}, "policyTypes": ["Ingress"]}, "deny", "shop")
+
+
+# -- which states are judged ------------------------------------------------------------------------------------------
+
+
+def seen(group: str, kind: str, name: str) -> Seen:
+    served = Served(BY_GROUP_KIND[group, kind], "v1", f"/apis/{kind}", watchable=True)
+    return Seen(EVER[0], served, ObjectKey(group, kind, "shop", name), None, "1")
+
+
+def policy(name: str) -> Seen:
+    return seen("networking.k8s.io", "NetworkPolicy", name)
+
+
+def pod(name: str) -> Seen:
+    return seen("", "Pod", name)
+
+
+def names(*events: Seen) -> list[list[str]]:
+    return [[event.key.name for event in group if isinstance(event, Seen)] for group in states(events)]
+
+
+def test_pods_that_come_together_are_one_state() -> None:
+    assert names(pod("a"), pod("b"), pod("c")) == [["a", "b", "c"]]
+
+
+def test_an_object_that_changes_again_ends_a_state() -> None:
+    assert names(pod("a"), pod("b"), pod("a")) == [["a", "b"], ["a"]]
+
+
+def test_each_policy_and_each_namespace_is_a_state_of_its_own() -> None:
+    found = names(pod("a"), policy("open"), policy("close"), seen("", "Namespace", "shop"), pod("b"))
+    assert found == [["a"], ["open"], ["close"], ["shop"], ["b"]]
+
+
+def test_many_policies_at_once_are_judged_together_unless_one_changes_twice() -> None:
+    many = [policy(f"p{number}") for number in range(SINGLY)]
+    assert [len(group) for group in names(*many, policy("q"))] == [SINGLY + 1]
+    assert [len(group) for group in names(*many, policy("q"), policy("p0"))] == [SINGLY + 1, 1]
+    assert [len(group) for group in names(*many)] == [1] * SINGLY
+
+
+# -- a watch of a test server -----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def api() -> Api:
+    found = Api()
+    found.lists = {
+        SPACES: [body("v1", "Namespace", "shop"), body("v1", "Namespace", "kube-system", metadata={"uid": "u-1"})],
+        PODS: [pod_body("web", "shop", metadata={"labels": {"app": "web"}}), pod_body("db", "shop")],
+        POLICIES: [DENY],
+    }
+    return found
+
+
+@pytest.fixture
+def watched(api: Api, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator["Watched"]:
+    monkeypatch.setattr(watch, "GATHER", timedelta(seconds=0.15))
+    with serving(api) as url:
+        yield Watched(tmp_path, kubeconfig(tmp_path, url))
+
+
+class Watched:
+    """`run_watch` on the test server, driven by what it says."""
+
+    def __init__(self, folder: Path, kubeconfig: str) -> None:
+        self.db, self.kubeconfig = str(folder / "store.db"), kubeconfig
+        self.said: list[str] = []
+
+    def run(self, *steps: Callable[[], object], every: float = 3600) -> None:
+        """Watch; after each snapshot the next step is done, and after the last step's snapshot the watch is stopped."""
+        todo = list(steps)
+
+        def say(line: str) -> None:
+            self.said.append(line)
+            if line.startswith("snapshot"):
+                if not todo:
+                    raise Stopped("stopped by SIGTERM")
+                todo.pop(0)()
+
+        plan = Plan(self.db, LiveSource(kubeconfig=self.kubeconfig), "prod", None, timedelta(seconds=every))
+        with pytest.raises(Stopped):
+            run_watch(plan, clock=lambda: datetime.now(UTC), say=say, sleep=lambda _: time.sleep(0.01))
+
+    def snapshots(self) -> list[list[str]]:
+        """The policies of each snapshot."""
+        with Store.open(self.db, read_only=True) as store:
+            stored = [store.read(info.id) for info in store.snapshots("prod", *EVER)]
+            assert store.check().problems == ()
+        return [[obj.key.name for obj in each.collection.objects if obj.key.kind == "NetworkPolicy"] for each in stored]
+
+    def gaps(self) -> list[RunRecord]:
+        with Store.open(self.db, read_only=True) as store:
+            return [run for run in store.runs("prod", *EVER) if run.outcome == "failed"]
+
+
+def nothing() -> None:
+    """A step that waits for the next snapshot."""
+
+
+def opening(name: str = "open") -> dict[str, Any]:
+    return policy_body({"podSelector": {"matchLabels": {"app": "web"}}, "ingress": [{}]}, name, "shop")
+
+
+def test_a_policy_that_opens_something_for_a_moment_is_on_record_with_both_states(api: Api, watched: Watched) -> None:
+    def open_and_close() -> None:
+        api.changes(POLICIES, "ADDED", opening())
+        api.changes(POLICIES, "DELETED", opening())
+
+    watched.run(open_and_close, nothing)
+    assert watched.snapshots() == [["deny"], ["deny", "open"], ["deny"]]
+    assert [line.rsplit("; ", 1)[1] for line in watched.said] == [
+        "the watch begins",
+        "what is reachable changed",
+        "what is reachable changed",
+    ]
+
+
+def test_what_changes_nothing_that_is_reachable_waits_for_the_next_regular_snapshot(api: Api, watched: Watched) -> None:
+    def unimportant() -> None:
+        ready = {"conditions": [{"type": "Ready", "status": "True"}]}
+        api.changes(PODS, "MODIFIED", pod_body("db", "shop", status=ready))
+        same = policy_body({"podSelector": {}, "policyTypes": ["Ingress"], "ingress": []}, "deny", "shop")
+        api.changes(POLICIES, "MODIFIED", same)
+
+    watched.run(unimportant, every=1.0)
+    assert watched.said[1].endswith(": 5 objects, 2 new; regular")
+
+
+def test_a_label_by_which_a_policy_selects_is_a_change_at_once(api: Api, watched: Watched) -> None:
+    api.lists[POLICIES] = [DENY, opening()]
+    relabelled = pod_body("db", "shop", metadata={"labels": {"app": "web"}})
+    watched.run(lambda: api.changes(PODS, "MODIFIED", relabelled))
+    assert watched.said[-1].endswith("what is reachable changed")
+
+
+def test_labels_of_a_namespace_are_a_change_at_once(api: Api, watched: Watched) -> None:
+    labelled = body("v1", "Namespace", "shop", metadata={"labels": {"zone": "cde"}})
+    watched.run(lambda: api.changes(SPACES, "MODIFIED", labelled))
+    assert watched.said[-1].endswith("what is reachable changed")
+
+
+def test_the_time_before_a_watch_is_on_record_as_not_watched(watched: Watched) -> None:
+    watched.run()
+    watched.run()
+    stopped, gap, stopped_again = watched.gaps()
+    assert stopped.message == stopped_again.message == "stopped by SIGTERM"
+    assert gap.message.startswith("not known to have been watched")
+    assert gap.started_at == stopped.finished_at
+    assert gap.run.command == "collect --watch"
+
+
+def test_a_list_read_again_puts_on_record_what_could_not_be_seen(api: Api, watched: Watched) -> None:
+    def expire() -> None:
+        api.watches[POLICIES].put("end")
+        api.lists[POLICIES] = [DENY, opening()]
+        api.watches[POLICIES].put((410, {}, {"message": "too old"}))
+
+    watched.run(expire)
+    assert watched.snapshots() == [["deny"], ["deny", "open"]]
+    (gap,) = (gap for gap in watched.gaps() if "could not be seen" in gap.message)
+    assert gap.message.startswith("changes of networkpolicies.networking.k8s.io")
+    assert gap.started_at < gap.finished_at
+
+
+def test_while_the_store_is_away_the_watch_waits_and_nothing_is_lost(
+    api: Api, watched: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store_state, away = watching.store_state, ["full", "full"]
+
+    def failing(*arguments: Any) -> Any:
+        if len(watched.said) and away:
+            raise StoreError(f"the store is {away.pop()}")
+        return store_state(*arguments)
+
+    monkeypatch.setattr(watching, "store_state", failing)
+
+    def open_and_close() -> None:
+        api.changes(POLICIES, "ADDED", opening())
+        api.changes(POLICIES, "DELETED", opening())
+
+    watched.run(open_and_close, nothing)
+    assert watched.snapshots() == [["deny"], ["deny", "open"], ["deny"]]
+    assert watched.said[1].startswith("not stored yet: the store is full; next try in 2 s")
+
+
+def test_credentials_that_end_are_read_anew_and_the_gap_is_on_record(api: Api, watched: Watched) -> None:
+    def end() -> None:
+        api.watches[POLICIES].put("end")
+        api.watches[POLICIES].put((401, {}, {"message": "Unauthorized"}))
+        api.lists[POLICIES] = [DENY, opening()]
+
+    watched.run(end)
+    assert watched.snapshots() == [["deny"], ["deny", "open"]]
+    assert "the server no longer takes the credentials: Unauthorized" in watched.said[1]
+    assert any(gap.message.startswith("not known to have been watched") for gap in watched.gaps())
+
+
+def test_a_state_that_cannot_be_judged_is_stored(api: Api, watched: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(_: object, __: object) -> bool:
+        raise ZeroDivisionError("odd")
+
+    monkeypatch.setattr(watching.Judge, "changed", broken)
+    watched.run(lambda: api.changes(PODS, "ADDED", pod_body("x", "shop")))
+    assert watched.said[1] == "a change could not be judged, and is stored: ZeroDivisionError: odd"
+    assert len(watched.snapshots()) == 2
+
+
+# -- as a process -----------------------------------------------------------------------------------------------------
+
+
+def process(watched: Watched) -> "subprocess.Popen[str]":
+    command = ["collect", "--watch", "--kubeconfig", watched.kubeconfig, "--cluster", "prod", "--db", watched.db]
+    started = subprocess.Popen(
+        [sys.executable, "-m", "evidence", *command],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    assert started.stdout is not None
+    assert "the watch begins" in started.stdout.readline()
+    return started
+
+
+@pytest.mark.slow
+def test_sigterm_ends_the_process_at_once_and_cleanly(watched: Watched) -> None:
+    running = process(watched)
+    running.send_signal(signal.SIGTERM)
+    said, _ = running.communicate(timeout=60)
+    assert running.returncode == 0
+    assert said.endswith("stopped by SIGTERM\n")
+    assert [gap.message for gap in watched.gaps()] == ["stopped by SIGTERM"]
+
+
+@pytest.mark.slow
+def test_a_process_that_is_killed_leaves_whole_snapshots_and_the_next_one_says_what_is_not_known(
+    api: Api, watched: Watched
+) -> None:
+    running = process(watched)
+    for number in range(20):
+        api.changes(POLICIES, "ADDED", opening(f"open-{number}"))
+    time.sleep(0.5)
+    running.kill()
+    running.communicate(timeout=60)
+    whole = watched.snapshots()
+    assert all(names == [*(["deny"] if names else []), *sorted(names[1:])] for names in whole)
+    watched.run()
+    (gap, _) = watched.gaps()
+    assert gap.message.startswith("not known to have been watched")
