@@ -9,6 +9,7 @@ from evidence.cluster.objects import ObjectKey
 
 _FARGATE = ("eks.amazonaws.com/compute-type", "fargate")
 _VIRTUAL = ("type", "virtual-kubelet")
+FURTHER_NETWORKS = "k8s.v1.cni.cncf.io/networks"
 _SECOND_NETWORK = "network-attachment-definitions.k8s.cni.cncf.io"
 
 
@@ -79,9 +80,23 @@ def uncovered(cluster: Cluster) -> tuple[str, ...]:
         f"{key}: {count} hostNetwork {'pod' if count == 1 else 'pods'}, which no NetworkPolicy selects"
         for key, count in sorted(host_network.items())
     ]
-    if _SECOND_NETWORK in cluster.crds:
-        lines.append("pods with a second network interface (Multus): policies hold on the first interface only")
+    further = Counter(p.workload for p in cluster.pods if not p.finished and has_further_interfaces(p))
+    lines += [
+        f"{key}: {count} {'pod' if count == 1 else 'pods'} with a further network interface (Multus), where policies hold on the first only"
+        for key, count in sorted(further.items())
+    ]
+    if _SECOND_NETWORK in cluster.crds and not further:
+        lines.append(
+            "pods may be given further network interfaces (Multus): policies hold on the first only; no pod has one now"
+        )
     return tuple(lines)
+
+
+def has_further_interfaces(pod: Pod) -> bool:
+    """Whether the pod is attached to networks beside the cluster's own (https://github.com/k8snetworkplumbingwg/multi-net-spec)."""
+    metadata = pod.origin.body.get("metadata") if pod.origin and not pod.template else None
+    annotations = metadata.get("annotations") if isinstance(metadata, dict) else None
+    return isinstance(annotations, dict) and bool(annotations.get(FURTHER_NETWORKS))
 
 
 def _subject_to_policy(pod: Pod) -> bool:

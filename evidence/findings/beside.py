@@ -7,13 +7,11 @@
 3. A further interface (Multus) is a path of its own; NetworkPolicy holds on the first.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from collections.abc import Iterable, Iterator
 
 from evidence.cluster.model import Pod
+from evidence.cni.nodes import FURTHER_NETWORKS, has_further_interfaces
 from evidence.findings.finding import count, shortened
-
-_FURTHER_NETWORKS = "k8s.v1.cni.cncf.io/networks"
 
 
 def on_the_node(outside: Iterable[Pod], inside: Iterable[Pod]) -> Iterator[str]:
@@ -36,13 +34,7 @@ def on_the_node(outside: Iterable[Pod], inside: Iterable[Pod]) -> Iterator[str]:
 
 def further_interfaces(pods: Iterable[Pod]) -> Iterator[str]:
     """One sentence when pods have interfaces beside the one on which NetworkPolicy holds."""
-    found = [pod.key for pod in pods if not pod.finished and _annotations(pod).get(_FURTHER_NETWORKS)]
+    found = [pod.key for pod in pods if not pod.finished and has_further_interfaces(pod)]
     if found:
         what = "has a further network interface" if len(found) == 1 else "have further network interfaces"
-        yield f"{shortened(found)} {what} ({_FURTHER_NETWORKS}), on which NetworkPolicy does not hold"
-
-
-def _annotations(pod: Pod) -> Mapping[str, Any]:
-    metadata = pod.origin.body.get("metadata") if pod.origin and not pod.template else None
-    found = metadata.get("annotations") if isinstance(metadata, dict) else None
-    return found if isinstance(found, dict) else {}
+        yield f"{shortened(found)} {what} ({FURTHER_NETWORKS}), on which NetworkPolicy does not hold"

@@ -312,6 +312,16 @@ def test_flags_that_were_not_read_do_not_count_as_on() -> None:
     assert "were not read" in found.reasons[0]
 
 
+def test_pods_with_a_further_interface_are_named_by_their_workload() -> None:
+    attached = pod("shop", "probe", "node-a", ip="10.244.0.99")
+    attached["metadata"]["annotations"] = {"k8s.v1.cni.cncf.io/networks": "storage"}
+    found = report(calico(), attached)
+    assert (
+        "Pod shop/probe: 1 pod with a further network interface (Multus), where policies hold on the first only"
+        in found.uncovered
+    )
+
+
 def test_host_network_pods_and_second_interfaces_are_not_covered() -> None:
     own = pod("shop", "sniffer", "node-a", host_network=True)
     found = report(calico(), own, crd("network-attachment-definitions.k8s.cni.cncf.io"))

@@ -1,5 +1,6 @@
 """Laws over random clusters: what is unknown never counts as enforcing."""
 
+from collections.abc import Iterator
 from ipaddress import ip_address
 
 from hypothesis import given, settings
@@ -7,6 +8,7 @@ from hypothesis import strategies as st
 
 from evidence.cluster.model import Cluster, Node, Pod, Workload
 from evidence.cluster.objects import ObjectKey
+from evidence.cluster.plugins import PluginSettings, config_map_values
 from evidence.cni.capabilities import plugin_specs
 from evidence.cni.detect import Enforcement, Support, detect
 from evidence.cni.versions import parse_version, split_image
@@ -24,6 +26,11 @@ AGENTS = {
     ("kube-flannel", "kube-flannel-ds"): ("flannel", "ghcr.io/flannel-io/flannel", ":v0.26.1", ()),
     ("shop", "mirror"): ("calico", "registry.example/calico/node", ":v3.29.3", ()),
 }  # fmt: skip
+SETTINGS = {
+    "cilium-config": {"enable-policy": "default", "policy-audit-mode": "false", "labels": ""},
+    "amazon-vpc-cni": {"enable-network-policy-controller": "true"},
+}
+HARMLESS_TOO = {"enable-policy": ("always",)}
 TAGS = (":master", ":v99.0.0", ":v0.1.0", ":v3.29.3", "", "@sha256:0f", ":v3.30.0-0.dev-7")
 ARGUMENTS = ((), ("--run-firewall=false",), ("--enable-network-policy=false",), ("--enable-policy=never",))
 CRDS = ("felixconfigurations.crd.projectcalico.org", "ciliumnodes.cilium.io", "eniconfigs.crd.k8s.amazonaws.com")
@@ -86,9 +93,22 @@ def clusters(draw: st.DrawFn) -> Cluster:
         pods=tuple(pods),
         workloads=tuple(workloads),
         nodes=nodes,
-        crds=frozenset(draw(st.sampled_from(CRDS)) for _ in range(2)) if seldom(draw) else frozenset(),
+        crds=frozenset(draw(st.sampled_from(CRDS)) for _ in range(2)) if seldom(draw) else frozenset(CRDS[1:2]),
+        plugin_settings=tuple(_settings(draw)),
         unread_kinds=(draw(st.sampled_from(("Pod", "Node", "DaemonSet"))),) if seldom(draw) else (),
     )
+
+
+def _settings(draw: st.DrawFn) -> Iterator[PluginSettings]:
+    """The ConfigMaps, each seldom absent or with a value that is not the good one."""
+    for name, good in SETTINGS.items():
+        if seldom(draw):
+            continue
+        values = {
+            key: draw(st.sampled_from(["true", "false", "never", "always", "", "odd"])) if seldom(draw) else value
+            for key, value in good.items()
+        }
+        yield PluginSettings(ObjectKey("", "ConfigMap", "kube-system", name), config_map_values(name, values))
 
 
 @settings(max_examples=1500, deadline=None)
@@ -104,6 +124,10 @@ def test_enforced_means_one_known_enforcer_with_a_ready_agent_on_every_node_with
         assert version is not None
         assert spec.knows(version)
         assert spec.support("ingress", version) is spec.support("egress", version) is Support.FULL
+    if spec.settings.config_map:
+        (config,) = (found for found in cluster.plugin_settings if found.key.name == spec.settings.config_map)
+        for name, value in config.values.items():
+            assert value in {SETTINGS[config.key.name][name], *HARMLESS_TOO.get(name, ())}
     busy = {pod.node for pod in cluster.pods if not pod.host_network and not pod.finished}
     if spec.agent.embedded:
         ready = {node.name for node in cluster.nodes if node.ready}
@@ -141,6 +165,7 @@ def test_the_order_of_objects_changes_nothing(cluster: Cluster, random: "object"
         cluster.workloads[::-1],
         tuple(nodes),
         crds=cluster.crds,
+        plugin_settings=cluster.plugin_settings[::-1],
         unread_kinds=cluster.unread_kinds,
     )
     assert detect(shuffled) == detect(cluster)
