@@ -44,7 +44,8 @@ def seldom(draw: st.DrawFn) -> bool:
 @st.composite
 def clusters(draw: st.DrawFn) -> Cluster:
     """Mostly one agent in good order; seldom each thing that may be wrong, missing, unknown or not read."""
-    keys = draw(st.lists(st.sampled_from(sorted(AGENTS)), max_size=3 if seldom(draw) else 1, unique=True))
+    few, many = (0 if seldom(draw) else 1), (3 if seldom(draw) else 1)
+    keys = draw(st.lists(st.sampled_from(sorted(AGENTS)), min_size=few, max_size=many, unique=True))
     pods: list[Pod] = []
     workloads: list[Workload] = []
     for key in keys:
@@ -72,7 +73,7 @@ def clusters(draw: st.DrawFn) -> Cluster:
     for node in (*NODES, *(("node-d",) if seldom(draw) else ())):
         address = ip_address("fd00::9" if seldom(draw) else "10.244.0.9")
         pods.append(Pod("shop", f"web-{node}", {}, ObjectKey("", "Pod", "shop", f"web-{node}"), (address,), node))
-    kubelet = draw(st.sampled_from(("v1.31.4", "v1.31.4+k3s1")))
+    kubelet = "v1.31.4+k3s1" if draw(st.integers(0, 7)) == 3 else "v1.31.4"
     nodes = tuple(
         Node(
             name=name,
