@@ -66,7 +66,6 @@ def command(
     Exit codes: 0 stored whole, or a watch that a signal stopped; 3 stored but partial (0 with --allow-partial) or not stored.
     """
     from evidence import pipeline
-    from evidence.findings.finding import count
 
     if from_paths and (context or kubeconfig or in_cluster or impersonate):
         raise click.UsageError("--from reads files; it goes with none of --context, --kubeconfig, --in-cluster, --as")
@@ -101,10 +100,7 @@ def command(
         clock=now,
         record_failure=not from_paths,
     )
-    click.echo(
-        f"snapshot {stored.info.id} of {stored.info.cluster}: {count(stored.info.object_count, 'object')}, "
-        f"{stored.new_objects} new, root {stored.info.root_digest[:16]}"
-    )
+    click.echo(f"{stored}, root {stored.info.root_digest[:16]}")
     for line in stored.shortfalls:
         click.echo(f"partial: {line}", err=True)
     return 3 if stored.info.partial and not allow_partial else 0

@@ -24,6 +24,11 @@ class Stored:
     new_objects: int
     shortfalls: tuple[str, ...]
 
+    def __str__(self) -> str:
+        count = self.info.object_count
+        objects = "1 object" if count == 1 else f"{count} objects"
+        return f"snapshot {self.info.id} of {self.info.cluster}: {objects}, {self.new_objects} new"
+
 
 def collect_snapshot(
     db: str,

@@ -21,7 +21,6 @@ from types import FrameType
 
 from evidence import pipeline
 from evidence.errors import EvidenceError
-from evidence.findings.finding import count
 from evidence.service.period import RollingPeriod, Span
 from evidence.service.trigger import Trigger, next_due
 
@@ -155,10 +154,7 @@ def run_once(plan: Plan, progress: Progress, *, clock: Clock, say: Say) -> bool:
         say(f"failed: {_sentence(error)}")
         return False
     try:
-        say(
-            f"snapshot {stored.info.id} of {plan.cluster}: {count(stored.info.object_count, 'object')}, {stored.new_objects} new"
-            + "".join(f"; partial: {line}" for line in stored.shortfalls)
-        )
+        say(str(stored) + "".join(f"; partial: {line}" for line in stored.shortfalls))
         _report(plan, progress, started_at, clock, say)
     except BaseException as error:
         progress.reported_at = None

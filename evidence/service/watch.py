@@ -20,7 +20,6 @@ from pathlib import Path
 from evidence.cluster.objects import Collection, ObjectKey
 from evidence.collect.watch import Event, Follower, Relisted, Seen
 from evidence.errors import CollectError, EvidenceError, StoreError
-from evidence.findings.finding import count
 from evidence.pipeline import snapshots, sources, watching
 from evidence.service.schedule import Clock, Say, Stopped
 
@@ -192,10 +191,7 @@ class Watch:
                 pause = min(2 * pause, _PAUSES[1])
         self._stored_at = taken_at
         self._due = self.clock() + self.plan.every
-        self.say(
-            f"snapshot {stored.info.id} of {self.name}: {count(stored.info.object_count, 'object')}, {stored.new_objects} new; {why}"
-            + "".join(f"; partial: {line}" for line in stored.shortfalls)
-        )
+        self.say(f"{stored}; {why}" + "".join(f"; partial: {line}" for line in stored.shortfalls))
 
 
 def states(events: Sequence[Event]) -> Iterator[list[Event]]:

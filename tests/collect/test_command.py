@@ -35,7 +35,7 @@ def collect(folder: Path, *more: str, stdin: str | None = None) -> subprocess.Co
 def test_standard_input_is_stored_and_reported_in_one_line(tmp_path: Path) -> None:
     result = collect(tmp_path, "--from", "-", stdin=json.dumps(pod_body()))
     assert (result.returncode, result.stderr) == (0, "")
-    assert result.stdout.startswith("snapshot 1 of lab: 1 objects, 1 new, root ")
+    assert result.stdout.startswith("snapshot 1 of lab: 1 object, 1 new, root ")
 
 
 @pytest.mark.slow
