@@ -68,7 +68,7 @@ def test_keep_going_stores_the_rest_names_what_is_missing_and_exits_3(tmp_path: 
     (tmp_path / "mixed.json").write_text(json.dumps([pod_body(), policy_body([])]))
     result = collect(tmp_path, "--from", "mixed.json", "--keep-going")
     assert result.returncode == 3
-    assert "1 objects" in result.stdout
+    assert "1 object," in result.stdout
     assert "partial: mixed.json:1: NetworkPolicy default/a: spec must be an object, not a list" in result.stderr
     assert collect(tmp_path, "--from", "mixed.json", "--keep-going", "--allow-partial").returncode == 0
 
