@@ -1,6 +1,7 @@
 """Why a connection that the policies seem to deny may pass all the same.
 
-1. An ipBlock covers a pod or not by its address; where that is not known, a rule with an ipBlock may admit the pod.
+1. An ipBlock covers a pod or not by its address; where that is not known, a rule with an ipBlock may admit the pod. A pod on the host network
+   may be met by other addresses of its node, those of bridges and tunnels, and by any where the Node object was not read.
 2. A namespace of which no object was read has labels that are not known; a namespaceSelector may match it, in a peer or in the subject
    of a cluster-wide policy. Its name is known.
 3. Domain names are not resolved here; a rule that accepts them may admit any outside address. The same goes for everything else of which
@@ -17,10 +18,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from evidence.cluster.model import Direction, IpBlock, Namespace
+from evidence.cluster.model import Direction, IPAddress, IpBlock, Namespace
 from evidence.cluster.selectors import LabelSelector
+from evidence.reach.addresses import intervals_of
 from evidence.reach.classes import PeerId, PodClass
 from evidence.reach.endpoints import looks_beyond_names, own_labels
+from evidence.reach.nodes import beside
 from evidence.reach.ports import PortSet
 from evidence.reach.rules import (
     Action,
@@ -51,6 +54,7 @@ class Doubts:
         self._reach = reach
         pods = reach.peers.pods
         self._unaddressed = frozenset(int(found.id) for found in reach.classes if not found.addressed)
+        self._beside, self._on_unread = _of_nodes(reach)
         self._undeclared = frozenset(
             int(found.id) for found in reach.classes if not reach.cluster.namespaces[found.namespace].declared
         )
@@ -111,7 +115,9 @@ class Doubts:
         match peer:
             case Endpoints():
                 return bool(self._undeclared) and looks_beyond_names(peer.selector)
-            case IpBlock() | Addresses() | Nodes():
+            case IpBlock() | Addresses():
+                return bool(self._unaddressed or self._on_unread) or any(self._covers(peer, n) for n in self._beside)
+            case Nodes():
                 return bool(self._unaddressed)
             case Pods(namespaces=LabelSelector() as selector):
                 return bool(self._undeclared) and any(need.key != NAME_LABEL for need in selector.requirements)
@@ -203,6 +209,10 @@ class Doubts:
                     case _:
                         what = "the node selector"
                 return f"the address of {self._named(other)} is not known, so {what} may cover it"
+            case IpBlock() | Addresses() if other in self._on_unread and not self._means((peer,), other):
+                return f"the node of {self._named(other)} was not read, so {peer_text(peer)} may cover another address of it"
+            case IpBlock() | Addresses() if other in self._beside and self._covers(peer, other):
+                return f"the node of {self._named(other)} may be met by another address, which {peer_text(peer)} covers"
             case Endpoints() if other in self._undeclared and looks_beyond_names(peer.selector):
                 found = self._reach.classes[other]
                 if found.host_network or peer.namespace not in (None, found.namespace):
@@ -231,6 +241,16 @@ class Doubts:
             if not self._means(union, other)
         ]
         return reasons[0] if reasons and all(reasons) else ""
+
+    def _covers(self, block: IpBlock | Addresses, number: int) -> bool:
+        """True when a block covers an address of a class's nodes beside theirs, and does not mean all of the class anyway."""
+        covered = intervals_of(block) if isinstance(block, IpBlock) else block.intervals
+        held = any(
+            family == address.version and first <= int(address) < after
+            for family, first, after in covered
+            for address in self._beside[number]
+        )
+        return held and not self._means((block,), PeerId(number))
 
     def _means(self, matchers: Iterable[Matcher], other: PeerId) -> bool:
         """True when the matchers mean every way into the other end."""
@@ -272,6 +292,23 @@ class Doubts:
         for port in placed.rule.ports:
             found = found | ports_of(port, named)
         return found
+
+
+def _of_nodes(reach: "Reachability") -> tuple[Mapping[int, Sequence[IPAddress]], frozenset[int]]:
+    """By class of pods on the host network the addresses of their nodes beside those that the pods are known by; and the classes with a pod
+    whose Node object was not read."""
+    nodes = {node.name: node for node in reach.cluster.nodes}
+    others: dict[int, Sequence[IPAddress]] = {}
+    unread = set()
+    for found in reach.classes:
+        if found.host_network:
+            on = [nodes.get(pod.node) for pod in found.pods]
+            addresses = dict.fromkeys(address for node in on if node is not None for address in beside(node))
+            if addresses:
+                others[int(found.id)] = tuple(addresses)
+            if found.addressed and None in on:
+                unread.add(int(found.id))
+    return others, frozenset(unread)
 
 
 def ports_of(port: PortMatch, named: Sequence[tuple[str, object, int]]) -> PortSet:

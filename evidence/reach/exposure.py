@@ -18,13 +18,13 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from evidence.cluster.cidr import parse_address
 from evidence.cluster.model import Direction, IPAddress, IPNetwork
 from evidence.reach.classes import ExternalRange, PeerId, PodClass
 from evidence.reach.controllers import Front
 from evidence.reach.doors import BehindDoor, Doors
 from evidence.reach.engine import Reachability
 from evidence.reach.explain import side
+from evidence.reach.nodes import beside
 from evidence.reach.outside import ANYWHERE, AddressKind, kinds_of, kinds_within
 from evidence.reach.ports import PortSet
 from evidence.reach.rules import Action
@@ -335,20 +335,10 @@ def node_addresses(reach: Reachability) -> frozenset[IPAddress]:
     found: set[IPAddress] = set()
     for node in reach.cluster.nodes:
         found.update(node.addresses)
-        for network in node.pod_cidrs:
-            found.update((network[0], network[min(1, network.num_addresses - 1)]))
-        for value in node.annotations.values():
-            found.update(_address(value))
+        found.update(beside(node))
     for pod in reach.cluster.pods:
         found.update(pod.node_addresses)
     return frozenset(found)
-
-
-def _address(value: str) -> Iterator[IPAddress]:
-    try:
-        yield parse_address(value.partition("/")[0])
-    except ValueError:
-        return
 
 
 def _kinds(found: ExternalRange, limits: Sequence[IPNetwork]) -> frozenset[AddressKind]:

@@ -1,8 +1,11 @@
 """A denial that hangs on something unknown is uncertain, and says on what."""
 
 from dataclasses import replace
+from ipaddress import ip_address, ip_network
 
-from evidence.cluster.model import Namespace, Protocol
+import pytest
+
+from evidence.cluster.model import Direction, Namespace, Node, Protocol
 from evidence.cluster.policies import Action
 from evidence.reach.engine import Reachability, analyse
 from evidence.reach.ports import PortSet
@@ -90,3 +93,38 @@ def test_every_pod_of_a_class_counts_where_no_known_selector_tells_them_apart() 
     reach = analyse(cluster(pods, [by_label], unread))
     assert reach.peer_of("east/a") == reach.peer_of("east/w")
     assert doubts(reach, "east/w", "default/b")
+
+
+HOST = pod("agent", "kube-system", host_network=True, ip="192.168.0.1", node="n1")
+NODE = Node("n1", {}, (ip_address("192.168.0.1"),), ready=True, pod_cidrs=(ip_network("10.9.1.0/24"),))
+GUARDED = pod("b", labels={"app": "b"}, ip="10.9.2.2", node="n2")
+
+
+def host(network: str, *nodes: Node, direction: Direction = Direction.INGRESS) -> tuple[str, ...]:
+    """Doubts about a pod on the host network of n1 and a pod of another node, with a rule by address on the pod's side."""
+    rules = [rule([block(network)])]
+    ingress, egress = (rules, None) if direction is Direction.INGRESS else (None, rules)
+    state = replace(
+        cluster([HOST, GUARDED], [policy("p", pods={"app": "b"}, ingress=ingress, egress=egress)]), nodes=nodes
+    )
+    ends = ("kube-system/agent", "default/b")
+    return doubts(analyse(state), *(ends if direction is Direction.INGRESS else ends[::-1]))
+
+
+@pytest.mark.parametrize("direction", list(Direction))
+def test_a_node_may_be_met_by_an_address_of_its_pod_network(direction: Direction) -> None:
+    (reason,) = host("10.9.0.0/16", NODE, direction=direction)
+    assert "the node of pod kube-system/agent may be met by another address, which 10.9.0.0/16 covers" in reason
+    assert host("10.9.2.0/24", NODE, direction=direction) == ()
+    assert host("192.168.0.0/16", NODE, direction=direction) == ()
+
+
+def test_an_annotation_of_the_plug_in_names_further_addresses_of_a_node() -> None:
+    tunnel = {"projectcalico.org/IPv4IPIPTunnelAddr": "10.9.7.7"}
+    assert "10.9.7.7/32 covers" in host("10.9.7.7/32", replace(NODE, annotations=tunnel))[0]
+
+
+def test_a_node_that_was_not_read_may_have_any_further_address() -> None:
+    assert "the node of pod kube-system/agent was not read" in host("10.0.0.0/8")[0]
+    assert host("192.168.0.0/16") == ()
+    assert host("10.0.0.0/8", replace(NODE, pod_cidrs=())) == ()
