@@ -330,6 +330,7 @@ class Cluster:
     access_bindings: "tuple[AccessBinding, ...]" = ()
     crds: frozenset[str] = frozenset()  # names of CustomResourceDefinitions seen (CNI signals)
     plugin_settings: "tuple[PluginSettings, ...]" = ()  # sorted by key
+    handed_over: frozenset[tuple[str, str]] = frozenset()  # policies that a PolicyEndpoint carries: namespace and name
     unread_kinds: tuple[str, ...] = ()  # kinds that were forbidden, failed, or had objects left out
 
     @property

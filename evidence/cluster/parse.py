@@ -38,7 +38,14 @@ from evidence.cluster.parse_clusterpolicies import cluster_policy
 from evidence.cluster.parse_others import ingress, namespace, node, service, undeclared_namespace
 from evidence.cluster.parse_pods import CONTROLLERS, controller, finished_job, pod, workload
 from evidence.cluster.parse_policies import network_policy
-from evidence.cluster.plugins import OVERRIDES, SETTINGS_KINDS, PluginSettings, plugin_settings
+from evidence.cluster.plugins import (
+    DEFINED_BY,
+    POLICY_ENDPOINT,
+    SETTINGS_KINDS,
+    PluginSettings,
+    plugin_settings,
+    policy_handed_over,
+)
 from evidence.cluster.policies import GROUP, ClusterPolicy
 from evidence.cluster.rbac import BINDING_KINDS, ROLE_KINDS
 from evidence.cluster.rbac import GROUP as RBAC
@@ -138,6 +145,7 @@ class Parsed:
     access_bindings: "list[AccessBinding]" = field(default_factory=list)
     crds: set[str] = field(default_factory=set)
     plugin_settings: list[PluginSettings] = field(default_factory=list)
+    handed_over: set[tuple[str, str]] = field(default_factory=set)
     owners: dict[ObjectKey, ObjectKey] = field(default_factory=dict)  # controllers of ReplicaSets and Jobs
     errors: list[Wrong] = field(default_factory=list)
 
@@ -183,6 +191,7 @@ class Parsed:
             ),
             crds=frozenset(self.crds),
             plugin_settings=tuple(sorted(self.plugin_settings, key=by_key)),
+            handed_over=frozenset(self.handed_over),
             unread_kinds=tuple(sorted(set(unread_kinds))),
         )
 
@@ -234,7 +243,7 @@ def unread_kinds(collection: Collection) -> frozenset[str]:
     kinds = {kind.kind for kind in collection.kinds if kind.status in _UNREAD}
     for problem in collection.problems:
         kinds.update([problem.kind] if problem.kind else MODELLED_KINDS)
-    return frozenset(kinds | _never_asked_for(collection) | _overrides_not_seen(collection))
+    return frozenset(kinds | _never_asked_for(collection) | _not_spoken_of(collection))
 
 
 def _never_asked_for(collection: Collection) -> set[str]:
@@ -248,11 +257,11 @@ def _never_asked_for(collection: Collection) -> set[str]:
     return expected - asked
 
 
-def _overrides_not_seen(collection: Collection) -> set[str]:
-    """Kinds that may override a plugin's settings, whose definition is there and of which the source says nothing."""
+def _not_spoken_of(collection: Collection) -> set[str]:
+    """Kinds that say how a plugin stands to policies, whose definition is there and of which the source says nothing."""
     held = {(kind.group, kind.kind) for kind in collection.kinds if kind.status is not KindStatus.NOT_IN_SOURCE}
     defined = {obj.key.name for obj in collection.objects if obj.key.kind == "CustomResourceDefinition"}
-    return {kind for (group, kind), name in OVERRIDES.items() if name in defined and (group, kind) not in held}
+    return {kind for (group, kind), name in DEFINED_BY.items() if name in defined and (group, kind) not in held}
 
 
 def parse(objects: Iterable[CollectedObject]) -> Parsed:
@@ -428,6 +437,10 @@ def _plugin_settings(parsed: Parsed, obj: CollectedObject, _: Raw) -> None:
     parsed.plugin_settings.append(plugin_settings(obj))
 
 
+def _policy_endpoint(parsed: Parsed, obj: CollectedObject, _: Raw) -> None:
+    parsed.handed_over.add(policy_handed_over(obj))
+
+
 def _other(parsed: Parsed, obj: CollectedObject, _: Raw) -> None:
     """Every other kind that is kept is a policy of somebody else's."""
     version: Any = obj.body.get("apiVersion")
@@ -463,4 +476,5 @@ _PARSERS: Mapping[tuple[str, str], _Parser] = {
     **{(RBAC, kind): _access_binding for kind in BINDING_KINDS},
     **dict.fromkeys(CONTROLLERS, _workload),
     **dict.fromkeys(SETTINGS_KINDS, _plugin_settings),
+    POLICY_ENDPOINT: _policy_endpoint,
 }

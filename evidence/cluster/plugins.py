@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from evidence.cluster.fields import Raw, mapping
+from evidence.cluster.fields import Raw, inside, mapping, text
 from evidence.cluster.objects import CollectedObject, ObjectKey
 
 ANOTHER = "another value"
@@ -68,9 +68,14 @@ SETTINGS_KINDS = frozenset(
         ("projectcalico.org", "FelixConfiguration"),
     }
 )
-OVERRIDES = {
-    ("cilium.io", "CiliumNodeConfig"): "ciliumnodeconfigs.cilium.io"
-}  # and the definition by which they may be there
+POLICY_ENDPOINT = (
+    "networking.k8s.aws",
+    "PolicyEndpoint",
+)  # what the Amazon VPC CNI's controller hands to its agents of one policy
+DEFINED_BY = {  # kinds of which a source has to speak where their definition is there
+    ("cilium.io", "CiliumNodeConfig"): "ciliumnodeconfigs.cilium.io",
+    POLICY_ENDPOINT: "policyendpoints.networking.k8s.aws",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +161,12 @@ def plugin_settings(obj: CollectedObject) -> PluginSettings:
             flat = {**mapping(spec, "calicoNetwork"), **mapping(spec, "cni"), "variant": spec.get("variant")}
             values = known_words(flat, INSTALLATION_FIELDS)
     return PluginSettings(obj.key, values, obj)
+
+
+def policy_handed_over(obj: CollectedObject) -> tuple[str, str]:
+    """Namespace and name of the policy that a PolicyEndpoint carries (a part of)."""
+    policy = inside(obj.body, "spec", lambda spec: mapping(spec, "policyRef"))
+    return text(policy, "namespace") or obj.key.namespace, text(policy, "name")
 
 
 def environment(pod_spec: Raw) -> dict[str, str]:

@@ -18,6 +18,7 @@ from evidence.cluster.model import (
     PolicyPort,
     Protocol,
 )
+from evidence.cluster.plugins import DEFINED_BY, POLICY_ENDPOINT
 from evidence.cluster.policies import GROUP as ADMIN_GROUP
 from evidence.cluster.policies import ClusterPolicy, ClusterPolicyPort, NetworksPeer
 from evidence.cluster.selectors import LabelSelector
@@ -30,6 +31,7 @@ _SYSTEM_LABEL = re.compile(
 )
 
 
+_BY_ENDPOINTS = "aws-vpc-cni"
 _IN_WORDS = {  # of features whose names are this program's own
     "ipBlockExcept": "exceptions of an ipBlock",
     "ipBlockPods": "an ipBlock over addresses of pods",
@@ -109,6 +111,18 @@ def dead_policies(report: CniReport, cluster: Cluster) -> tuple[tuple[VendorPoli
         if maker and not any(runs(plugin, group, kind) for plugin in report.enforcers):
             found.append((policy, maker))
     return tuple(sorted(found, key=lambda pair: pair[0].key))
+
+
+def not_handed_over(report: CniReport, cluster: Cluster) -> tuple[NetworkPolicy, ...]:
+    """Policies of which the Amazon VPC CNI's controller handed nothing to the agents, as far as PolicyEndpoints were read whole.
+
+    The one check by effect that needs no packet: agents know only of what a PolicyEndpoint carries.
+    """
+    _, kind = POLICY_ENDPOINT
+    whole = DEFINED_BY[POLICY_ENDPOINT] in cluster.crds and kind not in cluster.unread_kinds
+    if not whole or not any(plugin.id == _BY_ENDPOINTS for plugin in report.enforcers):
+        return ()
+    return tuple(policy for policy in cluster.policies if (policy.namespace, policy.name) not in cluster.handed_over)
 
 
 @dataclass(frozen=True, slots=True)

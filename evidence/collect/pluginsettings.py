@@ -7,6 +7,7 @@ from evidence.collect.keep import PLUGIN_NAMESPACES
 # And known words of their settings, see kept_settings.
 _NAMED: Fields = {"metadata": scalars("name", "namespace", "uid", "creationTimestamp")}
 _SETTINGS: Fields = {"metadata": METADATA}
+_ENDPOINT: Fields = {"metadata": METADATA, "spec": {"policyRef": scalars("namespace", "name")}}
 CONFIG_MAP = Kind("", "ConfigMap", "configmaps", ("v1",), True, _NAMED)
 AGENTS = {
     "aws-node": "amazon-vpc-cni",
@@ -18,6 +19,7 @@ PLUGIN_KINDS: tuple[Kind, ...] = (
     Kind("cilium.io", "CiliumNodeConfig", "ciliumnodeconfigs", (), True, _SETTINGS),
     Kind("crd.projectcalico.org", "FelixConfiguration", "felixconfigurations", (), False, _SETTINGS),
     Kind("projectcalico.org", "FelixConfiguration", "felixconfigurations", (), False, _SETTINGS),
+    Kind("networking.k8s.aws", "PolicyEndpoint", "policyendpoints", (), True, _ENDPOINT),
     Kind("operator.tigera.io", "Installation", "installations", (), False, _SETTINGS),
 )
 

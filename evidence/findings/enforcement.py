@@ -7,7 +7,7 @@ from evidence.cluster.model import Direction, IpBlock, NetworkPolicy, Pod
 from evidence.cluster.objects import ObjectKey
 from evidence.cluster.policies import ClusterPolicy
 from evidence.cni.model import DetectedPlugin, Enforcement, Support
-from evidence.cni.support import VendorPolicy, dead_policies, unsupported_features
+from evidence.cni.support import VendorPolicy, dead_policies, not_handed_over, unsupported_features
 from evidence.findings.finding import EvidenceRef, Severity, Subject, count, shortened
 from evidence.findings.index import RuleAt, pods_of, policy_evidence
 from evidence.findings.registry import Context, Hit, Looked, rule
@@ -102,7 +102,8 @@ def _running(context: Context) -> tuple[Pod, ...]:
     needs=("NetworkPolicy", *SIGNS),
 )
 def feature_not_supported(context: Context) -> Looked:
-    """Policies with a feature that the plugin lacks (high) or has in part (medium), and policies of a kind that no plugin here runs (high).
+    """Policies with a feature that the plugin lacks (high) or has in part (medium), policies of a kind that no plugin here runs (high), and
+    policies with pods of which the plugin's controller handed nothing to its agents (high, Amazon VPC CNI).
     What is not known, or switched on by a setting that cannot be seen, is a doubt and no hit; so is a kind of cluster-wide policy that the
     plugin does not run whole."""
     if not context.cni.enforcers:
@@ -134,6 +135,7 @@ def feature_not_supported(context: Context) -> Looked:
                 )
             )
     hits += [_dead(context, policy, maker) for policy, maker in dead]
+    hits += _not_handed_over(context)
     doubts = [f"support is not known for {shortened(sorted(doubtful))}"] if doubtful else []
     doubts += _kinds_not_run(context)
     return Looked(len(policies) + len(dead), tuple(hits), tuple(doubts))
@@ -141,6 +143,18 @@ def feature_not_supported(context: Context) -> Looked:
 
 def _subject(key: ObjectKey) -> Subject:
     return Subject(key.kind, key.namespace, key.name)
+
+
+def _not_handed_over(context: Context) -> Iterator[Hit]:
+    for policy in not_handed_over(context.cni, context.cluster):
+        if pods := pods_of(context.index.selected(policy)):
+            yield Hit(
+                subject=_subject(policy.key),
+                message=f"no PolicyEndpoint carries {policy.key}, so no agent knows of it, though it selects {count(len(pods), 'pod')}",
+                evidence=(policy_evidence(policy), *agents(context.cni.plugins, context)),
+                pods=pods,
+                discriminator="not handed over",
+            )
 
 
 def _dead(context: Context, policy: VendorPolicy, maker: str) -> Hit:

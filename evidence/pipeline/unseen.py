@@ -14,7 +14,7 @@ from collections.abc import Iterator
 
 from evidence.cluster.calico import STAGED_KINDS
 from evidence.cluster.objects import Collection, KindStatus
-from evidence.cluster.plugins import SETTINGS_KINDS
+from evidence.cluster.plugins import POLICY_ENDPOINT, SETTINGS_KINDS
 from evidence.collect.fields import Kind
 from evidence.collect.kinds import BY_GROUP_KIND, KINDS
 
@@ -43,7 +43,7 @@ def unseen_kinds(collection: Collection) -> tuple[str, ...]:
 
 
 def _asked_for_elsewhere(group: str, kind: str) -> bool:
-    return (group, kind) in (*SETTINGS_KINDS, ("", "ServiceAccount")) or kind in STAGED_KINDS
+    return (group, kind) in (*SETTINGS_KINDS, POLICY_ENDPOINT, ("", "ServiceAccount")) or kind in STAGED_KINDS
 
 
 def _not_in_source(collection: Collection) -> Iterator[tuple[str, str]]:

@@ -222,3 +222,28 @@ def test_a_config_map_that_cannot_be_read_is_said_so(
 
 def test_every_agent_leads_to_a_config_map_that_the_role_allows() -> None:
     assert set(AGENTS.values()) == set(CONFIG_MAPS)
+
+
+# -- what agents were handed ------------------------------------------------------------------------------------------
+
+ENDPOINT = body(
+    "networking.k8s.aws/v1alpha1",
+    "PolicyEndpoint",
+    "guard-x7k2p",
+    "shop",
+    spec={"policyRef": {"name": "guard", "namespace": "shop"}, "podSelectorEndpoints": [{"podIP": PLANTED}]},
+)
+ENDPOINTS = body("apiextensions.k8s.io/v1", "CustomResourceDefinition", "policyendpoints.networking.k8s.aws")
+
+
+@pytest.mark.parametrize("way", ["kept", "looked at"])
+def test_of_a_policy_endpoint_only_the_policy_that_it_carries_is_kept(way: str) -> None:
+    found = collected(ENDPOINTS, ENDPOINT)
+    cluster = build_cluster(found) if way == "kept" else looked_at(ENDPOINTS, ENDPOINT)
+    assert cluster.handed_over == {("shop", "guard")}
+    assert "PolicyEndpoint" not in cluster.unread_kinds
+    assert PLANTED not in str([obj.body for obj in found.objects])
+
+
+def test_policy_endpoints_that_are_defined_and_not_in_the_source_are_unread() -> None:
+    assert "PolicyEndpoint" in looked_at(ENDPOINTS).unread_kinds

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import replace
 from ipaddress import ip_address
+from typing import Any
 
 import pytest
 
@@ -154,6 +155,33 @@ def test_a_selector_by_labels_that_controllers_put_on_pods_is_a_feature(support:
     hits = look("NET-011", one, cni=report(Enforcement.ENFORCED, plugin(systemLabels=support)))[1]
     assert len(hits) == found
     assert all("labels that controllers put on pods (spec.podSelector)" in hit.message for hit in hits)
+
+
+ON_EKS = report(Enforcement.ENFORCED, replace(plugin(), id="aws-vpc-cni"))
+DEFINED = frozenset({"policyendpoints.networking.k8s.aws"})
+
+
+@hit("NET-011")
+def test_a_policy_that_no_policy_endpoint_carries_is_not_in_effect() -> None:
+    found = finding("NET-011", replace(SHOP, crds=DEFINED), cni=ON_EKS)
+    assert found.message == (
+        "no PolicyEndpoint carries NetworkPolicy shop/web, so no agent knows of it, though it selects 1 pod"
+    )
+
+
+@near_miss("NET-011")
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"crds": DEFINED, "handed_over": frozenset({("shop", "web")})},
+        {"crds": DEFINED, "unread_kinds": ("PolicyEndpoint",)},
+        {"crds": frozenset()},
+        {"crds": DEFINED, "pods": ()},
+    ],
+    ids=["carried", "not read", "not defined", "without pods"],
+)
+def test_a_policy_that_is_carried_or_of_which_that_is_not_known_is_no_finding(changes: dict[str, Any]) -> None:
+    assert look("NET-011", replace(SHOP, **changes), cni=ON_EKS)[1] == []
 
 
 @hit("NET-012")
