@@ -16,6 +16,7 @@ from evidence.findings import (  # noqa: F401  (imported for their rules)
     onesided,
     outside,
     priorities,
+    probes,
     redundancy,
     scraping,
     selection,

@@ -4,7 +4,7 @@ import inspect
 from collections.abc import Sequence
 
 from evidence.findings.finding import UNMOVED_FAMILIES, Severity
-from evidence.findings.registry import Rule
+from evidence.findings.registry import PROBE_RUN, Rule
 
 
 def rule_page(rule: Rule) -> str:
@@ -16,9 +16,8 @@ def rule_page(rule: Rule) -> str:
     if rule.needs_record:
         conditions.append("Looks at the intent file; without one it does not run, and says so.")
     if rule.needs_seen:
-        conditions.append(
-            f"Looks at what `evidence import` took in; without any {rule.needs_seen} it does not run, and says so."
-        )
+        source = "evidence probe run` kept" if rule.needs_seen == PROBE_RUN else "evidence import` took in"
+        conditions.append(f"Looks at what `{source}; without any {rule.needs_seen} it does not run, and says so.")
     if rule.hangs_on_policies:
         conditions.append("Runs in part only while policies of kinds that are not evaluated are present.")
     if rule.reads_rules:

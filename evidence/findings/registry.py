@@ -20,6 +20,7 @@ from evidence.findings.index import ClusterIndex
 from evidence.intent.model import Classification, Intent, Zone
 from evidence.intent.zones import ZoneMap
 from evidence.observe.seen import Observations
+from evidence.probe.standing import Standing
 from evidence.reach.engine import Reachability
 from evidence.reach.exposure import Exposures
 
@@ -27,7 +28,8 @@ from evidence.reach.exposure import Exposures
 @dataclass(frozen=True)  # no slots: the cached look-ups live in the instance
 class Context:
     """Everything a rule may look at. `at` is the time of the assessment, `taken_at` that of the snapshot; both UTC. `unseen` are
-    kinds of which the source does not tell whether the cluster has any. `observed`: what logs say around that time, None for nothing."""
+    kinds of which the source does not tell whether the cluster has any. `observed`: what logs say around that time, `probed`: what
+    probe runs say, None for nothing."""
 
     cluster: Cluster
     reach: Reachability
@@ -38,6 +40,7 @@ class Context:
     taken_at: datetime
     unseen: tuple[str, ...] = ()
     observed: Observations | None = None
+    probed: Standing | None = None
 
     @cached_property
     def index(self) -> ClusterIndex:
@@ -101,8 +104,8 @@ Check = Callable[[Context], Looked]
 class Rule:
     """`needs` are the kinds it looks at; `needs_intent`: only with declared zones; `needs_record`: only with an intent file, be it
     without zones (waivers, reviews); `hangs_on_policies`: policies that are not evaluated could change its answer; `reads_rules`: it
-    looks at the rules of NetworkPolicies, so other policies' rules are not seen; `needs_seen`: "flow log" or "audit log", one has to have been
-    taken in."""
+    looks at the rules of NetworkPolicies, so other policies' rules are not seen; `needs_seen`: "flow log", "audit log" or "probe run", there
+    has to be one."""
 
     id: str
     title: str
@@ -119,7 +122,7 @@ class Rule:
     needs_seen: str = ""
 
 
-FLOW_LOG, AUDIT_LOG = "flow log", "audit log"
+FLOW_LOG, AUDIT_LOG, PROBE_RUN = "flow log", "audit log", "probe run"
 
 RULES: MutableMapping[str, Rule] = {}
 
@@ -206,7 +209,7 @@ def run_rule(rule: Rule, context: Context) -> tuple[RuleRun, list[Finding]]:
         return RuleRun(rule.id, RunStatus.NOT_RUN, 0, "no intent file"), []
     if rule.needs_intent and (context.intent is None or not context.intent.zones):
         return RuleRun(rule.id, RunStatus.NOT_RUN, 0, "no zones declared"), []
-    if rule.needs_seen and not _seen(rule.needs_seen, context.observed):
+    if rule.needs_seen and not _seen(rule.needs_seen, context):
         return RuleRun(rule.id, RunStatus.NOT_RUN, 0, f"no {rule.needs_seen} of that time was taken in"), []
     unread = sorted(rule.needs & context.unread_kinds)
     blind = [kind for kind in unread if not objects_read(context.cluster, kind)]
@@ -224,10 +227,12 @@ def run_rule(rule: Rule, context: Context) -> tuple[RuleRun, list[Finding]]:
     return run, [finding_of(rule, hit, context) for hit in merged(looked.hits)]
 
 
-def _seen(kind: str, observed: Observations | None) -> bool:
-    if observed is None:
+def _seen(kind: str, context: Context) -> bool:
+    if kind == PROBE_RUN:
+        return context.probed is not None
+    if context.observed is None:
         return False
-    return bool(observed.logs if kind == FLOW_LOG else observed.audits)
+    return bool(context.observed.logs if kind == FLOW_LOG else context.observed.audits)
 
 
 def merged(hits: Iterable[Hit]) -> list[Hit]:

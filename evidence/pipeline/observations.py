@@ -10,12 +10,16 @@ from evidence.observe.document import TakenLog, flow_log_of
 from evidence.observe.model import Side
 from evidence.observe.seen import LOOK_BACK, RECENT, Observations, observe
 from evidence.pipeline.states import assess, reach_of, state_of
+from evidence.probe.document import read_run
 
 if TYPE_CHECKING:
     from evidence.frameworks.facts import Agreement
     from evidence.intent.model import Classification
+    from evidence.intent.zones import ZoneMap
     from evidence.observe.model import ObservedFlow
     from evidence.pipeline.states import Assessed, State
+    from evidence.probe.model import ProbeRun
+    from evidence.probe.standing import Standing
     from evidence.reach.engine import Reachability
     from evidence.store import SnapshotInfo, Store
 
@@ -32,6 +36,8 @@ class Records:
         self._cluster = cluster
         self._logs: dict[int, TakenLog] = {}
         self._audits: dict[int, TakenAudit] = {}
+        self._probes: dict[int, ProbeRun] = {}
+        self._standing: tuple[object, Standing] | None = None
         self._reach: dict[int, Reachability] = {}
         self._last: State | None = None
 
@@ -56,6 +62,31 @@ class Records:
             until=until,
             elsewhere=lambda flow: self._elsewhere(flow, info),
         )
+
+    def probed(self, state: "State", reach: "Reachability", zones: "ZoneMap") -> "Standing | None":
+        """What probe runs say of a snapshot of the store; None when there is none of that time."""
+        from evidence.pipeline.probes import policies_digest
+        from evidence.probe.standing import LOOK_BACK as PROBED_BEFORE
+        from evidence.probe.standing import Standing, of_time
+        from evidence.store import RecordKind
+
+        info = state.info
+        assert info is not None  # noqa: S101  (only snapshots of the store are looked at)
+        start = info.taken_at - PROBED_BEFORE
+        found = self._store.records(self._cluster, start, _END, RecordKind.PROBE_RUN)
+        for record in found:
+            if record.id not in self._probes:
+                document = self._store.read_record(record.id).document
+                self._probes[record.id] = read_run(document, f"record {record.id} of the store")
+        runs = list(of_time((self._probes[record.id] for record in found), info.taken_at))
+        if not runs:
+            return None
+        policies = policies_digest(state)
+        same = (reach, zones, policies, [run.id for run in runs])  # a state like the one before says the same
+        if self._standing is None or self._standing[0] != same:
+            digests = {self._probes[record.id].id: record.digest for record in found}
+            self._standing = same, Standing(runs, reach, zones, state.intent, policies, digests)
+        return self._standing[1]
 
     def _log(self, number: int) -> TakenLog:
         if number not in self._logs:
@@ -111,12 +142,32 @@ def assess_stored(state: "State", at: datetime, db: str | None) -> "Assessed":
     from evidence.store import Store
 
     with Store.open(db, read_only=True) as store:
-        return assess(state, at, observed=Records(store, state.info.cluster).around)
+        records = Records(store, state.info.cluster)
+        return assess(state, at, observed=records.around, probed=records.probed)
 
 
 def agreements(assessed: "Assessed") -> "tuple[Agreement, ...]":
-    """Denials that logs show and that were computed, by the zones whose policies denied them: the destination's zones, or the source's where
-    its side was looked at. None while the logs show a connection that the policies deny."""
+    """Denials that were seen and computed, by the zones whose policies denied them. Of logs: the destination's zones, or the source's where
+    its side was looked at; none while the logs show a connection that the policies deny. Of probes: zones whose whole border was tried."""
+    return (*_logged(assessed), *_probed(assessed))
+
+
+def _probed(assessed: "Assessed") -> "Iterator[Agreement]":
+    """A probe run backs a zone when every closed way across its border was tried and stopped, as far as probes go."""
+    from evidence.frameworks.facts import Agreement
+
+    probed = assessed.probed
+    if probed is None or not probed.agreements:
+        return
+    zones = assessed.state.intent.zones if assessed.state.intent else ()
+    for classification in sorted({zone.classification for zone in zones}):
+        border = probed.border(frozenset({classification}))
+        if border.whole:
+            runs = " and ".join(f"{run.started_at:%Y-%m-%d %H:%M} UTC" for run in border.runs)
+            yield Agreement(f"the probe run of {runs}", border.seen, frozenset({classification}))
+
+
+def _logged(assessed: "Assessed") -> "tuple[Agreement, ...]":
     from evidence.findings.finding import count
     from evidence.frameworks.facts import Agreement
 

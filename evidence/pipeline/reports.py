@@ -132,7 +132,7 @@ def assess_period(store: "Store", cluster: str, period: tuple[datetime, datetime
     for info in infos:
         before = assessed[-1] if assessed else None
         state = state_of(store.read(info.id), before.state if before else None)
-        assessed.append(assess(state, info.taken_at, before, records.around))
+        assessed.append(assess(state, info.taken_at, before, records.around, records.probed))
     return tuple(assessed)
 
 

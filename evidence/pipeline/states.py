@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from evidence.intent.model import Intent
     from evidence.intent.zones import ZoneMap
     from evidence.observe.seen import Observations
+    from evidence.probe.standing import Standing
     from evidence.reach.engine import Reachability
     from evidence.store import SnapshotInfo, Store, StoredSnapshot
 
@@ -133,6 +134,7 @@ class Assessed:
     cni: "CniReport"
     assessment: "Assessment"
     observed: "Observations | None" = None
+    probed: "Standing | None" = None
 
 
 def assess(
@@ -140,9 +142,10 @@ def assess(
     at: datetime,
     before: Assessed | None = None,
     observed: "Callable[[State, Reachability], Observations | None] | None" = None,
+    probed: "Callable[[State, Reachability, ZoneMap], Standing | None] | None" = None,
 ) -> Assessed:
     """Findings of a state as of `at`; a pure function of its arguments. `before`: an assessment of the same cluster and intent, not computed
-    again. `observed` tells what was seen around a state, None for nothing."""
+    again. `observed` tells what logs saw around a state, `probed` what probe runs say of it, None for nothing."""
     from evidence.findings.registry import Context, evaluate
     from evidence.intent.zones import assign
     from evidence.pipeline.unseen import unseen_kinds
@@ -153,6 +156,7 @@ def assess(
         cni, reach = reach_of(state)
         zones = assign(state.intent, state.cluster)
     seen = observed(state, reach) if observed else None
+    standing = probed(state, reach, zones) if probed else None
     context = Context(
         cluster=reach.cluster,
         reach=reach,
@@ -163,8 +167,9 @@ def assess(
         taken_at=state.taken_at or at,
         unseen=unseen_kinds(state.collection),
         observed=seen,
+        probed=standing,
     )
-    return Assessed(state, reach, zones, cni, evaluate(context), seen)
+    return Assessed(state, reach, zones, cni, evaluate(context), seen, standing)
 
 
 def reach_of(state: State) -> "tuple[CniReport, Reachability]":

@@ -21,6 +21,7 @@ from evidence.findings.registry import RULES, Context, RuleRun, RunStatus, run_r
 from evidence.intent.model import Classification, Intent, Zone, ZoneMember
 from evidence.intent.zones import assign
 from evidence.observe.seen import Observations
+from evidence.probe.standing import Standing
 from evidence.reach.engine import Reachability, analyse
 from tests import builders
 
@@ -70,11 +71,12 @@ def context(
     taken_at: datetime | None = None,
     unseen: tuple[str, ...] = (),
     observed: Callable[[Reachability], Observations] | None = None,
+    probed: Standing | None = None,
 ) -> Context:
     networks = [network for zone in (intent.zones if intent else ()) for network in zone.cidrs]
     reach = analyse(cluster, extra_networks=networks)
     seen = observed(reach) if observed else None
-    return Context(cluster, reach, cni, intent, assign(intent, cluster), at, taken_at or at, unseen, seen)
+    return Context(cluster, reach, cni, intent, assign(intent, cluster), at, taken_at or at, unseen, seen, probed)
 
 
 def look(rule: str, cluster: Cluster, intent: Intent | None = None, **given: Any) -> tuple[RuleRun, list[Finding]]:
