@@ -2,6 +2,7 @@
 
 from itertools import pairwise
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -98,3 +99,44 @@ def test_ports_outside_the_numbers_of_ports_have_no_bits() -> None:
     assert ids.bits(TCP, 0, 0) == 0
     assert ids.bits(TCP, 65536, 70000) == 0
     assert ids.number(ids.bits(TCP, 0, 70000) | ids.bits(UDP) | ids.bits(SCTP)) == ALL_PORTS
+
+
+CUT = st.integers(0, 12) | st.integers(65530, 65536)
+CUTS_OF_ALL = st.dictionaries(st.sampled_from(list(Protocol)), st.sets(CUT, max_size=4), max_size=3)
+
+
+@given(CUTS_OF_ALL, CUTS_OF_ALL)
+def test_finer_atoms_leave_every_set_its_number_and_hold_the_new_bounds(
+    cuts: dict[Protocol, set[int]], more: dict[Protocol, set[int]]
+) -> None:
+    ids = PortIds(cuts)
+    numbers = [ids.number(1 << atom | 1) for atom in range(ids.all_bits.bit_length())]
+    numbers += [ids.union(number, numbers[0]) for number in numbers]
+    finer = ids.refined(more)
+    for number in (NO_PORTS, ALL_PORTS, *numbers):
+        assert finer.port_set(number) == ids.port_set(number)
+        assert finer.union(number, numbers[0]) == ids.union(number, numbers[0])
+    for protocol, bounds in more.items():
+        for bound in bounds:
+            below, above = finer.bits(protocol, 1, bound - 1), finer.bits(protocol, bound)
+            assert finer.port_set(finer.number(below)) == PortSet.of(protocol, 1, bound - 1)
+            assert finer.port_set(finer.number(above)) == PortSet.of(protocol, bound, LAST_PORT)
+
+
+@pytest.mark.parametrize("sets", [3, 60], ids=["few sets", "many sets"])
+@pytest.mark.parametrize("shape", [(0, 4), (1, 1), (5, 7), (40, 30)])
+def test_operations_on_tables_are_those_of_their_cells(sets: int, shape: tuple[int, int]) -> None:
+    ids = PortIds({TCP: set(range(1, 70))})
+    numbers = np.array([NO_PORTS, ALL_PORTS, *(ids.number(0b101 << place) for place in range(sets))], dtype=np.int32)
+    rng = np.random.default_rng(7)
+    a, b = rng.choice(numbers, shape), rng.choice(numbers, shape)
+    for operation in (ids.union, ids.meet, ids.minus):
+        cells = ids.pairwise(operation, a, b)
+        assert cells.shape == shape
+        assert cells.tolist() == [
+            [operation(*cell) for cell in zip(*rows, strict=True)] for rows in zip(a.tolist(), b.tolist(), strict=True)
+        ]
+        for number in (NO_PORTS, int(numbers[-1])):
+            with_one = ids.each(operation, a, number)
+            assert with_one.shape == shape
+            assert with_one.tolist() == [[operation(cell, number) for cell in row] for row in a.tolist()]
