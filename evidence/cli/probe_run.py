@@ -158,9 +158,9 @@ def run_lines(run: "ProbeRun") -> Iterator[str]:
     for result in run.results:
         if result.judgement is Judgement.CONTRADICTS:
             yield from map(line, told(result))
-    late = [result for result in run.results if result.passed_ms]
-    for result in late:
-        yield line(f"late: {result.probe}: {result.reason}")
+    late = [result.passed_ms for result in run.results if result.passed_ms]
+    if late:
+        yield f"late            {len(late)} denied connections passed for up to {max(late)} ms after the start of a new pod"
     why = Counter(result.reason for result in run.results if result.judgement is Judgement.NOT_DETERMINED)
     for reason, count in sorted(why.items()):
         yield line(f"not determined  {count}: {reason}")
