@@ -4,42 +4,29 @@ The answer of a side is a table of numbered port sets, subjects (the ways into p
 of it at a time:
 
 1. NetworkPolicies only add: each rule joins its ports into the cells of its subjects and peers.
-2. Policies with order are few rules over many pods. They are evaluated once, on groups of subjects and of peers that the same rules name,
-   and laid over the window afterwards: what is left to NetworkPolicies, and what passes where these isolate and do not allow it, or do
-   not isolate at all.
+2. Policies with order are evaluated once (`evidence.reach.frames`) and laid over the window afterwards: what is left to NetworkPolicies, and
+   what passes where these isolate and do not allow it, or do not isolate at all.
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import combinations, groupby, product
 from operator import attrgetter
-from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from evidence.cluster.model import Direction
+from evidence.reach.frames import Frame, evaluated, evaluated_again
 from evidence.reach.peers import NOBODY, Ends, Peers, common, distinct
 from evidence.reach.portids import ALL_PORTS, Ids, PortIds
-from evidence.reach.rules import NETWORK_POLICY, NETWORK_POLICY_ORDER, Policy, PolicyForm, PortMatch, RuleForm, Tier
+from evidence.reach.rules import Policy, PolicyForm, PortMatch, RuleForm, Tier, priority_text
 from evidence.reach.spread import Spread
-from evidence.reach.tiers import Groups, Ordered, Part, PlacedPolicy, PlacedRule, grouped
+from evidence.reach.tiers import Part, PlacedPolicy, PlacedRule
 
 _MANY = 48
 _Wanted = tuple[int, tuple[PortMatch, ...]]  # ports by number, as bits, and by name
-
-
-@dataclass(frozen=True, slots=True)
-class _Frame:
-    """Policies with order, on groups: what is `left` to NetworkPolicies, what passes where one isolates the subject without allowing it
-    (`closed`), and the whole answer where none isolates it (`open`)."""
-
-    subject_group: Groups
-    peer_group: Groups
-    left: Ids
-    closed: Ids
-    open: Ids
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -55,7 +42,7 @@ class Undecided:
 
     def __str__(self) -> str:
         return (
-            f"{self.first.key} and {self.second.key} have priority {self.priority:g} in the {self.tier.name} tier, select the same pods "
+            f"{self.first.key} and {self.second.key} have {priority_text(self.priority)} in the {self.tier.name} tier, select the same pods "
             "and decide differently: which of them is asked first is undefined"
         )
 
@@ -79,13 +66,13 @@ class Side:
         self._ports = ports
         self._port_bits: dict[tuple[PortMatch, ...], tuple[int, tuple[PortMatch, ...]]] = {}
         self.policies: list[PlacedPolicy] = []
-        known = {id(placed.form): placed for placed in earlier.policies} if earlier else {}
+        there = {id(placed.form): placed for placed in earlier.policies} if earlier else {}
         for form_id in anew:
-            known.pop(form_id, None)
+            there.pop(form_id, None)
         for form in forms:
             if direction not in form.rules:
                 continue
-            placed = known.get(id(form))
+            placed = there.get(id(form))
             if placed is None:
                 subjects = peers.selected(form.subject)
                 placed = PlacedPolicy(form, subjects, tuple(self._place(form, subjects)))
@@ -98,11 +85,13 @@ class Side:
         self._mild = any(placed.form.adds and direction not in placed.form.isolates for placed in self.policies)
         self._additive = _adding(self.policies)
         self.ordered = _with_order(self.policies, direction)
-        self.frame: _Frame | None
-        if earlier and earlier.frame and list(map(id, self.ordered)) == list(map(id, earlier.ordered)):
-            self.frame = earlier.frame
-        else:
-            self.frame = self._evaluate(self.ordered) if self.ordered else None
+        self.frame: Frame | None = None
+        if self.ordered:
+            known = earlier and earlier.frame
+            if earlier and known:
+                self.frame = evaluated_again(known, earlier.ordered, self.ordered, direction, peers, ports)
+            else:
+                self.frame = evaluated(self.ordered, direction, peers, ports)
         self._by_block: dict[int, dict[int, list[Part]]] = {}
         self._by_subject: dict[int, list[Part]] | None = None
 
@@ -114,15 +103,14 @@ class Side:
             return other
         pods = spread.came_from[: peers.pods]
         policies = [policy.moved(spread) for policy in self.policies]
-        frame = self.frame if (spread.came_from >= 0).all() else None
+        complete = bool((spread.came_from >= 0).all())
         vars(other).update(
             isolated=np.append(self.isolated, False)[pods],
             _added_to=np.append(self._added_to, False)[pods],
             policies=policies,
             _additive=_adding(policies),
             ordered=_with_order(policies, self.direction),
-            frame=frame
-            and replace(frame, subject_group=frame.subject_group[pods], peer_group=frame.peer_group[spread.came_from]),
+            frame=self.frame.moved(pods, spread.came_from) if self.frame and complete else None,
         )
         return other
 
@@ -191,35 +179,6 @@ class Side:
         return bits
 
     # -- policies with order ------------------------------------------------------------------------------------------
-
-    def _evaluate(self, ordered: Sequence[PlacedPolicy]) -> _Frame:
-        parts = [part for policy in ordered for rule in policy.rules for part in rule.parts]
-        closing = [policy for policy in ordered if self.direction in policy.form.isolates]
-        about = [part.subjects for part in parts] + [policy.subjects for policy in closing]
-        subject_group, subject_rows = grouped(self._peers.pods, about)
-        peer_group, columns = grouped(self._peers.count, [part.peers for part in parts if part.peers is not None])
-        column = iter(columns)
-        cells = {
-            id(part): (rows, None if part.peers is None else next(column))
-            for part, rows in zip(parts, subject_rows, strict=False)
-        }
-        closes: dict[Tier, list[Groups]] = defaultdict(list)
-        for policy, rows in zip(closing, subject_rows[len(parts) :], strict=True):
-            closes[policy.form.tier].append(rows)
-        closed = {tier: distinct(np.concatenate(rows)) for tier, rows in closes.items()}
-        before, late, after = _stages(ordered)
-        state = Ordered(self._ports, (int(subject_group.max(initial=0)) + 1, int(peer_group.max(initial=0)) + 1), cells)
-        _through(state, before, closed)
-        state.ask(late.early)
-        left = state.left.copy()
-        if late.others or after or state.passed.any():
-            shut = state.copy()
-            _finish_after(shut, late.others, np.arange(len(left)), after, closed)
-            passes_closed = shut.finally_open()
-        else:
-            passes_closed = state.accepted.copy()
-        _finish_after(state, late.others, closed.get(NETWORK_POLICY), after, closed)
-        return _Frame(subject_group, peer_group, left, passes_closed, state.finally_open())
 
     def undecided(self) -> Iterator[Undecided]:
         """Pairs of policies of one tier and priority that select the same pod and do not do the same with everything they match."""
@@ -378,47 +337,3 @@ def _places(ends: Ends, count: int) -> Ends:
     found: Ends = np.full(count, -1, dtype=np.int32)
     found[ends] = np.arange(len(ends), dtype=np.int32)
     return found
-
-
-class _Late(NamedTuple):
-    """Policies with order in the tier of NetworkPolicies: those that are asked before these, and the others."""
-
-    early: list[PlacedPolicy]
-    others: list[PlacedPolicy]
-
-
-def _stages(ordered: Sequence[PlacedPolicy]) -> tuple[list[PlacedPolicy], _Late, list[PlacedPolicy]]:
-    """Policies sorted and parted by tier: before, in and after that of NetworkPolicies.
-
-    One with the very priority of NetworkPolicies comes after them: these only accept, so that no other order lets more pass.
-    """
-    listed = sorted(ordered, key=lambda policy: policy.form.place)
-    inside = [policy for policy in listed if policy.form.tier == NETWORK_POLICY]
-    late = _Late(
-        [policy for policy in inside if policy.form.priority < NETWORK_POLICY_ORDER],
-        [policy for policy in inside if policy.form.priority >= NETWORK_POLICY_ORDER],
-    )
-    return (
-        [policy for policy in listed if policy.form.tier < NETWORK_POLICY],
-        late,
-        [policy for policy in listed if policy.form.tier > NETWORK_POLICY],
-    )
-
-
-def _through(state: Ordered, policies: Sequence[PlacedPolicy], closed: Mapping[Tier, Groups]) -> None:
-    for tier, members in groupby(policies, key=lambda policy: policy.form.tier):
-        state.ask(members)
-        state.leave(closed.get(tier))
-
-
-def _finish_after(
-    state: Ordered,
-    others: Sequence[PlacedPolicy],
-    shut: Groups | None,
-    after: Sequence[PlacedPolicy],
-    closed: Mapping[Tier, Groups],
-) -> None:
-    """From the place of NetworkPolicies to the last tier; their tier denies to `shut` what it does not decide."""
-    state.ask(others)
-    state.leave(shut)
-    _through(state, after, closed)
