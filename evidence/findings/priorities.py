@@ -6,6 +6,7 @@ from evidence.cluster.objects import ObjectKey
 from evidence.findings.finding import Severity, Subject, shortened
 from evidence.findings.index import policy_evidence, workload_names, workloads_of_pods
 from evidence.findings.registry import Context, Hit, Looked, rule
+from evidence.reach.rules import priority_text
 from evidence.reach.sides import Undecided
 
 
@@ -40,7 +41,7 @@ def _hit(context: Context, found: list[Undecided]) -> Hit:
     key = one.first.key
     return Hit(
         subject=Subject(key.kind, key.namespace, key.name),
-        message=f"{key} and {one.second.key} both have priority {one.priority:g} in the {one.tier.name} tier and decide differently about "
+        message=f"{key} and {one.second.key} both have {priority_text(one.priority)} in the {one.tier.name} tier and decide differently about "
         f"{directions} of the same pods ({shortened(names)}): which of them is asked first is undefined",
         evidence=(policy_evidence(one.first), policy_evidence(one.second)),
         pods=pods,

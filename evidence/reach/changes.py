@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
+from evidence.cluster.calico import CalicoPolicy, CalicoRule
 from evidence.cluster.model import Cluster, Direction, NetworkPolicy, PodPeer, Rule
 from evidence.cluster.objects import ObjectKey
 from evidence.cluster.policies import (
@@ -23,11 +24,12 @@ from evidence.cluster.policies import (
     Peer,
     Unknown,
 )
+from evidence.reach.calicorules import calico_rule
 from evidence.reach.manifests import peer_body, policy_body, policy_port_bodies, rule_body, selector_body
 
-Editable = NetworkPolicy | ClusterPolicy
-EditedRule = Rule | ClusterRule
-P = TypeVar("P", NetworkPolicy, ClusterPolicy)
+Editable = NetworkPolicy | ClusterPolicy | CalicoPolicy
+EditedRule = Rule | ClusterRule | CalicoRule
+P = TypeVar("P", NetworkPolicy, ClusterPolicy, CalicoPolicy)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +63,12 @@ def applied(cluster: Cluster, changes: Iterable[Change]) -> Cluster:
     edits = _by_policy(edit for change in listed for edit in change.edits)
     policies = [_edited(policy, edits.get(policy.key, ())) for policy in cluster.policies]
     policies += [policy for change in listed for policy in change.new]
+    calico = cluster.calico
+    if calico:
+        calico = replace(calico, policies=tuple(_edited(p, edits.get(p.key, ())) for p in calico.policies))
     return replace(
         cluster,
+        calico=calico,
         policies=tuple(sorted(policies, key=lambda policy: (policy.namespace, policy.name))),
         cluster_policies=tuple(_edited(policy, edits.get(policy.key, ())) for policy in cluster.cluster_policies),
     )
@@ -132,6 +138,8 @@ def body_of(edit: Edit) -> dict[str, Any]:
     rule, policy = edit.rule, edit.policy
     if isinstance(rule, Rule):
         return _network_rule(rule, edit.direction)
+    if isinstance(rule, CalicoRule):
+        return calico_rule(rule)
     assert isinstance(rule, ClusterRule) and isinstance(policy, ClusterPolicy)  # noqa: S101, PT018  (an edit's rule is of its policy's kind)
     return _cluster_rule(rule, edit.direction, policy.key.kind == "ClusterNetworkPolicy")
 

@@ -343,7 +343,7 @@ class Reachability:
                     found[direction].setdefault(end, []).append(placed)
         return found
 
-    @property
+    @cached_property
     def unevaluated(self) -> tuple[Unevaluated, ...]:
         """Policies that were not evaluated, or not whole: of other kinds, or with parts that this program does not know."""
         kinds: tuple[ClusterPolicy | CiliumPolicy, ...] = (

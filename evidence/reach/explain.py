@@ -145,14 +145,20 @@ def side(
     return SideReason(True, f"{NOT_ISOLATED}, and no rule of a cluster-wide policy decides", selecting=selecting)
 
 
-def decide(reach: Reachability, direction: Direction, subject: int, other: int, atom: int) -> Decision:
-    """Ask the policies that select the subject (an end of a pod), in their order, about the ports of one atom."""
+def decide(
+    reach: Reachability, direction: Direction, subject: int, other: int, atom: int, *, but_added: bool = False
+) -> Decision:
+    """Ask the policies that select the subject (an end of a pod), in their order, about the ports of one atom.
+
+    `but_added`: as if no rule of a NetworkPolicy matched.
+    """
     policies = reach.selecting(PeerId(reach.peers.class_of[subject]), direction)
     passed: tuple[PlacedRule, ...] = ()
     for _, tier in groupby(policies, key=lambda policy: policy.form.tier):
         listed = list(tier)
         for _, equals in groupby(listed, key=lambda policy: policy.form.priority):
-            found = _side_by_side(reach, equals, subject, other, atom)
+            asked = (policy for policy in equals if not (but_added and policy.form.adds))
+            found = _side_by_side(reach, asked, subject, other, atom)
             if found and found[0].rule.action is Action.PASS:
                 passed += found
                 break

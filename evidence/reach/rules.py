@@ -16,6 +16,7 @@ Directions are separate: a connection needs the source's egress and the destinat
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
+from math import isfinite
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from evidence.cluster.calico import CalicoPolicy
@@ -43,6 +44,11 @@ NETWORK_POLICY = Tier(1_000_000, "default")
 BASELINE = Tier(10_000_000, "Baseline")
 
 NETWORK_POLICY_ORDER = 1_000  # priority of NetworkPolicies within their tier
+
+
+def priority_text(priority: float) -> str:
+    """A policy of Calico's without an order is asked last in its tier."""
+    return f"priority {priority:g}" if isfinite(priority) else "no order"
 
 
 class Action(Enum):

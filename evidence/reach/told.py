@@ -1,6 +1,7 @@
 """The account of a verdict as text and as JSON; `explanation.schema.json` beside this file describes the latter."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from math import isfinite
 from typing import Any
 
 from evidence.reach.account import Account, SideAccount
@@ -34,7 +35,7 @@ def _policy(asked: PolicyAsked) -> dict[str, Any]:
     return {
         "policy": key_body(asked.policy),
         "tier": asked.tier,
-        "priority": asked.priority,
+        "priority": asked.priority if isfinite(asked.priority) else None,
         "isolates": asked.isolates,
         "pods": asked.pods,
         "part": asked.part.value,

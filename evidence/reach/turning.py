@@ -1,10 +1,13 @@
 """The smallest change to policies that turns what one side says of a connection.
 
 1. To allow what isolation denies: one rule, for this peer and port alone, in the isolating NetworkPolicy that selects the fewest pods.
-2. To allow what a rule of a cluster-wide policy denies: an Accept rule before it.
+   A policy of Calico's gets it as its last rule, limited to this pod where the policy selects others, too.
+2. To allow what a rule of a cluster-wide policy, or of Calico's, denies: an Accept rule before it.
 3. To deny what NetworkPolicies allow: every rule that admits it is narrowed or goes, because they add up. A rule first loses the peers that
-   match (an ipBlock gets an exception), where peers are left over; else the port, where ports are left over; else it goes.
-4. To deny what a cluster-wide policy allows: a Deny rule before the one that matches, in each policy of that priority.
+   match (an ipBlock gets an exception), where peers are left over; else the port, where ports are left over; else it goes. What a rule of
+   Calico's would allow once they are out of the way is denied, too.
+4. To deny what a cluster-wide policy, or one of Calico's, allows: a Deny rule before the one that matches, in each policy of that priority.
+   The same before a rule of Calico's that passes what nothing restricts afterwards.
 5. To allow what only policies of other kinds deny by isolation: a new NetworkPolicy with the rule.
 6. To deny what nothing restricts: a new NetworkPolicy that isolates the pod. There is no smaller one; NetworkPolicies cannot deny.
 
@@ -12,66 +15,55 @@ Several addresses of a pod may be decided by different rules: the change covers 
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
-from ipaddress import ip_network
+from dataclasses import dataclass, field, replace
 
-from evidence.cluster.model import (
-    Direction,
-    IPAddress,
-    IpBlock,
-    IPNetwork,
-    NetworkPolicy,
-    PodPeer,
-    PolicyPort,
-    Protocol,
-    Rule,
-)
+from evidence.cluster.calico import CalicoPolicy
+from evidence.cluster.model import Direction, NetworkPolicy, PolicyPort, Rule
 from evidence.cluster.objects import ObjectKey
-from evidence.cluster.policies import Action, ClusterPolicy, ClusterPolicyPort, ClusterRule, NetworksPeer, Peer
-from evidence.cluster.selectors import LabelSelector, Operator, Requirement
+from evidence.cluster.policies import Action
 from evidence.reach.asked import pods_selected
 from evidence.reach.changes import Change, Edit
-from evidence.reach.classes import PeerId, host_addresses
-from evidence.reach.doubts import NAME_LABEL, ports_of
+from evidence.reach.classes import PeerId
 from evidence.reach.engine import Reachability
-from evidence.reach.explain import Decision, Point, contains, decide, matches
+from evidence.reach.explain import Decision, decide, matches
+from evidence.reach.inserting import appended, inserted, number_of, peers_of, unworkable
 from evidence.reach.manifests import own_labels
-from evidence.reach.ports import FIRST_PORT, LAST_PORT
-from evidence.reach.rules import NETWORK_POLICY, PortMatch
+from evidence.reach.narrowing import narrowed
+from evidence.reach.question import Asked, Pair, Turned
+from evidence.reach.rules import NETWORK_POLICY
 from evidence.reach.tiers import PlacedPolicy, PlacedRule
 
-Pair = tuple[int, int]
-_UNWORKABLE = "is of a kind for which no change is worked out here"
+__all__ = ["Asked", "Turned", "turning"]
 
 
-@dataclass(frozen=True, slots=True)
-class Turned:
-    """A change, or (None) why there is none."""
-
-    change: Change | None
-    reason: str = ""
+class _NoChangeError(Exception):
+    """Why there is none."""
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """One side of one connection: `subject` is the pod whose policies are asked, `pairs` are the ends (subject, other) that decide it."""
+@dataclass(slots=True)
+class _Drafts:
+    """A change in the making."""
 
-    reach: Reachability
-    direction: Direction
-    subject: Point
-    other: Point
-    pairs: tuple[Pair, ...]
-    protocol: Protocol
-    port: int
+    edits: dict[tuple[ObjectKey, int], Edit] = field(default_factory=dict)
+    sentences: dict[str, None] = field(default_factory=dict)
+    new: dict[ObjectKey, NetworkPolicy] = field(default_factory=dict)
+    beside: dict[str, None] = field(default_factory=dict)
 
-    @property
-    def what(self) -> str:
-        word = "to" if self.direction is Direction.EGRESS else "from"
-        return f"{word} {self.other.name} on {self.protocol.value} {self.port}"
+    def edit(self, edit: Edit, sentence: str) -> None:
+        self.edits[edit.policy.key, edit.number] = edit
+        self.sentences[sentence] = None
 
-    @property
-    def field(self) -> str:
-        return self.direction.value.lower()
+    def add(self, policy: NetworkPolicy, sentence: str) -> None:
+        self.new[policy.key] = policy
+        self.sentences[sentence] = None
+
+    def change(self) -> Change:
+        return Change(
+            tuple(self.sentences),
+            tuple(self.edits.values()),
+            tuple(self.new.values()),
+            " ".join(filter(None, self.beside)),
+        )
 
 
 def turning(asked: Asked, *, allowed: bool) -> Turned:
@@ -84,54 +76,62 @@ def turning(asked: Asked, *, allowed: bool) -> Turned:
     atom = asked.reach.port_ids.atom(asked.protocol, asked.port)
     decisions = [(pair, decide(asked.reach, asked.direction, *pair, atom)) for pair in asked.pairs]
     concerned = [(pair, decision) for pair, decision in decisions if decision.allowed == allowed]
-    return _closed(asked, concerned, atom) if allowed else _opened(asked, [decision for _, decision in concerned])
+    try:
+        drafts = _closed(asked, concerned, atom) if allowed else _opened(asked, [decision for _, decision in concerned])
+    except _NoChangeError as error:
+        return Turned(None, str(error))
+    return Turned(drafts.change())
 
 
 # -- to allow -----------------------------------------------------------------------------------------------------------
 
 
-def _opened(asked: Asked, decisions: Iterable[Decision]) -> Turned:
-    edits: dict[tuple[ObjectKey, int], Edit] = {}
-    sentences: dict[str, None] = {}
-    beside: dict[str, None] = {}
-    new: dict[ObjectKey, NetworkPolicy] = {}
+def _opened(asked: Asked, decisions: Iterable[Decision]) -> _Drafts:
+    drafts = _Drafts()
     for decision in decisions:
         if decision.isolating:
-            home = asked.subject.pod.namespace if asked.subject.pod else ""
-            peers = _peers(asked, home)
-            if not peers:
-                return Turned(None, f"the addresses of {asked.other.name} are not known, and no selector means it")
-            placed = _narrowest(asked.reach, decision.isolating)
-            if placed is None:
-                if decision.isolating[0].form.tier != NETWORK_POLICY:
-                    return Turned(None, f"{decision.isolating[0].form.policy.key} {_UNWORKABLE}")
-                added = _new(asked, "allow", (Rule(peers, (PolicyPort(asked.protocol, asked.port),)),))
-                new[added.key] = added
-                sentences[f"add {added.key}, which allows it {asked.what}"] = None
-                continue
-            policy = placed.form.policy
-            assert isinstance(policy, NetworkPolicy)  # noqa: S101  (the only kind that `_narrowest` looks at)
-            number = len(policy.rules(asked.direction))
-            rule = Rule(peers, (PolicyPort(asked.protocol, asked.port),))
-            edits[policy.key, number] = Edit(policy, asked.direction, number, rule, insert=True)
-            sentences[f"add to {policy.key} an {asked.field} rule {asked.what}"] = None
-            beside[_beside_added(asked, placed)] = None
+            _admit(asked, decision.isolating, drafts)
         else:
             denying = decision.rules[0]
-            turned = _inserted(asked, denying, Action.ACCEPT)
-            if turned is None:
-                return Turned(None, _unworkable(asked, denying))
-            edits[denying.form.policy.key, turned.number] = turned
-            sentences[
-                f"add to {denying.form.policy.key} before {denying.rule.where} a rule that accepts it {asked.what}"
-            ] = None
-    return Turned(Change(tuple(sentences), tuple(edits.values()), tuple(new.values()), " ".join(filter(None, beside))))
+            edit = inserted(asked, denying, Action.ACCEPT)
+            if edit is None:
+                raise _NoChangeError(unworkable(asked, denying))
+            where = f"{denying.form.policy.key} before {denying.rule.where}"
+            drafts.edit(edit, f"add to {where} a rule that accepts it {asked.what}")
+    return drafts
+
+
+def _admit(asked: Asked, isolating: Sequence[PlacedPolicy], drafts: _Drafts) -> None:
+    """Let one of the isolating policies admit it, or a new one."""
+    pod = asked.subject.pod
+    peers = peers_of(asked, pod.namespace if pod else "")
+    if not peers:
+        raise _NoChangeError(f"the addresses of {asked.other.name} are not known, and no selector means it")
+    rule = Rule(peers, (PolicyPort(asked.protocol, asked.port),))
+    placed = _narrowest(asked.reach, isolating)
+    policy = placed.form.policy if placed else None
+    if placed is not None and isinstance(policy, NetworkPolicy):
+        edit = Edit(policy, asked.direction, len(policy.rules(asked.direction)), rule, insert=True)
+        drafts.edit(edit, f"add to {policy.key} an {asked.field} rule {asked.what}")
+        drafts.beside[_beside_added(asked, placed)] = None
+    elif placed is not None and (last := appended(asked, placed)):
+        drafts.edit(last, f"add to {last.policy.key} a last {asked.field} rule that accepts it {asked.what}")
+    elif isolating[0].form.tier != NETWORK_POLICY:
+        raise _NoChangeError(unworkable(asked, isolating[0]))
+    else:
+        added = _new(asked, "allow", (rule,))
+        drafts.add(added, f"add {added.key}, which allows it {asked.what}")
 
 
 def _narrowest(reach: Reachability, policies: Iterable[PlacedPolicy]) -> PlacedPolicy | None:
-    """Of the NetworkPolicies the one that selects the fewest pods."""
-    known = [placed for placed in policies if isinstance(placed.form.policy, NetworkPolicy)]
-    return min(known, key=lambda placed: (pods_selected(reach, placed), placed.form.policy.key), default=None)
+    """The one that selects the fewest pods, NetworkPolicies first; None where no change to any of them is known here."""
+
+    def place(placed: PlacedPolicy) -> tuple[bool, int, ObjectKey]:
+        policy = placed.form.policy
+        return not isinstance(policy, NetworkPolicy), pods_selected(reach, placed), policy.key
+
+    known = [placed for placed in policies if isinstance(placed.form.policy, NetworkPolicy | CalicoPolicy)]
+    return min((placed for placed in known if placed.form.policy not in reach.unevaluated), key=place, default=None)
 
 
 def _beside_added(asked: Asked, placed: PlacedPolicy) -> str:
@@ -143,107 +143,56 @@ def _beside_added(asked: Asked, placed: PlacedPolicy) -> str:
     return " ".join(said)
 
 
-def _peers(asked: Asked, home: str) -> tuple[IpBlock | PodPeer, ...]:
-    """The other end as peers of a NetworkPolicy in namespace `home`; none when nothing names it."""
-    pod = asked.other.pod
-    if pod is None or pod.host_network:
-        return tuple(IpBlock(network) for network in _networks(asked))
-    return (PodPeer(None if pod.namespace == home else _named(pod.namespace), own_labels([pod])),)
-
-
-def _named(namespace: str) -> LabelSelector:
-    return LabelSelector((Requirement(NAME_LABEL, Operator.IN, (namespace,)),))
-
-
-def _networks(asked: Asked) -> list[IPNetwork]:
-    return [ip_network(address) for address in _addresses(asked)]
-
-
-def _addresses(asked: Asked) -> Sequence[IPAddress]:
-    """Addresses of the other end."""
-    if asked.other.pod is None:
-        return [asked.other.address] if asked.other.address is not None else []
-    pod = asked.other.pod
-    return host_addresses(pod, asked.reach.node_addresses) if pod.host_network else pod.addresses
-
-
-def _inserted(asked: Asked, before: PlacedRule, action: Action) -> Edit | None:
-    """A rule for this connection before another of a cluster-wide policy; None where its API cannot name the peer, or is not known whole."""
-    policy = before.form.policy
-    if not isinstance(policy, ClusterPolicy) or any(policy.unknown()):
-        return None
-    peers = _cluster_peers(asked)
-    if not peers:
-        return None
-    rule = ClusterRule("", action, peers, (ClusterPolicyPort(asked.protocol, asked.port),))
-    return Edit(policy, asked.direction, _number(before), rule, insert=True)
-
-
-def _cluster_peers(asked: Asked) -> tuple[Peer, ...]:
-    """The other end as peers of a cluster-wide policy; addresses can be named for egress only."""
-    pod = asked.other.pod
-    if pod is not None and not pod.host_network:
-        labels = own_labels([pod])
-        return (PodPeer(_named(pod.namespace), labels if labels.requirements else None),)
-    networks = _networks(asked) if asked.direction is Direction.EGRESS else []
-    return (NetworksPeer(tuple(networks)),) if networks else ()
-
-
-def _unworkable(asked: Asked, rule: PlacedRule) -> str:
-    policy = rule.form.policy
-    if isinstance(policy, ClusterPolicy) and not any(policy.unknown()):
-        return f"rules of {policy.key} cannot name {asked.other.name}"
-    return f"{policy.key} {'is not known whole' if isinstance(policy, ClusterPolicy) else _UNWORKABLE}"
-
-
-def _number(rule: PlacedRule) -> int:
-    return rule.form.rules[rule.direction].index(rule.rule)
-
-
 # -- to deny ------------------------------------------------------------------------------------------------------------
 
 
-def _closed(asked: Asked, decisions: Sequence[tuple[Pair, Decision]], atom: int) -> Turned:
-    edits: dict[tuple[ObjectKey, int], Edit] = {}
-    sentences: dict[str, None] = {}
+def _closed(asked: Asked, decisions: Sequence[tuple[Pair, Decision]], atom: int) -> _Drafts:
+    drafts = _Drafts()
     admitting: dict[tuple[ObjectKey, int], list[Pair]] = {}
     placed_at: dict[tuple[ObjectKey, int], PlacedRule] = {}
-    isolate = False
     for pair, decision in decisions:
-        if not decision.rules:
-            before = next((rule for rule in decision.passed if rule.form.tier == NETWORK_POLICY), None)
-            if before is not None:
-                return Turned(None, f"{before.form.policy.key} passes it on before NetworkPolicies are asked")
-            isolate = True
-        elif decision.rules[0].form.adds:
-            for rule in _admitting(asked, pair, atom):
-                if not isinstance(rule.form.policy, NetworkPolicy):
-                    return Turned(None, f"{rule.form.policy.key}, of which {rule.rule.where} admits it, {_UNWORKABLE}")
-                place = (rule.form.policy.key, _number(rule))
-                admitting.setdefault(place, []).append(pair)
-                placed_at[place] = rule
-        else:
-            for rule in decision.rules:
-                if rule.rule.action.value != Action.DENY.value:
-                    turned = _inserted(asked, rule, Action.DENY)
-                    if turned is None:
-                        return Turned(None, _unworkable(asked, rule))
-                    edits[rule.form.policy.key, turned.number] = turned
-                    sentences[
-                        f"add to {rule.form.policy.key} before {rule.rule.where} a rule that denies it {asked.what}"
-                    ] = None
+        added = any(rule.form.adds for rule in decision.rules)
+        for rule in _admitting(asked, pair, atom) if added else ():
+            if not isinstance(rule.form.policy, NetworkPolicy):
+                raise _NoChangeError(unworkable(asked, rule))
+            place = (rule.form.policy.key, number_of(rule))
+            admitting.setdefault(place, []).append(pair)
+            placed_at[place] = rule
+        left = decide(asked.reach, asked.direction, *pair, atom, but_added=True) if added else decision
+        if left.rules:
+            _deny(asked, [rule for rule in left.rules if rule.rule.action.value != Action.DENY.value], drafts)
+        elif left.allowed:
+            _restrict(asked, left, drafts)
     for place, pairs in admitting.items():
-        edit, sentence = _narrowed(asked, placed_at[place], pairs)
-        edits[place] = edit
-        sentences[sentence] = None
-    new = (_new(asked, "isolate"),) if isolate else ()
-    beside = ""
-    for policy in new:
-        sentences[f"add {policy.key}, which isolates {asked.subject.name} for {asked.field}"] = None
-        verb = "accept" if asked.direction is Direction.INGRESS else "open"
-        who = f"the pods of {policy.namespace} with these labels"
-        beside = f"Everything else that {who} {verb} is denied, too, until rules allow it."
-    return Turned(Change(tuple(sentences), tuple(edits.values()), new, beside))
+        drafts.edit(*narrowed(asked, placed_at[place], pairs))
+    return drafts
+
+
+def _deny(asked: Asked, rules: Iterable[PlacedRule], drafts: _Drafts) -> None:
+    """Put a rule that denies before each of some."""
+    for rule in rules:
+        edit = inserted(asked, rule, Action.DENY)
+        if edit is None:
+            raise _NoChangeError(unworkable(asked, rule))
+        drafts.edit(edit, f"add to {rule.form.policy.key} before {rule.rule.where} a rule that denies it {asked.what}")
+
+
+def _restrict(asked: Asked, decision: Decision, drafts: _Drafts) -> None:
+    """Deny what nothing restricts: before the rules of Calico's that passed it on last, or by isolating the pod."""
+    last = [rule for rule in decision.passed if rule.form.place == decision.passed[-1].form.place]
+    passing = [rule for rule in last if rule.rule.action.value == Action.PASS.value]
+    if passing and all(isinstance(rule.form.policy, CalicoPolicy) for rule in passing):
+        _deny(asked, passing, drafts)
+        return
+    before = next((rule for rule in decision.passed if rule.form.tier == NETWORK_POLICY), None)
+    if before is not None:
+        raise _NoChangeError(f"{before.form.policy.key} passes it on before NetworkPolicies are asked")
+    policy = _new(asked, "isolate")
+    drafts.add(policy, f"add {policy.key}, which isolates {asked.subject.name} for {asked.field}")
+    verb = "accept" if asked.direction is Direction.INGRESS else "open"
+    drafts.beside[
+        f"Everything else that the pods of {policy.namespace} with these labels {verb} is denied, too, until rules allow it."
+    ] = None
 
 
 def _admitting(asked: Asked, pair: Pair, atom: int) -> Iterable[PlacedRule]:
@@ -263,65 +212,3 @@ def _new(asked: Asked, verb: str, rules: tuple[Rule, ...] = ()) -> NetworkPolicy
     name = next(n for n in (name, *(f"{name}-{count}" for count in range(2, len(taken) + 3))) if n not in taken)
     policy = NetworkPolicy(pod.namespace, name, own_labels([pod]), frozenset({asked.direction}))
     return replace(policy, ingress=rules) if asked.direction is Direction.INGRESS else replace(policy, egress=rules)
-
-
-def _narrowed(asked: Asked, placed: PlacedRule, pairs: Sequence[Pair]) -> tuple[Edit, str]:
-    policy, number = placed.form.policy, _number(placed)
-    assert isinstance(policy, NetworkPolicy)  # noqa: S101  (the only kind that adds)
-    rule = policy.rules(asked.direction)[number]
-    peers = _other_peers(asked, placed, rule, pairs)
-    ports = _other_ports(asked, rule, pairs)
-    name = f"{policy.key} {placed.rule.where}"
-    if peers:
-        kept: Rule | None = Rule(peers, rule.ports)
-        sentence = f"narrow {name}: leave out {asked.other.name}"
-    elif ports:
-        kept, sentence = Rule(rule.peers, ports), f"narrow {name}: leave out {asked.protocol.value} {asked.port}"
-    else:
-        kept, sentence = None, f"remove {name}"
-    return Edit(policy, asked.direction, number, kept), sentence
-
-
-def _other_peers(asked: Asked, placed: PlacedRule, rule: Rule, pairs: Iterable[Pair]) -> tuple[IpBlock | PodPeer, ...]:
-    """The rule's peers without those that match; none where nothing is left, or the rule is about anyone."""
-    ends = [other for _, other in pairs]
-    kept: list[IpBlock | PodPeer] = []
-    for peer, matcher in zip(rule.peers, placed.rule.peers, strict=False):
-        meant = asked.reach.peers.meant((matcher,))
-        if meant is not None and not any(contains(meant, end) for end in ends):
-            kept.append(peer)
-        elif isinstance(peer, IpBlock):
-            gaps = [network for network in _networks(asked) if _inside(network, peer.cidr)]
-            if gaps:
-                kept.append(IpBlock(peer.cidr, (*peer.excepts, *gaps)))
-    return tuple(kept)
-
-
-def _inside(network: IPNetwork, block: IPNetwork) -> bool:
-    """True when an exception for the network may stand in a block: it must be smaller."""
-    return network.version == block.version and network.prefixlen > block.prefixlen and network.network_address in block
-
-
-def _other_ports(asked: Asked, rule: Rule, pairs: Iterable[Pair]) -> tuple[PolicyPort, ...]:
-    """The rule's ports without this one; none where nothing is left, or where all ports of named peers are open (then the peers go)."""
-    if not rule.ports and rule.peers:
-        return ()
-    listed = rule.ports or tuple(PolicyPort(protocol, None) for protocol in sorted(Protocol))
-    peers = asked.reach.peers
-    destinations = [subject if asked.direction is Direction.INGRESS else other for subject, other in pairs]
-    named = {peers.named_ports[peers.named_of[end]] if end < peers.pods else () for end in destinations}
-    kept: list[PolicyPort] = []
-    for port in listed:
-        form = PortMatch(port.protocol, port.port, port.end_port)
-        if not any(ports_of(form, ports).contains(asked.protocol, asked.port) for ports in named):
-            kept.append(port)
-        elif not isinstance(port.port, str):
-            kept += _cut(port, asked.port)
-    return tuple(kept)
-
-
-def _cut(port: PolicyPort, number: int) -> list[PolicyPort]:
-    first = port.port if isinstance(port.port, int) else FIRST_PORT
-    last = LAST_PORT if port.port is None else port.end_port or first
-    pieces = ((first, number - 1), (number + 1, last))
-    return [PolicyPort(port.protocol, low, high if high > low else None) for low, high in pieces if low <= high]

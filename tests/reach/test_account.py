@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from dataclasses import replace
+from ipaddress import ip_address
 from typing import Any
 
 import pytest
@@ -11,18 +12,24 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from evidence import resources
+from evidence.cluster.calico import Calico, CalicoPolicy, CalicoTier
 from evidence.cluster.model import Cluster, IPAddress, NetworkPolicy, Pod, Protocol
+from evidence.cluster.objects import CollectedObject, ObjectKey
+from evidence.cluster.parse_calico import calico_policy
 from evidence.cluster.policies import Action
 from evidence.errors import InputError
 from evidence.reach import told
 from evidence.reach.account import Account, account
 from evidence.reach.asked import Part
-from evidence.reach.changes import applied, manifest, patches
+from evidence.reach.changes import Change, applied, manifest, patches
 from evidence.reach.engine import analyse
 from evidence.reach.explain import Point
 from evidence.reach.query import address_point, pod_point
 from tests.builders import block, cluster, named_port, peer, pod, policy, port, rule
 from tests.manifests import parsed_cluster
+from tests.oracle.calico_crowded import OUTSIDE as STRANGERS
+from tests.oracle.calico_crowded import crowded_clusters
+from tests.oracle.calico_strategies import GROUP
 from tests.oracle.strategies import OUTSIDE, clusters
 from tests.reach.build import cluster_policy, does, pods_of
 
@@ -67,6 +74,21 @@ def test_the_suggested_change_turns_exactly_its_side(connection: Connection) -> 
         assert getattr(after, other).reason.allowed is getattr(before, other).reason.allowed
 
 
+@st.composite
+def calico_connections(draw: st.DrawFn) -> Connection:
+    found = draw(crowded_clusters())
+    ends: list[End] = [*found.pods, *STRANGERS]
+    source, destination = draw(st.sampled_from(ends)), draw(st.sampled_from(ends))
+    protocol, number = draw(st.sampled_from([(Protocol.TCP, 80), (Protocol.UDP, 53)]))
+    return found, source, destination, protocol, number, draw(st.sampled_from([4, 6]))
+
+
+@RELAXED
+@given(calico_connections())
+def test_the_suggested_change_to_calicos_policies_turns_exactly_its_side(connection: Connection) -> None:
+    test_the_suggested_change_turns_exactly_its_side.hypothesis.inner_test(connection)  # type: ignore[attr-defined]
+
+
 @RELAXED
 @given(connections())
 def test_what_is_said_of_each_rule_agrees_with_the_verdict(connection: Connection) -> None:
@@ -91,9 +113,11 @@ def schema() -> Any:
 
 
 @RELAXED
-@given(connections())
+@given(st.one_of(connections(), calico_connections()))
 def test_the_json_of_every_account_is_as_its_schema_says(connection: Connection) -> None:
-    Draft202012Validator(schema()).validate(told.document(asking(*connection)))
+    body = told.document(asking(*connection))
+    Draft202012Validator(schema()).validate(body)
+    assert json.loads(json.dumps(body, allow_nan=False)) == body
 
 
 def test_the_schema_is_one() -> None:
@@ -209,6 +233,86 @@ def test_a_cluster_wide_rule_gets_its_opposite_before_it(action: Action, word: s
     assert patch[0]["value"]["protocols"] == [{"tcp": {"destinationPort": {"number": 5432}}}]
 
 
+# -- Calico's policies -----------------------------------------------------------------------------------------------------
+
+
+def calicos(spec: dict[str, Any], *more: dict[str, Any], **beside: Any) -> Cluster:
+    """WEB, DB and JOB under global policies "p0", "p1", …"""
+    policies = tuple(
+        calico_policy(CollectedObject.of(ObjectKey(GROUP, "GlobalNetworkPolicy", "", f"p{n}"), {"spec": each}, "f:1"))
+        for n, each in enumerate((spec, *more))
+    )
+    return replace(cluster([WEB, DB, JOB]), calico=Calico(policies, **beside))
+
+
+def turned(found: Cluster, source: End = JOB) -> Change:
+    change = asking(found, source, DB, Protocol.TCP, 5432).ingress.turned.change
+    assert change is not None
+    return change
+
+
+FROM_JOB = {"namespaceSelector": 'projectcalico.org/name == "jobs"', "selector": 'app == "job"'}
+TO_DB = {"namespaceSelector": 'projectcalico.org/name == "shop"', "selector": 'app == "db"'}
+PORT = {"protocol": "TCP", "destination": {"ports": [5432]}}
+
+
+def test_what_a_policy_of_calicos_isolates_gets_a_last_rule_for_this_pod() -> None:
+    change = turned(
+        calicos({"ingress": [{"action": "Log"}, {"action": "Allow", "source": {"nets": ["192.0.2.0/24"]}}]})
+    )
+    assert change.summary == (
+        "add to Calico GlobalNetworkPolicy p0 a last ingress rule that accepts it from jobs/job on TCP 5432",
+    )
+    [(_, [operation])] = patches(change)
+    assert (operation["op"], operation["path"]) == ("add", "/spec/ingress/2")
+    assert operation["value"] == {
+        "action": "Allow",
+        "protocol": "TCP",
+        "source": FROM_JOB,
+        "destination": {**TO_DB, "ports": [5432]},
+    }
+
+
+def test_the_narrowest_of_several_isolating_policies_is_changed_and_a_network_policy_before_those() -> None:
+    found = calicos({}, {"selector": "app == 'db'"})
+    [edit] = turned(found).edits
+    assert edit.policy.key.name == "p1"
+    [edit] = turned(replace(found, policies=(policy("all", "shop", {}, ingress=[]),))).edits
+    assert edit.policy.key.kind == "NetworkPolicy"
+
+
+@pytest.mark.parametrize(("action", "word"), [("Deny", "accepts"), ("Allow", "denies"), ("Pass", "denies")])
+def test_a_rule_of_calicos_gets_its_opposite_before_it(action: str, word: str) -> None:
+    spec = {"selector": "app == 'db'", "ingress": [{"action": "Log"}, {"action": action}]}
+    change = turned(calicos(spec), source=ip_address("192.0.2.7"))
+    assert change.summary == (
+        f"add to Calico GlobalNetworkPolicy p0 before spec.ingress[1] a rule that {word} it from 192.0.2.7 on TCP 5432",
+    )
+    [(_, [operation])] = patches(change)
+    assert operation["value"] == {
+        "action": "Allow" if action == "Deny" else "Deny",
+        **PORT,
+        "source": {"nets": ["192.0.2.7/32"]},
+    }
+
+
+def test_what_calico_would_allow_after_a_network_policy_is_denied_with_it() -> None:
+    found = replace(
+        calicos({"order": 2000, "ingress": [{"action": "Allow"}]}),
+        policies=(policy("db", "shop", {"app": "db"}, ingress=[rule([peer({}, namespaces={})], [port(5432)])]),),
+    )
+    assert turned(found).summary == (
+        "add to Calico GlobalNetworkPolicy p0 before spec.ingress[0] a rule that denies it from jobs/job on TCP 5432",
+        "remove NetworkPolicy shop/db spec.ingress[0]",
+    )
+
+
+def test_a_policy_of_calicos_that_is_not_known_whole_is_left_alone() -> None:
+    found = calicos({"tier": "t", "ingress": [{"action": "Deny", "newField": 1}]}, tiers=(CalicoTier("t", 5),))
+    asked = asking(found, JOB, DB, Protocol.TCP, 5432)
+    assert asked.ingress.turned.reason == "Calico GlobalNetworkPolicy p0 is not known whole"
+
+
 def test_where_no_policy_can_change_anything_that_is_said() -> None:
     here = pod("db", "shop", {"app": "db"}, ip="10.0.0.2", node="n1")
     node = pod("node", "jobs", host_network=True, node="n1", ip="172.16.0.1")
@@ -261,3 +365,23 @@ def test_patches_on_manifests_do_what_the_change_does(connection: Connection) ->
             assert back.policy_types == wanted.policy_types
             for direction in wanted.policy_types:
                 assert back.rules(direction) == wanted.rules(direction)
+
+
+@RELAXED
+@given(calico_connections())
+def test_patches_on_calicos_objects_do_what_the_change_does(connection: Connection) -> None:
+    asked = asking(*connection)
+    for side in (asked.egress, asked.ingress):
+        if side.turned.change is None:
+            continue
+        after = {policy.key: policy for policy in applied(connection[0], [side.turned.change]).calico_policies}
+        for edited, operations in patches(side.turned.change):
+            if isinstance(edited, CalicoPolicy):
+                assert edited.origin is not None
+                body = patched(edited.origin.body, operations)
+                back = calico_policy(CollectedObject.of(edited.key, body, "patched"))
+                assert (back.ingress, back.egress, back.types) == (
+                    after[edited.key].ingress,
+                    after[edited.key].egress,
+                    after[edited.key].types,
+                )
