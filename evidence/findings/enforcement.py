@@ -93,6 +93,35 @@ def _running(context: Context) -> tuple[Pod, ...]:
 
 
 @rule(
+    "ENF-007",
+    title="Plugin enforces less than policies say",
+    severity=Severity.MEDIUM,
+    family="enforcement",
+    why="Enforcement is on, in a mode that leaves a gap: a new pod that is open until its policies are programmed, protocols that pass, or traffic "
+    "that passes while the agent is down.",
+    mend="Set the strict mode where the plugin has one (NETWORK_POLICY_ENFORCING_MODE=strict on the Amazon VPC CNI, np-enforcement=standard on "
+    "Kube-OVN), or show by probes of fresh pods that the gap does not matter here.",
+    needs=SIGNS,
+)
+def enforces_less(context: Context) -> Looked:
+    """Modes of the plugins here that are weaker than policies say; what is off altogether is ENF-001's."""
+    enforcers = context.cni.enforcers
+    hits = tuple(
+        Hit(
+            subject=THE_CLUSTER,
+            message=f"{plugin.title}: {weaker}",
+            evidence=agents((plugin,), context),
+            pods=_running(context),
+            discriminator=f"{plugin.id}: {weaker}",
+        )
+        for plugin in enforcers
+        for weaker in plugin.softened
+    )
+    doubts = () if enforcers else ("no enforcing plugin was recognised, so its mode is not known",)
+    return Looked(len(enforcers), hits, doubts)
+
+
+@rule(
     "NET-011",
     title="Policy feature not supported by the plugin",
     severity=Severity.HIGH,

@@ -81,6 +81,24 @@ def test_without_a_recognised_enforcer_its_agents_are_not_known() -> None:
     assert run.status is RunStatus.PARTIAL
 
 
+@hit("ENF-007")
+def test_a_mode_that_leaves_a_gap_is_found() -> None:
+    lax = replace(plugin(), softened=("a new pod is open at first",))
+    found = finding("ENF-007", SHOP, cni=report(Enforcement.ENFORCED, lax))
+    assert found.message == "Net 1.2.3: a new pod is open at first"
+    assert (found.severity, str(found.evidence[0].key)) == (Severity.MEDIUM, "DaemonSet kube-system/agent")
+
+
+@near_miss("ENF-007")
+def test_a_plugin_that_does_what_policies_say_is_no_finding() -> None:
+    assert clean("ENF-007", SHOP, cni=ENFORCED)
+
+
+def test_without_a_recognised_enforcer_its_mode_is_not_known() -> None:
+    run, found = look("ENF-007", SHOP, cni=report(Enforcement.NOT_SHOWN))
+    assert (run.status, found) == (RunStatus.PARTIAL, [])
+
+
 @hit("NET-011")
 @pytest.mark.parametrize(("support", "severity"), [(Support.NONE, Severity.HIGH), (Support.PARTIAL, Severity.MEDIUM)])
 def test_a_feature_that_the_plugin_does_not_heed_is_found(support: Support, severity: Severity) -> None:
