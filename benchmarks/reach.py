@@ -1,10 +1,11 @@
 """Cost of `evidence reach matrix --format csv` from start to end, of its stages, and how it grows.
 
-    python benchmarks/reach.py [--pods 1000 3000 10000] [--closed 0.6] [--variant plain|own-label|manifests] [--from PATH…] [--repeat 3]
+    python benchmarks/reach.py [--pods 1000 3000 10000] [--closed 0.6] [--variant plain|own-label|manifests|calico] [--from PATH…] [--repeat 3]
 
 Without `--from`, clusters are made for the occasion (`clusters.py`), one policy for five pods. The command runs in processes of its own, the
 median of `--repeat`; the stages run in this process. `own-label` gives every pod a label of its own that no selector looks at, which must cost
-nothing; `manifests` are workloads in YAML. Figures are for comparing runs on one machine, so nothing here judges them.
+nothing; `manifests` are workloads in YAML; `calico` has a policy of Calico's for five pods and one of Kubernetes' for fifty. Figures are for
+comparing runs on one machine, so nothing here judges them.
 """
 
 import argparse
@@ -46,7 +47,7 @@ def measured(name: str, folder: Path, repeat: int) -> tuple[list[object], list[o
         [
             name,
             pods,
-            len(cluster.policies),
+            len(cluster.policies) + len(cluster.calico_policies),
             cost.lines - 1,
             f"{cost.cpu:.2f}",
             f"{cost.wall:.2f}",
@@ -66,7 +67,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pods", type=int, nargs="+", default=[1000, 3000, 10000])
     parser.add_argument("--closed", type=float, default=0.6)
-    parser.add_argument("--variant", choices=["plain", "own-label", "manifests"], default="plain")
+    parser.add_argument("--variant", choices=["plain", "own-label", "manifests", "calico"], default="plain")
     parser.add_argument("--from", dest="paths", type=Path, nargs="+", default=[])
     parser.add_argument("--repeat", type=int, default=3)
     arguments = parser.parse_args()
@@ -76,6 +77,8 @@ def main() -> None:
             folder = clusters.write(
                 Path(temporary, str(pods)),
                 pods,
+                pods // 50 if arguments.variant == "calico" else None,
+                calico=pods // 5 if arguments.variant == "calico" else 0,
                 closed=arguments.closed,
                 own_label=arguments.variant == "own-label",
                 manifests=arguments.variant == "manifests",
