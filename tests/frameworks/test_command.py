@@ -52,7 +52,8 @@ def test_it_shows_one_control_in_full() -> None:
     assert shown["zones"] == ["cde"]
     assert {"rule", "strength", "marks", "zones", "reason"} == set(shown["findings"][0])
     text = run("pci", "1.3.1")
-    assert "ENF-003  direct, seen on the wire, no check feeds this: " in text
+    assert "ENF-003  direct, seen on the wire: " in text
+    assert "TST-003  direct, no check feeds this: " in run("pci", "11.4.5")
     assert "tool cannot show: " in text
 
 
