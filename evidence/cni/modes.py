@@ -24,7 +24,7 @@ def mode(spec: PluginSpec, what: Seen) -> tuple[str, str]:
     if spec.mode.default == "on" and not what.arguments_read and any(rule.condition.flag for rule in spec.mode.rules):
         carriers = " and ".join(sorted(spec.mode.flags_of) or sorted(str(agent.key) for agent in what.agents))
         return "unknown", f"the arguments of {carriers} were not read, so that it may be switched off"
-    if spec.mode.default == "unknown" and what.unread:
+    if spec.mode.default == "unknown" and what.unread and spec.settings.config_map:
         return "unknown", f"{spec.mode.default_text}: {what.unread}"
     return spec.mode.default, spec.mode.default_text
 

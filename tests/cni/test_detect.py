@@ -116,7 +116,9 @@ def test_k3s_with_its_controller_switched_off_enforces_nothing(flags: tuple[str,
 
 
 def test_k3s_without_readable_server_arguments_is_not_shown() -> None:
-    assert report(on=k3s_nodes(annotated=False)).enforcement is NOT_SHOWN
+    found = report(on=k3s_nodes(annotated=False))
+    assert found.enforcement is NOT_SHOWN
+    assert found.reasons[0].endswith("were not read, so disable-network-policy is not visible")
 
 
 def test_k3s_wired_and_policed_by_calico_counts_calico() -> None:
