@@ -63,11 +63,20 @@ class Api:
         if path == "/version":
             return 200, {}, {"gitVersion": "v1.99.0"}
         if path == "/apis":
-            groups = {tuple(root.split("/")[2:]) for root in self.served if root.startswith("/apis/")}
+            versions: dict[str, list[dict[str, str]]] = defaultdict(list)
+            for root in sorted(self.served):
+                if root.startswith("/apis/"):
+                    _, _, group, version = root.split("/")
+                    versions[group].append({"version": version})
             return (
                 200,
                 {},
-                {"groups": [{"name": name, "versions": [{"version": version}]} for name, version in sorted(groups)]},
+                {
+                    "groups": [
+                        {"name": group, "versions": found, "preferredVersion": found[-1]}
+                        for group, found in versions.items()
+                    ]
+                },
             )
         if path in self.served:
             return (

@@ -115,6 +115,28 @@ def test_discovery_of_a_group_that_fails_fails_its_kinds_only(api: Api, connecti
     assert len(collection.objects) == 1
 
 
+def test_kinds_of_one_group_in_different_versions_are_all_found(api: Api, connection: Connection) -> None:
+    """As Linkerd's: the group's preferred version has one of them only."""
+    for version, plural in (("v1alpha1", "authorizationpolicies"), ("v1beta1", "serverauthorizations")):
+        api.served[f"/apis/policy.linkerd.io/{version}"] = [plural]
+        api.lists[f"/apis/policy.linkerd.io/{version}/{plural}"] = [{"metadata": {"name": "one", "namespace": "shop"}}]
+    collection = collect_cluster(connection, keep_going=False)
+    assert {(obj.key.kind, obj.body["apiVersion"]) for obj in collection.objects} == {
+        ("AuthorizationPolicy", "policy.linkerd.io/v1alpha1"),
+        ("ServerAuthorization", "policy.linkerd.io/v1beta1"),
+    }
+
+
+def test_a_version_that_is_understood_is_asked_for_before_the_servers_preferred_one(
+    api: Api, connection: Connection
+) -> None:
+    for version in ("v1", "v1alpha1"):
+        api.served[f"/apis/policy.networking.k8s.io/{version}"] = ["adminnetworkpolicies"]
+    collect_cluster(connection, keep_going=False)
+    assert api.seen["/apis/policy.networking.k8s.io/v1alpha1/adminnetworkpolicies"] == 1
+    assert api.seen["/apis/policy.networking.k8s.io/v1/adminnetworkpolicies"] == 0
+
+
 def test_an_aggregated_view_of_the_same_objects_is_not_read_twice(api: Api, connection: Connection) -> None:
     for root in ("/apis/crd.projectcalico.org/v1", "/apis/projectcalico.org/v3"):
         api.served[root] = ["globalnetworkpolicies"]
