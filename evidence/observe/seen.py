@@ -1,7 +1,7 @@
 """All that was observed around one snapshot: what rules on findings and the report read.
 
-A snapshot looks back: at logs that cover any of the LOOK_BACK days before it (is a rule used, is an approved flow), and, for contradictions,
-at connections seen in the RECENT days before it or until the next snapshot.
+A snapshot looks back: at connections of the LOOK_BACK days before it (is a rule used, is an approved flow), and, for what contradicts or backs the
+computation, at those of the RECENT days before it or until the next snapshot. Of a period's snapshots only the newest looks back so far.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -20,12 +20,13 @@ RECENT = timedelta(days=7)
 
 @dataclass(frozen=True, slots=True)
 class Observations:
-    """`flows` are all flows of `logs`, tied to the snapshot; those that contradict it are in `contradictions` as far as they are recent and
-    every other snapshot of their time denies them, too."""
+    """`flows` are the flows of `logs` from then on, tied to the snapshot. Of the recent ones `contradictions` passed although this and every
+    other snapshot of their time denies them, and `denials` were denied as computed."""
 
     logs: tuple[TakenLog, ...] = ()
     flows: tuple[TiedFlow, ...] = ()
     contradictions: tuple[TiedFlow, ...] = ()
+    denials: tuple[TiedFlow, ...] = ()
     audits: tuple[TakenAudit, ...] = ()
 
     @property
@@ -43,33 +44,26 @@ class Observations:
         """Rules that some connection matched, or could have matched."""
         return frozenset(rule for tied in self.flows for rule in tied.rules)
 
-    @property
-    def denials(self) -> tuple[TiedFlow, ...]:
-        """Denied connections that were computed as denied."""
-        return tuple(
-            tied for tied in self.flows if tied.flow.outcome is Outcome.DENIED and tied.verdict is Verdict.AGREES
-        )
-
 
 Elsewhere = Callable[[ObservedFlow], Iterable[Reachability] | None]
 
 
 def observe(
-    reach: Reachability,
+    ties: Ties,
     logs: Sequence[TakenLog],
     audits: Sequence[TakenAudit],
     *,
+    since: datetime,
     recent_from: datetime,
     until: datetime | None,
     elsewhere: Elsewhere,
 ) -> Observations:
-    """Tie what was seen to one snapshot's computation.
+    """Tie what was seen at or after `since` to one snapshot's computation.
 
-    Contradictions are connections that were last seen at or after `recent_from` and first before `until` (the next snapshot's time, None for the
+    Recent are connections that were last seen at or after `recent_from` and first before `until` (the next snapshot's time, None for the
     newest). `elsewhere` gives the computations of the other snapshots around a flow's time, None for too many to compute; it is asked only where
     this one contradicts the flow.
     """
-    ties = Ties(reach)
     others: dict[int, Ties] = {}
 
     def weighed(tied: TiedFlow) -> TiedFlow:
@@ -90,6 +84,8 @@ def observe(
     def of_this_time(flow: ObservedFlow) -> bool:
         return flow.last >= recent_from and (until is None or flow.first < until)
 
-    flows = tuple(weighed(ties.tie(flow)) for log in logs for flow in log.log.flows)
-    contradictions = tuple(tied for tied in flows if tied.verdict is Verdict.CONTRADICTS and of_this_time(tied.flow))
-    return Observations(tuple(logs), flows, contradictions, tuple(audits))
+    flows = tuple(weighed(ties.tie(flow)) for log in logs for flow in log.log.flows if flow.last >= since)
+    recent = [tied for tied in flows if of_this_time(tied.flow)]
+    denied = [tied for tied in recent if tied.flow.outcome is Outcome.DENIED and tied.verdict is Verdict.AGREES]
+    contradicting = [tied for tied in recent if tied.verdict is Verdict.CONTRADICTS]
+    return Observations(tuple(logs), flows, tuple(contradicting), tuple(denied), tuple(audits))

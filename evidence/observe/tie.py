@@ -12,7 +12,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import cached_property
 from ipaddress import ip_address
@@ -88,9 +88,17 @@ class Ties:
         self._known: dict[End, _Known] = {}
         self._asked: dict[tuple[object, ...], tuple[Explanation, ...]] = {}
         self._rules: dict[tuple[object, ...], tuple[RuleAt, ...]] = {}
+        self._tied: dict[tuple[object, ...], TiedFlow] = {}
 
     def tie(self, flow: ObservedFlow) -> TiedFlow:
         """One flow with its verdict."""
+        kind = (flow.source, flow.destination, flow.protocol, flow.port, flow.outcome, flow.side, flow.initiated)
+        known = self._tied.get(kind)
+        if known is None:
+            known = self._tied[kind] = self._weigh(flow)
+        return known if known.flow is flow else replace(known, flow=flow)
+
+    def _weigh(self, flow: ObservedFlow) -> TiedFlow:
         source, destination = self._end(flow.source), self._end(flow.destination)
         if flow.protocol not in set(Protocol):
             return TiedFlow(flow, Verdict.NOT_DETERMINED, f"policies do not tell {flow.protocol} apart")

@@ -1,7 +1,8 @@
 """What the store's records say around a snapshot, tied to its computation."""
 
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,7 @@ from evidence.observe.audit import TakenAudit, audit_log_of
 from evidence.observe.document import TakenLog, flow_log_of
 from evidence.observe.model import Side
 from evidence.observe.seen import LOOK_BACK, RECENT, Observations, observe
+from evidence.observe.tie import TiedFlow, Ties
 from evidence.pipeline.states import assess, reach_of, state_of
 from evidence.probe.document import read_run
 
@@ -39,9 +41,10 @@ class Records:
         self._probes: dict[int, ProbeRun] = {}
         self._standing: tuple[object, Standing] | None = None
         self._reach: dict[int, Reachability] = {}
+        self._ties: tuple[Reachability, Ties] | None = None
         self._last: State | None = None
 
-    def around(self, state: "State", reach: "Reachability") -> Observations | None:
+    def around(self, state: "State", reach: "Reachability", look_back: timedelta = LOOK_BACK) -> Observations | None:
         """What was seen around a snapshot of the store; None when no record tells anything of that time."""
         from evidence.store import RecordKind
 
@@ -49,15 +52,21 @@ class Records:
         assert info is not None  # noqa: S101  (only snapshots of the store are looked at)
         following = self._next(info)
         until = following.taken_at if following else None
+        since = info.taken_at - look_back
         found = self._store.records(self._cluster, info.taken_at - LOOK_BACK, until or _END)
-        logs = [self._log(record.id) for record in found if record.kind is RecordKind.FLOW_LOG]
+        logs = [
+            self._log(record.id) for record in found if record.kind is RecordKind.FLOW_LOG and record.ends_at >= since
+        ]
         audits = [self._audit(record.id) for record in found if record.kind is RecordKind.AUDIT_LOG]
         if not logs and not audits:
             return None
+        if self._ties is None or self._ties[0] is not reach:
+            self._ties = reach, Ties(reach)
         return observe(
-            reach,
+            self._ties[1],
             logs,
             audits,
+            since=since,
             recent_from=info.taken_at - RECENT,
             until=until,
             elsewhere=lambda flow: self._elsewhere(flow, info),
@@ -184,4 +193,41 @@ def _logged(assessed: "Assessed") -> "tuple[Agreement, ...]":
         Agreement(source, number, zones)
         for zones, number in sorted(denied.items(), key=lambda item: sorted(item[0]))
         if zones
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class SeenInPeriod:
+    """Logs and audit logs of any time of a period, by record; and their connections, each tied to the snapshot of its time."""
+
+    logs: tuple[TakenLog, ...]
+    audits: tuple[TakenAudit, ...]
+    logged: tuple[TiedFlow, ...]
+
+
+def seen_in(assessed: "Sequence[Assessed]", period: tuple[datetime, datetime]) -> SeenInPeriod:
+    """What the logs around a period's snapshots hold of the period itself."""
+    start, end = period
+    logs: dict[int, TakenLog] = {}
+    audits: dict[int, TakenAudit] = {}
+    logged: list[TiedFlow] = []
+    times = [one.state.taken_at or start for one in assessed]
+    for number, one in enumerate(assessed):
+        if one.observed is None:
+            continue
+        logs |= {taken.record: taken for taken in one.observed.logs if taken.starts_at < end and taken.ends_at >= start}
+        audits |= {
+            taken.record: taken for taken in one.observed.audits if taken.starts_at < end and taken.ends_at >= start
+        }
+        since = start if number == 0 else max(start, times[number])
+        until = times[number + 1] if number + 1 < len(times) else end
+        logged += [
+            tied
+            for tied in one.observed.flows
+            if since <= max(tied.flow.first, start) < until and tied.flow.last >= start
+        ]
+    return SeenInPeriod(
+        tuple(logs[number] for number in sorted(logs)),
+        tuple(audits[number] for number in sorted(audits)),
+        tuple(logged),
     )

@@ -4,6 +4,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,8 @@ from evidence.cluster.objects import CollectedObject, Collection
 from evidence.cluster.rbac import GROUP as RBAC
 from evidence.cluster.rbac import KINDS as RBAC_KINDS
 from evidence.errors import ReportError, SealError, UsageError
-from evidence.pipeline.observations import Records, agreements
+from evidence.observe.seen import RECENT
+from evidence.pipeline.observations import Records, agreements, seen_in
 from evidence.pipeline.packs import build_archive
 from evidence.pipeline.snapshots import shortfalls
 from evidence.pipeline.states import Assessed, State, assess, only_cluster, state_of
@@ -128,11 +130,13 @@ def assess_period(store: "Store", cluster: str, period: tuple[datetime, datetime
             "collect first, or give another --period"
         )
     records = Records(store, cluster)
+    recent = max(RECENT, infos[0].taken_at - period[0])  # what the first one does not look back at belongs to no other
     assessed: list[Assessed] = []
     for info in infos:
         before = assessed[-1] if assessed else None
         state = state_of(store.read(info.id), before.state if before else None)
-        assessed.append(assess(state, info.taken_at, before, records.around, records.probed))
+        seen = records.around if info is infos[-1] else partial(records.around, look_back=recent)
+        assessed.append(assess(state, info.taken_at, before, seen, records.probed))
     return tuple(assessed)
 
 
@@ -167,6 +171,7 @@ def make_pack(
         coverage_so_far(times, *period, expect_every, generated_at),
         [snapshot.intent_digest for snapshot in judged],
     )
+    seen = seen_in(assessed, period)
     inputs = ReportInputs(
         framework=framework,
         cluster=cluster,
@@ -185,6 +190,9 @@ def make_pack(
         ),
         results=results,
         newest=CurrentState(newest.state.intent, newest.reach, newest.zones),
+        logs=seen.logs,
+        audits=seen.audits,
+        logged=seen.logged,
     )
     view = build_view(inputs)
     verdicts = dict(view.summary.verdicts)

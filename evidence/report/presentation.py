@@ -27,6 +27,7 @@ CHAPTERS = (
     ("controls", "Results by control"),
     ("findings", "Findings"),
     ("flows", "Flow picture"),
+    ("observed", "What logs show"),
     ("changes", "Changes in the period"),
     ("exceptions", "Exceptions, tests and reviews"),
     ("policies", "Appendix: policies and digests"),
@@ -105,10 +106,17 @@ def values(view: ReportView, files: Sequence[DataFile], limits: Limits, *, paper
         "ranked": ranking(view.findings),
         "arrows": zone_arrows(view),
         "drawn_arrows": len(drawn_arrows(view.zone_flows)) if view.zone_flows else 0,
+        "notes": log_notes(view),
         "doubts": tuple(cell for cell in view.namespace_flows.cells if cell.state is CellState.UNCERTAIN),
         "yaml_text": yaml_text,
         **pictures(view),
     }
+
+
+def log_notes(view: ReportView) -> tuple[str, ...]:
+    """What the imported logs lack by their nature, each once."""
+    sources = view.observed.sources if view.observed else ()
+    return tuple(dict.fromkeys(note for source in sources for note in source.notes))
 
 
 def detailed(control: ControlView) -> bool:

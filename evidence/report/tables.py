@@ -33,6 +33,7 @@ from evidence.report.view.model import (
     WaiverView,
     ZoneView,
 )
+from evidence.report.view.observed import LoggedFlow, LogSource
 
 # With their full-width forms, which spreadsheets of some languages take for the same.
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "＝", "＋", "－", "＠")
@@ -48,6 +49,8 @@ def csv_files(view: ReportView) -> dict[str, bytes]:
         "control_results.csv": table(ControlView, view.controls),
         "coverage_gaps.csv": table(Gap, view.population.coverage.gaps),
         "findings.csv": table(FindingView, view.findings),
+        "logged_flows.csv": table(LoggedFlow, view.observed.flows if view.observed else ()),
+        "logs.csv": table(LogSource, view.observed.sources if view.observed else ()),
         "open_doors.csv": table(OpenDoor, view.exposure.open),
         "kinds.csv": table(KindView, view.population.kinds),
         "namespace_flows.csv": table(FlowCell, view.namespace_flows.cells),

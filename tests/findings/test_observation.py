@@ -15,7 +15,8 @@ from evidence.intent.model import ApprovedFlow, Classification, FlowPort, Intent
 from evidence.observe.audit import AuditedChange, AuditLog, TakenAudit
 from evidence.observe.document import FlowLog, LogFile, TakenLog
 from evidence.observe.model import End, ObservedFlow, Outcome, Side
-from evidence.observe.seen import RECENT, Observations, observe
+from evidence.observe.seen import LOOK_BACK, RECENT, Observations, observe
+from evidence.observe.tie import Ties
 from evidence.reach.engine import Reachability, analyse
 from tests.builders import block, cluster, peer, pod, policy, port, rule
 from tests.findings.looking import NOON, clean, finding, findings, hit, look, near_miss, zone
@@ -77,7 +78,11 @@ def seen(
     elsewhere: Callable[[ObservedFlow], Sequence[Reachability] | None] = lambda _: (),
     until: datetime | None = None,
 ) -> Callable[[Reachability], Observations]:
-    return lambda reach: observe(reach, logs, audits, recent_from=NOON - RECENT, until=until, elsewhere=elsewhere)
+    def observed(reach: Reachability) -> Observations:
+        since, recent = NOON - LOOK_BACK, NOON - RECENT
+        return observe(Ties(reach), logs, audits, since=since, recent_from=recent, until=until, elsewhere=elsewhere)
+
+    return observed
 
 
 @pytest.mark.parametrize("name", ["LOG-001", "LOG-004", "LOG-005", "LOG-006", "LOG-007", "PRT-005"])

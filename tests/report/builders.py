@@ -46,6 +46,7 @@ from evidence.report.view.model import (
     WaiverView,
     ZoneView,
 )
+from evidence.report.view.observed import LoggedFlow, LogSource, ObservedView, Stretch
 
 START, END = datetime(2026, 7, 1, tzinfo=UTC), datetime(2026, 10, 1, tzinfo=UTC)
 TAKEN = tuple(datetime(2026, month, day, 6, tzinfo=UTC) for month, day in ((7, 1), (7, 15), (8, 1), (8, 20), (9, 15)))
@@ -93,6 +94,44 @@ def policy_object(
 
 
 POLICY = policy_object()
+LOGGED = LoggedFlow(
+    source="Deployment batch/report-runner",
+    destination="StatefulSet payments/card-vault",
+    port="TCP 8443",
+    outcome="allowed",
+    side="destination",
+    connections=3,
+    first=TAKEN[1],
+    last=TAKEN[2],
+    verdict="passed, computed as denied",
+    reason="ingress: isolated by NetworkPolicy payments/default-deny, which does not allow it",
+    rules=("NetworkPolicy payments/default-deny spec.ingress[0]",),
+    log_policies=("CiliumNetworkPolicy payments/vault",),
+)
+OBSERVED = ObservedView(
+    sources=(
+        LogSource(
+            record=7,
+            digest="cd" * 32,
+            kind="flow log",
+            title="Cilium Hubble",
+            files=("flows.log (100 bytes, SHA-256 abab)",),
+            starts_at=TAKEN[1],
+            ends_at=TAKEN[3],
+            taken_in_at=TAKEN[4],
+            lines=12,
+            used=8,
+            left_out={"replies": 4},
+            losses=("12 events (HUBBLE_RING_BUFFER) lost by the source",),
+            notes=("Hubble shows what its export filter let through.",),
+        ),
+    ),
+    stretches=(Stretch(TAKEN[1], TAKEN[3]),),
+    connections={"allowed": 3},
+    verdicts={"passed, computed as denied": 3},
+    shown=(LOGGED,),
+    flows=(LOGGED, replace(LOGGED, verdict="as computed", port="TCP 5432")),
+)
 
 
 def finding(
@@ -422,6 +461,7 @@ def view(
             2,
             ("ways in of kinds that are not read may exist: Istio VirtualService",),
         ),
+        observed=OBSERVED,
         access=AccessView(
             (
                 AccessRow(

@@ -115,6 +115,7 @@ def test_a_report_on_nothing_at_all_can_be_read() -> None:
         reviews=(),
         zone_flows=None,
         exposure=Exposure((), 0, ()),
+        observed=None,
         access=AccessView((), (), ""),
         changes=(),
         policies=(),

@@ -32,6 +32,7 @@ from evidence.report.view.model import (
     WaiverView,
 )
 from evidence.report.view.objects import policy_objects
+from evidence.report.view.observed import observed_view
 from evidence.report.view.population import population
 
 WORST_CONTROLS = 8
@@ -55,7 +56,9 @@ def build_view(inputs: ReportInputs) -> ReportView:
         format=FORMAT,
         cover=_cover(inputs),
         summary=_summary(inputs, controls, findings),
-        method=method(inputs.snapshots[-1], inputs.newest, day_after(inputs.period_end), unfinished(inputs)),
+        method=method(
+            inputs.snapshots[-1], inputs.newest, day_after(inputs.period_end), len(inputs.logs), unfinished(inputs)
+        ),
         population=population(inputs, lives),
         controls=controls,
         not_assessed=inputs.framework.not_assessed,
@@ -65,8 +68,9 @@ def build_view(inputs: ReportInputs) -> ReportView:
         zone_flows=zone_matrix(inputs.newest.reach, inputs.newest.zones, intent) if intent else None,
         namespace_flows=namespace_matrix(inputs.newest.reach),
         exposure=exposure(inputs.newest.reach),
+        observed=observed_view(inputs),
         access=access_view(inputs.newest.reach.cluster, intent, inputs.snapshots[-1].kinds),
-        changes=changes(inputs.snapshots),
+        changes=changes(inputs.snapshots, inputs.audits),
         policies=policies,
         class_flows=class_flows(inputs.newest.reach),
     )

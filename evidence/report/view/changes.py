@@ -1,11 +1,13 @@
 """What changed between neighbouring snapshots of the period: policies, the intent file, the network plug-in."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
 from itertools import pairwise
 from typing import Any
 
-from evidence.cluster.objects import CollectedObject
+from evidence.cluster.objects import CollectedObject, ObjectKey
 from evidence.cni.detect import CniReport
+from evidence.observe.audit import TakenAudit
 from evidence.report.view.inputs import SnapshotEvidence
 from evidence.report.view.model import Action, Change
 
@@ -13,12 +15,12 @@ from evidence.report.view.model import Action, Change
 _BOOKKEEPING = frozenset({"managedFields", "resourceVersion", "generation", "uid"})
 
 
-def changes(snapshots: Sequence[SnapshotEvidence]) -> tuple[Change, ...]:
-    """All changes, oldest first; within a window policies by key, then intent and plug-in."""
-    return tuple(change for before, after in pairwise(snapshots) for change in _between(before, after))
+def changes(snapshots: Sequence[SnapshotEvidence], audits: Sequence[TakenAudit] = ()) -> tuple[Change, ...]:
+    """All changes, oldest first; within a window policies by key, then intent and plug-in. `audits` tell who made them."""
+    return tuple(change for before, after in pairwise(snapshots) for change in _between(before, after, audits))
 
 
-def _between(before: SnapshotEvidence, after: SnapshotEvidence) -> Iterator[Change]:
+def _between(before: SnapshotEvidence, after: SnapshotEvidence, audits: Sequence[TakenAudit]) -> Iterator[Change]:
     old = {policy.key: policy for policy in before.policies}
     new = {policy.key: policy for policy in after.policies}
     for key in sorted(old.keys() | new.keys()):
@@ -38,6 +40,7 @@ def _between(before: SnapshotEvidence, after: SnapshotEvidence) -> Iterator[Chan
             fields=changed_fields(was.body, now.body) if was and now else (),
             manager=manager,
             managed_at=managed_at,
+            audited=audited(key, before.taken_at, after.taken_at, audits),
         )
     for subject, was_name, now_name in (
         ("Intent file", before.intent_digest, after.intent_digest),
@@ -57,6 +60,20 @@ def _between(before: SnapshotEvidence, after: SnapshotEvidence) -> Iterator[Chan
                 manager="",
                 managed_at="",
             )
+
+
+def audited(key: ObjectKey, start: datetime, end: datetime, audits: Sequence[TakenAudit]) -> tuple[str, ...]:
+    """Who wrote an object from one time to another, in order: "alice: patch at 2026-07-01 09:00:00 UTC from 10.0.0.9 (kubectl/v1.36)"."""
+    found = {
+        change.id: change
+        for taken in audits
+        for change in taken.log.changes
+        if change.done and start < change.at <= end and change.about(key)
+    }
+    return tuple(
+        f"{change.actor}: {change.verb} at {change.at:%Y-%m-%d %H:%M:%S} UTC from {', '.join(change.source_ips)} ({change.user_agent})"
+        for change in sorted(found.values(), key=lambda change: (change.at, change.id))
+    )
 
 
 def _action(before: object, after: object) -> Action:

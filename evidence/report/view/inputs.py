@@ -10,6 +10,9 @@ from evidence.frameworks.judge import ControlResult
 from evidence.frameworks.load import Framework
 from evidence.intent.model import Intent
 from evidence.intent.zones import ZoneMap
+from evidence.observe.audit import TakenAudit
+from evidence.observe.document import TakenLog
+from evidence.observe.tie import TiedFlow
 from evidence.reach.engine import Reachability
 
 
@@ -87,7 +90,8 @@ class ReportInputs:
     """Everything one report says comes from here. Times are UTC; `period_end` is exclusive.
 
     `snapshots` are those taken in the period, oldest first, at least one; `newest` is the last of them. `results` is the worst of
-    the period for each control, in the framework's order. `sample` marks shipped sample data.
+    the period for each control, in the framework's order. `sample` marks shipped sample data. `logs` and `audits` were imported for any time of
+    the period; `logged` are the connections in them, each tied to the snapshot of its time.
     """
 
     framework: Framework
@@ -105,3 +109,6 @@ class ReportInputs:
     runs: tuple[ScheduledRun, ...]
     results: tuple[ControlResult, ...]
     newest: CurrentState
+    logs: tuple[TakenLog, ...] = ()
+    audits: tuple[TakenAudit, ...] = ()
+    logged: tuple[TiedFlow, ...] = ()

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import date
 
 from evidence.cni.detect import DetectedPlugin
+from evidence.findings.finding import count
 from evidence.intent.model import ApprovedFlow, Intent, Zone, ZoneMember
 from evidence.report.view.flows import ports_text
 from evidence.report.view.inputs import CurrentState, SnapshotEvidence
@@ -16,6 +17,10 @@ OWN_NODE = (
 NO_PROBE = (
     "No active probe and no flow log is part of this pack: results rest on declared policies and on what the network plug-in "
     "is known to enforce, not on packets seen. The strength “observed” is therefore not reached."
+)
+LOGS_ARE_PARTIAL = (
+    "{} of the period {} imported. A log shows the connections that somebody tried and that it recorded: that it holds no contradiction does "
+    "not show that nothing else passes."
 )
 SNAPSHOTS_ONLY = "Results hold for the moments at which snapshots were taken. What was changed and changed back between two snapshots is not seen."
 NO_ZONES = (
@@ -31,8 +36,10 @@ def computed_on(snapshot: SnapshotEvidence) -> str:
     return f"{sentence}; {left_out} of kinds not evaluated." if left_out else f"{sentence}."
 
 
-def method(snapshot: SnapshotEvidence, newest: CurrentState, period_end: date, more: Sequence[str] = ()) -> Method:
-    """Of the newest snapshot. `period_end` is the day after the period's last; `more` are further qualifications."""
+def method(
+    snapshot: SnapshotEvidence, newest: CurrentState, period_end: date, flow_logs: int = 0, more: Sequence[str] = ()
+) -> Method:
+    """Of the newest snapshot. `period_end` is the day after the period's last; `flow_logs` were imported; `more` are further qualifications."""
     intent = newest.intent
     return Method(
         zones=tuple(_zone(zone, newest) for zone in intent.zones) if intent else (),
@@ -46,12 +53,17 @@ def method(snapshot: SnapshotEvidence, newest: CurrentState, period_end: date, m
         policies_evaluated=len(snapshot.policies) - len(snapshot.unevaluated),
         policies_total=len(snapshot.policies),
         not_evaluated=tuple(str(policy.key) for policy in snapshot.policies if policy.key in snapshot.unevaluated),
-        qualifications=(*_qualifications(snapshot, intent), *more),
+        qualifications=(*_qualifications(snapshot, intent, flow_logs), *more),
     )
 
 
-def _qualifications(snapshot: SnapshotEvidence, intent: Intent | None) -> tuple[str, ...]:
-    said = [OWN_NODE, computed_on(snapshot), NO_PROBE, SNAPSHOTS_ONLY]
+def _qualifications(snapshot: SnapshotEvidence, intent: Intent | None, flow_logs: int) -> tuple[str, ...]:
+    seen = (
+        LOGS_ARE_PARTIAL.format(count(flow_logs, "flow log"), "was" if flow_logs == 1 else "were")
+        if flow_logs
+        else NO_PROBE
+    )
+    said = [OWN_NODE, computed_on(snapshot), seen, SNAPSHOTS_ONLY]
     if snapshot.partial:
         said.append(
             "The newest snapshot is partial: what could not be read is listed under population and completeness."

@@ -15,6 +15,7 @@ from evidence.findings.finding import Severity
 from evidence.findings.registry import RunStatus
 from evidence.frameworks.judge import Strength, Verdict
 from evidence.report.view.inputs import ScheduledRun, SignerIdentity
+from evidence.report.view.observed import ObservedView
 
 FORMAT = "evidence-pack/1"
 OUTSIDE_JSON = {"outside_json": True}
@@ -430,7 +431,8 @@ class AccessView:
 @dataclass(frozen=True, slots=True)
 class Change:
     """One change between two neighbouring snapshots. `fields` are the paths that differ; `manager` and `managed_at` come from
-    managedFields where kept, and `after`/`before` (digests or names) are "" when there was nothing."""
+    managedFields where kept, and `after`/`before` (digests or names) are "" when there was nothing. `audited`: who wrote it between the two, as
+    imported audit logs say."""
 
     after_snapshot: int
     in_snapshot: int
@@ -443,6 +445,7 @@ class Change:
     fields: tuple[str, ...]
     manager: str
     managed_at: str
+    audited: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -481,6 +484,7 @@ class ReportView:
     zone_flows: FlowMatrix | None
     namespace_flows: FlowMatrix
     exposure: Exposure
+    observed: ObservedView | None
     access: AccessView
     changes: tuple[Change, ...]
     policies: tuple[PolicyObject, ...]
