@@ -108,3 +108,8 @@ def service_selector(raw: Raw, where: str) -> LabelSelector | Unknown:
             return Unknown(f"{where} by {need.key}")
         found.append(Requirement(key, need.operator, need.values))
     return LabelSelector(tuple(sorted(found)))
+
+
+def part_of_identity(key: str) -> bool:
+    """True for a pod's label by which Cilium can select it without being told so."""
+    return not (_NO_PART_OF_IDENTITY.match(key) or key.startswith(("$", _CILIUM, _NAMESPACE_LABEL)))

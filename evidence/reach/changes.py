@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from evidence.cluster.calico import CalicoPolicy, CalicoRule
+from evidence.cluster.cilium import CiliumPolicy
 from evidence.cluster.model import Cluster, Direction, NetworkPolicy, PodPeer, Rule
 from evidence.cluster.objects import ObjectKey
 from evidence.cluster.policies import (
@@ -24,7 +25,9 @@ from evidence.cluster.policies import (
     Peer,
     Unknown,
 )
+from evidence.reach import ciliumedits
 from evidence.reach.calicorules import calico_rule
+from evidence.reach.ciliumedits import CiliumEdit
 from evidence.reach.manifests import peer_body, policy_body, policy_port_bodies, rule_body, selector_body
 
 Editable = NetworkPolicy | ClusterPolicy | CalicoPolicy
@@ -43,8 +46,15 @@ class Edit:
     insert: bool = False
 
     @property
+    def section(self) -> str:
+        return f"spec.{self.direction.value.lower()}"
+
+    @property
     def where(self) -> str:
-        return f"spec.{self.direction.value.lower()}[{self.number}]"
+        return f"{self.section}[{self.number}]"
+
+
+AnyEdit = Edit | CiliumEdit
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +62,7 @@ class Change:
     """Edits and new policies that belong together. `summary`: a sentence for each; `beside`: what else they change, or "" for nothing."""
 
     summary: tuple[str, ...]
-    edits: tuple[Edit, ...] = ()
+    edits: tuple[AnyEdit, ...] = ()
     new: tuple[NetworkPolicy, ...] = ()
     beside: str = ""
 
@@ -60,7 +70,9 @@ class Change:
 def applied(cluster: Cluster, changes: Iterable[Change]) -> Cluster:
     """The cluster after the changes."""
     listed = list(changes)
-    edits = _by_policy(edit for change in listed for edit in change.edits)
+    every = [edit for change in listed for edit in change.edits]
+    edits = _by_policy(every)
+    of_cilium = ciliumedits.by_policy(every)
     policies = [_edited(policy, edits.get(policy.key, ())) for policy in cluster.policies]
     policies += [policy for change in listed for policy in change.new]
     calico = cluster.calico
@@ -71,14 +83,16 @@ def applied(cluster: Cluster, changes: Iterable[Change]) -> Cluster:
         calico=calico,
         policies=tuple(sorted(policies, key=lambda policy: (policy.namespace, policy.name))),
         cluster_policies=tuple(_edited(policy, edits.get(policy.key, ())) for policy in cluster.cluster_policies),
+        cilium_policies=tuple(ciliumedits.edited(p, of_cilium.get(p.key, ())) for p in cluster.cilium_policies),
     )
 
 
-def _by_policy(edits: Iterable[Edit]) -> Mapping[ObjectKey, Sequence[Edit]]:
-    """The edits of each policy, highest place first."""
+def _by_policy(edits: Iterable[AnyEdit]) -> Mapping[ObjectKey, Sequence[Edit]]:
+    """The edits of each policy but Cilium's, highest place first."""
     found: dict[ObjectKey, list[Edit]] = defaultdict(list)
     for edit in edits:
-        found[edit.policy.key].append(edit)
+        if isinstance(edit, Edit):
+            found[edit.policy.key].append(edit)
     return {
         key: sorted(each, key=lambda edit: (edit.direction, edit.number), reverse=True) for key, each in found.items()
     }
@@ -96,9 +110,13 @@ def _edited(policy: P, edits: Iterable[Edit]) -> P:
 # -- for kubectl ------------------------------------------------------------------------------------------------------
 
 
-def patches(change: Change) -> list[tuple[Editable, list[dict[str, Any]]]]:
+def patches(change: Change) -> list[tuple[Editable | CiliumPolicy, list[dict[str, Any]]]]:
     """For each edited policy its JSON Patch."""
-    return [(edits[0].policy, _patch(edits)) for edits in _by_policy(change.edits).values()]
+    found: list[tuple[Editable | CiliumPolicy, list[dict[str, Any]]]] = [
+        (edits[0].policy, _patch(edits)) for edits in _by_policy(change.edits).values()
+    ]
+    of_cilium = ciliumedits.by_policy(change.edits).values()
+    return found + [(edits[0].policy, ciliumedits.patch(edits)) for edits in of_cilium]
 
 
 def _patch(edits: Sequence[Edit]) -> list[dict[str, Any]]:
@@ -133,8 +151,10 @@ def manifest(policy: NetworkPolicy) -> dict[str, Any]:
     return policy_body(policy.name, policy.namespace, policy.pod_selector, **rules)
 
 
-def body_of(edit: Edit) -> dict[str, Any]:
+def body_of(edit: AnyEdit) -> dict[str, Any]:
     """The rule of an edit as the policy's API writes it."""
+    if isinstance(edit, CiliumEdit):
+        return ciliumedits.rule_body(edit)
     rule, policy = edit.rule, edit.policy
     if isinstance(rule, Rule):
         return _network_rule(rule, edit.direction)

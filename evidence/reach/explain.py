@@ -20,7 +20,7 @@ from evidence.reach.classes import PeerId, family_bit
 from evidence.reach.engine import Reachability
 from evidence.reach.peers import Ends
 from evidence.reach.ports import PortSet
-from evidence.reach.rules import Action
+from evidence.reach.rules import Action, Tier
 from evidence.reach.tiers import PlacedPolicy, PlacedRule
 
 NOT_ISOLATED = "not isolated"
@@ -146,13 +146,21 @@ def side(
 
 
 def decide(
-    reach: Reachability, direction: Direction, subject: int, other: int, atom: int, *, but_added: bool = False
+    reach: Reachability,
+    direction: Direction,
+    subject: int,
+    other: int,
+    atom: int,
+    *,
+    but_added: bool = False,
+    without: Tier | None = None,
 ) -> Decision:
     """Ask the policies that select the subject (an end of a pod), in their order, about the ports of one atom.
 
-    `but_added`: as if no rule of a NetworkPolicy matched.
+    `but_added`: as if no rule of a NetworkPolicy matched. `without`: as if a tier were not there.
     """
-    policies = reach.selecting(PeerId(reach.peers.class_of[subject]), direction)
+    selecting = reach.selecting(PeerId(reach.peers.class_of[subject]), direction)
+    policies = [policy for policy in selecting if policy.form.tier != without]
     passed: tuple[PlacedRule, ...] = ()
     for _, tier in groupby(policies, key=lambda policy: policy.form.tier):
         listed = list(tier)

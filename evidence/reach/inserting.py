@@ -101,4 +101,4 @@ def unworkable(asked: Asked, placed: PlacedPolicy | PlacedRule) -> str:
         return (
             f"{policy.key} is not known whole" if unknown else f"rules of {policy.key} cannot name {asked.other.name}"
         )
-    return f"{policy.key} is of a kind for which no change is worked out here"
+    return f"no rule of {policy.key} can name {asked.other.name} for certain"

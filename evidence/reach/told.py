@@ -103,7 +103,7 @@ def _told_change(change: Change) -> Iterator[str]:
         yield f"      {change.beside}"
     for edit in change.edits:
         if edit.rule is not None:
-            yield f"      # {edit.policy.key}, spec.{edit.direction.value.lower()}{'' if edit.insert else f'[{edit.number}]'}"
+            yield f"      # {edit.policy.key}, {edit.section if edit.insert else edit.where}"
             yield from _block([body_of(edit)])
     for policy in change.new:
         yield from _block(manifest(policy))

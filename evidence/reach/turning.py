@@ -10,6 +10,7 @@
    The same before a rule of Calico's that passes what nothing restricts afterwards.
 5. To allow what only policies of other kinds deny by isolation: a new NetworkPolicy with the rule.
 6. To deny what nothing restricts: a new NetworkPolicy that isolates the pod. There is no smaller one; NetworkPolicies cannot deny.
+7. Cilium's policies can: `evidence.reach.ciliumturning`.
 
 Several addresses of a pod may be decided by different rules: the change covers all of them.
 """
@@ -18,11 +19,15 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 from evidence.cluster.calico import CalicoPolicy
+from evidence.cluster.cilium import CiliumPolicy
 from evidence.cluster.model import Direction, NetworkPolicy, PolicyPort, Rule
 from evidence.cluster.objects import ObjectKey
 from evidence.cluster.policies import Action
 from evidence.reach.asked import pods_selected
-from evidence.reach.changes import Change, Edit
+from evidence.reach.changes import AnyEdit, Change, Edit
+from evidence.reach.cilium import DENY as CILIUM_DENY
+from evidence.reach.ciliumedits import CiliumEdit, kept_closed
+from evidence.reach.ciliumturning import admitting, denying, lifted, shutting
 from evidence.reach.classes import PeerId
 from evidence.reach.engine import Reachability
 from evidence.reach.explain import Decision, decide, matches
@@ -44,23 +49,27 @@ class _NoChangeError(Exception):
 class _Drafts:
     """A change in the making."""
 
-    edits: dict[tuple[ObjectKey, int], Edit] = field(default_factory=dict)
+    edits: dict[tuple[object, ...], AnyEdit] = field(default_factory=dict)
     sentences: dict[str, None] = field(default_factory=dict)
     new: dict[ObjectKey, NetworkPolicy] = field(default_factory=dict)
     beside: dict[str, None] = field(default_factory=dict)
 
-    def edit(self, edit: Edit, sentence: str) -> None:
-        self.edits[edit.policy.key, edit.number] = edit
+    def edit(self, edit: AnyEdit, sentence: str, beside: str = "") -> None:
+        place = edit.place if isinstance(edit, CiliumEdit) else (edit.number,)
+        self.edits[edit.policy.key, *place] = edit
         self.sentences[sentence] = None
+        self.beside[beside] = None
 
     def add(self, policy: NetworkPolicy, sentence: str) -> None:
         self.new[policy.key] = policy
         self.sentences[sentence] = None
 
     def change(self) -> Change:
+        edits = list(self.edits.values())
+        of_cilium = [edit for edit in edits if isinstance(edit, CiliumEdit)]
         return Change(
             tuple(self.sentences),
-            tuple(self.edits.values()),
+            (*(edit for edit in edits if isinstance(edit, Edit)), *kept_closed(of_cilium)),
             tuple(self.new.values()),
             " ".join(filter(None, self.beside)),
         )
@@ -77,7 +86,7 @@ def turning(asked: Asked, *, allowed: bool) -> Turned:
     decisions = [(pair, decide(asked.reach, asked.direction, *pair, atom)) for pair in asked.pairs]
     concerned = [(pair, decision) for pair, decision in decisions if decision.allowed == allowed]
     try:
-        drafts = _closed(asked, concerned, atom) if allowed else _opened(asked, [decision for _, decision in concerned])
+        drafts = _closed(asked, concerned, atom) if allowed else _opened(asked, concerned, atom)
     except _NoChangeError as error:
         return Turned(None, str(error))
     return Turned(drafts.change())
@@ -86,29 +95,42 @@ def turning(asked: Asked, *, allowed: bool) -> Turned:
 # -- to allow -----------------------------------------------------------------------------------------------------------
 
 
-def _opened(asked: Asked, decisions: Iterable[Decision]) -> _Drafts:
+def _opened(asked: Asked, decisions: Sequence[tuple[Pair, Decision]], atom: int) -> _Drafts:
     drafts = _Drafts()
-    for decision in decisions:
+    shut: dict[int, tuple[PlacedRule, list[Pair]]] = {}
+    for pair, found in decisions:
+        decision = found
+        if found.rules and found.rules[0].form.tier == CILIUM_DENY:
+            for rule in shutting(asked, pair, atom):
+                shut.setdefault(id(rule), (rule, []))[1].append(pair)
+            decision = decide(asked.reach, asked.direction, *pair, atom, without=CILIUM_DENY)
+        if decision.allowed:
+            continue
         if decision.isolating:
             _admit(asked, decision.isolating, drafts)
         else:
-            denying = decision.rules[0]
-            edit = inserted(asked, denying, Action.ACCEPT)
+            first = decision.rules[0]
+            edit = inserted(asked, first, Action.ACCEPT)
             if edit is None:
-                raise _NoChangeError(unworkable(asked, denying))
-            where = f"{denying.form.policy.key} before {denying.rule.where}"
+                raise _NoChangeError(unworkable(asked, first))
+            where = f"{first.form.policy.key} before {first.rule.where}"
             drafts.edit(edit, f"add to {where} a rule that accepts it {asked.what}")
+    for rule, pairs in shut.values():
+        drafts.edit(*lifted(asked, rule, pairs))
     return drafts
 
 
 def _admit(asked: Asked, isolating: Sequence[PlacedPolicy], drafts: _Drafts) -> None:
     """Let one of the isolating policies admit it, or a new one."""
     pod = asked.subject.pod
+    placed = _narrowest(asked.reach, isolating)
+    if placed is None and (own := admitting(asked, isolating)):
+        drafts.edit(own[0], f"add to {own[0].policy.key} {own[0].section} an entry {asked.what}", own[1])
+        return
     peers = peers_of(asked, pod.namespace if pod else "")
     if not peers:
         raise _NoChangeError(f"the addresses of {asked.other.name} are not known, and no selector means it")
     rule = Rule(peers, (PolicyPort(asked.protocol, asked.port),))
-    placed = _narrowest(asked.reach, isolating)
     policy = placed.form.policy if placed else None
     if placed is not None and isinstance(policy, NetworkPolicy):
         edit = Edit(policy, asked.direction, len(policy.rules(asked.direction)), rule, insert=True)
@@ -148,7 +170,11 @@ def _beside_added(asked: Asked, placed: PlacedPolicy) -> str:
 
 def _closed(asked: Asked, decisions: Sequence[tuple[Pair, Decision]], atom: int) -> _Drafts:
     drafts = _Drafts()
-    admitting: dict[tuple[ObjectKey, int], list[Pair]] = {}
+    if _fits_cilium(asked, decisions, atom) and (own := denying(asked, [pair for pair, _ in decisions])):
+        edit, beside = own
+        drafts.edit(edit, f"add to {edit.policy.key} {edit.section} an entry that denies it {asked.what}", beside)
+        return drafts
+    admitted: dict[tuple[ObjectKey, int], list[Pair]] = {}
     placed_at: dict[tuple[ObjectKey, int], PlacedRule] = {}
     for pair, decision in decisions:
         added = any(rule.form.adds for rule in decision.rules)
@@ -156,16 +182,26 @@ def _closed(asked: Asked, decisions: Sequence[tuple[Pair, Decision]], atom: int)
             if not isinstance(rule.form.policy, NetworkPolicy):
                 raise _NoChangeError(unworkable(asked, rule))
             place = (rule.form.policy.key, number_of(rule))
-            admitting.setdefault(place, []).append(pair)
+            admitted.setdefault(place, []).append(pair)
             placed_at[place] = rule
         left = decide(asked.reach, asked.direction, *pair, atom, but_added=True) if added else decision
         if left.rules:
             _deny(asked, [rule for rule in left.rules if rule.rule.action.value != Action.DENY.value], drafts)
         elif left.allowed:
             _restrict(asked, left, drafts)
-    for place, pairs in admitting.items():
+    for place, pairs in admitted.items():
         drafts.edit(*narrowed(asked, placed_at[place], pairs))
     return drafts
+
+
+def _fits_cilium(asked: Asked, decisions: Sequence[tuple[Pair, Decision]], atom: int) -> bool:
+    """True when a deny entry of Cilium's would come first, and what lets it pass is a policy of Cilium's, or nothing restricts it."""
+    if not asked.reach.cluster.cilium_policies:
+        return False
+    return all(not decision.rules or decision.rules[0].form.tier > CILIUM_DENY for _, decision in decisions) and any(
+        not decision.rules or any(isinstance(rule.form.policy, CiliumPolicy) for rule in _admitting(asked, pair, atom))
+        for pair, decision in decisions
+    )
 
 
 def _deny(asked: Asked, rules: Iterable[PlacedRule], drafts: _Drafts) -> None:
