@@ -179,6 +179,28 @@ def test_image_reference_splits_into_repository_and_tag(image: str, parts: tuple
     assert split_image(image) == parts
 
 
+@pytest.mark.parametrize(
+    ("plugin", "feature", "by_version"),
+    [
+        ("calico", "AdminNetworkPolicy", {"3.28.2": "none", "3.29.0": "partial", "3.31.4": "partial", "3.32.0": "none"}),
+        ("calico", "BaselineAdminNetworkPolicy", {"3.29.3": "none", "3.30.0": "partial", "3.32.0": "none"}),
+        ("calico", "ClusterNetworkPolicy", {"3.31.4": "none", "3.32.0": "partial"}),
+        ("cilium", "endPort", {"1.15.9": "none", "1.16.0": "unknown", "1.16.9": "unknown", "1.17.0": "full"}),
+        ("cilium", "ClusterNetworkPolicy", {"1.19.5": "none", "1.20.0": "optional"}),
+        ("cilium", "ipBlockPods", {"1.11.0": "none", "1.20.0": "none"}),
+        ("antrea", "AdminNetworkPolicy", {"1.12.3": "none", "1.13.0": "optional", "2.7.0": "optional"}),
+        ("antrea", "ClusterNetworkPolicy", {"2.6.9": "none", "2.7.0": "optional"}),
+        ("kube-router", "ipv6", {"1.6.0": "none", "2.0.0": "full"}),
+        ("kindnet", "egress", {"20240202": "none", "20240719": "full"}),
+        ("weave", "namedPorts", {"2.8.1": "none"}),
+        ("azure-npm", "ipv6", {"1.5.45": "none"}),
+    ],
+)  # fmt: skip
+def test_support_by_version_is_as_its_sources_say(plugin: str, feature: str, by_version: dict[str, str]) -> None:
+    found = {text: SPECS[plugin].support(feature, parse_version(text)).value for text in by_version}
+    assert found == by_version
+
+
 def test_features_are_those_that_policies_are_checked_against() -> None:
     names = {feature for spec in SPECS.values() for feature in spec.features}
     assert all(set(spec.features) == names for spec in SPECS.values())
