@@ -9,7 +9,7 @@ from evidence.cluster.model import Cluster, ContainerPort, Pod, Protocol
 from evidence.intent.model import Classification, Intent, Zone, ZoneMember
 from evidence.intent.zones import ZoneMap, assign
 from evidence.probe.judge import Expected, judge
-from evidence.probe.model import Attempt, Planned, ProbeEnd, ProbeRun, Seen, Tried
+from evidence.probe.model import Attempt, Plan, Planned, ProbeEnd, ProbeRun, Seen, Tried
 from evidence.probe.plan import plan
 from evidence.probe.ran import STAND_IN, Ran, SourceRan, StandInRan
 from evidence.reach.engine import Reachability, analyse
@@ -91,9 +91,21 @@ def probed(
     seed: int = 1,
     run_id: str = "0a1b2c3d",
 ) -> ProbeRun:
-    """A run of a whole plan in which every control holds: `passes` says which connections got through, `late_ms` how long denied ones did."""
-    reach, zones = analysed(cluster_, intent)
-    chosen = plan(reach, zones, seed=seed)
+    """A run of a whole plan of a cluster in which every control holds."""
+    chosen = plan(*analysed(cluster_, intent), seed=seed)
+    return carried_out(chosen, passes, at=at, policies=policies, late_ms=late_ms, run_id=run_id)
+
+
+def carried_out(
+    chosen: Plan,
+    passes: Callable[[Planned], bool],
+    *,
+    at: datetime = DAY,
+    policies: str = "as they were",
+    late_ms: int = 0,
+    run_id: str = "0a1b2c3d",
+) -> ProbeRun:
+    """A run in which every control holds: `passes` says which connections got through, `late_ms` for how long denied ones did."""
     seen = {
         probe.number: tried(Seen.OPEN)
         if passes(probe)
@@ -117,7 +129,7 @@ def probed(
     return ProbeRun(
         id=run_id,
         cluster="lab",
-        seed=seed,
+        seed=chosen.seed,
         started_at=at,
         finished_at=at + timedelta(seconds=30),
         tool_version="0.1.0",
