@@ -18,6 +18,7 @@ from evidence.collect.kinds import BY_GROUP_KIND
 from evidence.collect.watch import Seen
 from evidence.errors import StoreError
 from evidence.pipeline import watching
+from evidence.pipeline.reports import Signing, make_reports
 from evidence.pipeline.sources import LiveSource
 from evidence.service import watch
 from evidence.service.schedule import Stopped
@@ -237,6 +238,67 @@ def test_a_state_that_cannot_be_judged_is_stored(api: Api, watched: Watched, mon
     watched.run(lambda: api.changes(PODS, "ADDED", pod_body("x", "shop")))
     assert watched.said[1] == "a change could not be judged, and is stored: ZeroDivisionError: odd"
     assert len(watched.snapshots()) == 2
+
+
+SECRET = "hunter2-planted"
+LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
+
+
+def with_secrets(body: dict[str, Any]) -> dict[str, Any]:
+    """An object with secrets where people put them."""
+    noted = {LAST_APPLIED: f'{{"data": "{SECRET}"}}', "note": SECRET}
+    managed = [{"manager": "kubectl", "operation": "Update", "time": "2026-01-01T00:00:00Z", "fieldsV1": {SECRET: {}}}]
+    metadata = {**body["metadata"], "annotations": noted, "managedFields": managed, "finalizers": [SECRET]}
+    return {**body, "metadata": metadata}
+
+
+def pod_with_secrets(name: str, **more: Any) -> dict[str, Any]:
+    container = {
+        "name": "c",
+        "env": [{"name": "PASSWORD", "value": SECRET}],
+        "args": ["--token", SECRET],
+        "command": ["sh", "-c", SECRET],
+        "livenessProbe": {"httpGet": {"httpHeaders": [{"name": "Authorization", "value": SECRET}]}},
+    }
+    spec = {"containers": [container], "imagePullSecrets": [{"name": SECRET}], "volumes": [{"name": SECRET}]}
+    return with_secrets(pod_body(name, "shop", spec=spec, **more))
+
+
+@pytest.mark.slow
+def test_secrets_are_in_no_snapshot_no_pack_and_no_line_of_the_log(api: Api, watched: Watched, tmp_path: Path) -> None:
+    """Those that were there at the list, and those that events of a watch brought."""
+    api.served["/api/v1"] += ["configmaps", "secrets"]
+    for plural, kind in (("configmaps", "ConfigMap"), ("secrets", "Secret")):
+        api.lists[f"/api/v1/{plural}"] = [body("v1", kind, "one", "shop", data={"password": SECRET})]
+    api.lists[PODS] = [pod_with_secrets("web", metadata={"labels": {"app": "web"}})]
+    api.lists[POLICIES] = [with_secrets(DENY)]
+
+    def change() -> None:
+        api.changes(PODS, "ADDED", pod_with_secrets("db"))
+        api.changes(PODS, "MODIFIED", pod_with_secrets("odd", status={"podIP": "no address"}))
+        api.changes(POLICIES, "ADDED", with_secrets(opening()))
+
+    watched.run(change, nothing)
+    now = datetime.now(UTC)
+    packs = make_reports(
+        watched.db,
+        cluster="prod",
+        frameworks=("hipaa",),
+        period=(now - timedelta(days=1), now),
+        archive=tmp_path / "archive",
+        signing=Signing(None, None, tmp_path / "keys"),
+        generated_at=now,
+        expect_every=timedelta(hours=1),
+    )
+    written = [path for path in tmp_path.rglob("*") if path.is_file() and path.parent.name != "keys"]
+    assert any(path.name.endswith(".html") for path in packs[0].folder.rglob("*"))
+    with Store.open(watched.db, read_only=True) as store:
+        kept = [str(store.read(info.id)) for info in store.snapshots("prod", *EVER)]
+    assert len(kept) >= 2
+    assert any("no address" in each for each in kept), "the object that could not be read is named"
+    assert [path for path in written if SECRET.encode() in path.read_bytes()] == []
+    assert SECRET not in str([kept, watched.gaps(), watched.said])
+    assert not api.seen["/api/v1/secrets"] + api.seen["/api/v1/configmaps"]
 
 
 # -- as a process -----------------------------------------------------------------------------------------------------
