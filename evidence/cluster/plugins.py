@@ -19,6 +19,7 @@ from evidence.cluster.objects import CollectedObject, ObjectKey
 
 ANOTHER = "another value"
 FROM_ELSEWHERE = "envFrom"  # stands among an agent's environment for names that cannot be seen
+SOURCES = "--source"  # so does this flag of an init container, by which Cilium is told to read its settings from further places
 
 _YES_NO = frozenset({"true", "false"})
 _CILIUM: Mapping[str, frozenset[str]] = {
@@ -172,11 +173,23 @@ def policy_handed_over(obj: CollectedObject) -> tuple[str, str]:
 def environment(pod_spec: Raw) -> dict[str, str]:
     """What the containers' environment says of the settings; of several containers the last that says it."""
     found: dict[str, str] = {}
+    first = pod_spec.get("initContainers")
+    if any(
+        isinstance(container, dict) and has_sources(container)
+        for container in (first if isinstance(first, list) else ())
+    ):
+        found[SOURCES] = ANOTHER
     containers = pod_spec.get("containers")
     for container in containers if isinstance(containers, list) else ():
         if isinstance(container, dict):
             found.update(container_environment(container))
     return found
+
+
+def has_sources(container: Mapping[str, Any]) -> bool:
+    """Whether a command line names the places to read settings from."""
+    lines = (container.get("command"), container.get("args"))
+    return any(str(word).startswith(SOURCES) for line in lines if isinstance(line, list) for word in line)
 
 
 def container_environment(container: Mapping[str, Any]) -> dict[str, str]:

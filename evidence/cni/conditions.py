@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from evidence.cluster.model import Cluster
 from evidence.cluster.objects import ObjectKey
-from evidence.cluster.plugins import ANOTHER, FROM_ELSEWHERE, PluginSettings
+from evidence.cluster.plugins import ANOTHER, FROM_ELSEWHERE, SOURCES, PluginSettings
 from evidence.cni.capabilities import Condition, PluginSpec, SettingsSpec
 from evidence.cni.signals import Agent
 from evidence.cni.versions import split_image
@@ -151,6 +151,8 @@ def _unread(spec: SettingsSpec, cluster: Cluster, agents: tuple[Agent, ...], arg
         return f"the arguments of {' and '.join(sorted(str(agent.key) for agent in agents))} were not read"
     if any(FROM_ELSEWHERE in environment for environment in _environments(cluster, agents)):
         return "the agent takes environment values from an object that is not collected"
+    if spec.config_map and any(SOURCES in environment for environment in _environments(cluster, agents)):
+        return "the agent is told to read settings from further places (--source of an init container)"
     if spec.config_map and len(_config_maps(spec, cluster, agents)) < len({agent.key.namespace for agent in agents}):
         return f"ConfigMap {spec.config_map} was not read"
     if spec.overrides and (spec.overrides in cluster.unread_kinds or not cluster.crds):

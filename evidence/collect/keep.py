@@ -5,7 +5,7 @@
    last-applied-configuration, which repeats all of these).
 3. Of command lines only those flags that say what a network plugin enforces, and only in the namespaces where plugins live. Of ConfigMaps and
    of environments only the few settings of evidence/cluster/plugins.py, and of their values only known words.
-4. Policies keep their whole spec, which is the evidence, and of managedFields who changed them by what and when.
+4. Policies keep their whole spec, which is the evidence; they, namespaces and rights keep of managedFields who changed them by what and when.
 5. Of roles only the rules by which segmentation can be changed (evidence/cluster/access.py); roles without such rules are counted, not kept.
 6. What changes without anything having changed (resourceVersion, heartbeats, transition times) is not kept, so that an unchanged cluster
    costs the store nothing.
@@ -16,7 +16,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from evidence.cluster.plugins import SETTINGS_KINDS, container_environment, kept_settings
+from evidence.cluster.plugins import SETTINGS_KINDS, SOURCES, container_environment, has_sources, kept_settings
 from evidence.cluster.rbac import GROUP as RBAC
 from evidence.cluster.rbac import ROLE_KINDS
 from evidence.collect.fields import ALL, ONE, Fields, Kind
@@ -70,7 +70,7 @@ def kept(kind: Kind, body: Mapping[str, Any], *, namespace: str, api_version: st
         annotations = _annotations(metadata.get("annotations"))
         if annotations:
             found["metadata"]["annotations"] = annotations
-        if kind.is_policy and metadata.get("managedFields"):
+        if _says_who(kind) and metadata.get("managedFields"):
             found["metadata"]["managedFields"] = _managers(metadata["managedFields"])
     if kind.group == RBAC and kind.kind in ROLE_KINDS:
         from evidence.collect.access import kept_rules  # only where there are roles
@@ -81,6 +81,11 @@ def kept(kind: Kind, body: Mapping[str, Any], *, namespace: str, api_version: st
     if namespace in PLUGIN_NAMESPACES and kind.kind in ("DaemonSet", "Deployment", "StatefulSet"):
         _add_arguments(found, body)
     return found
+
+
+def _says_who(kind: Kind) -> bool:
+    """Whether it is kept who changed an object: policies, namespaces (zones and policies hang on their labels), and rights."""
+    return kind.is_policy or kind.group == RBAC or (kind.group, kind.kind) == ("", "Namespace")
 
 
 def _cut(value: Mapping[str, Any], fields: Fields) -> dict[str, Any]:
@@ -173,3 +178,6 @@ def _add_arguments(found: dict[str, Any], body: Mapping[str, Any]) -> None:
             container["args"] = arguments
         if settings := container_environment(source):
             container["env"] = [{"name": name, "value": value} for name, value in sorted(settings.items())]
+    for container, source in zip(small.get("initContainers") or (), whole.get("initContainers") or (), strict=True):
+        if has_sources(source):
+            container["args"] = [SOURCES]

@@ -117,6 +117,20 @@ def test_environment_from_an_object_that_is_not_collected_is_not_shown() -> None
 
 
 @pytest.mark.parametrize(
+    ("words", "verdict"),
+    [
+        (["cilium", "build-config"], ENFORCED),
+        (["cilium", "build-config", "--source=config-map:kube-system/more"], NOT_SHOWN),
+        (["cilium", "build-config", "--source", "node:here"], NOT_SHOWN),
+    ],
+)
+def test_settings_from_further_places_are_not_shown(words: list[str], verdict: Enforcement) -> None:
+    objects = cilium("v1.17.2", config=cilium_config())
+    objects[0]["spec"]["template"]["spec"]["initContainers"] = [{"name": "config", "command": words}]
+    assert report(objects).enforcement is verdict
+
+
+@pytest.mark.parametrize(
     ("data", "level"),
     [({"enable_sctp": "true"}, Support.FULL), ({"enable_sctp": "false"}, Support.OPTIONAL), ({}, Support.OPTIONAL)],
 )

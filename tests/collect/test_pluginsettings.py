@@ -247,3 +247,13 @@ def test_of_a_policy_endpoint_only_the_policy_that_it_carries_is_kept(way: str) 
 
 def test_policy_endpoints_that_are_defined_and_not_in_the_source_are_unread() -> None:
     assert "PolicyEndpoint" in looked_at(ENDPOINTS).unread_kinds
+
+
+def test_of_an_init_containers_command_line_only_that_it_names_sources_is_kept() -> None:
+    agent = agent_body("cilium", "kube-system")
+    words = ["cilium", "build-config", f"--source=config-map:{PLANTED}", f"--token={PLANTED}"]
+    agent["spec"]["template"]["spec"]["initContainers"] = [{"name": "config", "command": words}]
+    found = collected(agent)
+    (workload,) = build_cluster(found).workloads
+    assert workload.environment == {"--source": ANOTHER} == looked_at(agent).workloads[0].environment
+    assert PLANTED not in str([obj.body for obj in found.objects])
