@@ -193,6 +193,7 @@ def make_pack(
         logs=seen.logs,
         audits=seen.audits,
         logged=seen.logged,
+        probed=newest.probed,
     )
     view = build_view(inputs)
     verdicts = dict(view.summary.verdicts)
@@ -260,6 +261,7 @@ def judged_snapshot(
         pod_count=len(state.cluster.pods),
         namespace_count=len(state.cluster.namespaces),
         intent_digest=state.intent.digest if state.intent else "",
+        beside=objects_beside(state),
     )
 
 
@@ -280,6 +282,14 @@ def other_cluster(state: State, newest: State) -> tuple[str, ...]:
     return (
         f"it is of another cluster than the newest snapshot: the UID of namespace kube-system is {uid}, not {expected}",
     )
+
+
+_BESIDE = frozenset({"CiliumCIDRGroup", "GlobalNetworkSet", "HostEndpoint", "Namespace", "NetworkSet", "Tier"})
+
+
+def objects_beside(state: State) -> "tuple[CollectedObject, ...]":
+    """What policies hang on, and the roles and bindings that let somebody change them, as collected."""
+    return tuple(obj for obj in state.collection.objects if obj.key.kind in _BESIDE or obj.key.group == RBAC)
 
 
 def policy_objects(state: State) -> "tuple[CollectedObject, ...]":

@@ -168,6 +168,10 @@ def test_plugin_annotations_flags_and_managers_are_kept() -> None:
     assert policy["metadata"]["managedFields"] == [
         {"manager": "kubectl", "operation": "Update", "time": "2026-01-01T00:00:00Z"}
     ]
+    for other in ("Namespace", "Role"):
+        version = "v1" if other == "Namespace" else "rbac.authorization.k8s.io/v1"
+        found = kept_body(body(version, other, metadata=planted_metadata()))
+        assert found["metadata"]["managedFields"] == policy["metadata"]["managedFields"]
     assert "managedFields" not in kept_body(pod_body(metadata=planted_metadata()))["metadata"]
 
 

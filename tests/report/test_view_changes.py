@@ -164,6 +164,27 @@ def test_law_every_version_gets_a_file_of_its_own_that_any_system_can_hold(
     assert clashes(files.values()) == []
 
 
+def right(verb: str, time: str = "2026-07-02T09:00:00Z") -> CollectedObject:
+    """A role, and who wrote it when."""
+    managers = [{"manager": "kubectl", "operation": "Update", "time": time}]
+    rules = [{"apiGroups": ["networking.k8s.io"], "resources": ["networkpolicies"], "verbs": [verb]}]
+    key = ObjectKey(RBAC, "Role", "pay", "editor")
+    return CollectedObject.of(key, {"metadata": {"name": "editor", "managedFields": managers}, "rules": rules}, "")
+
+
+def test_a_right_to_change_policies_that_changed_is_told_with_who_changed_it() -> None:
+    (found,) = changes(
+        [snapshot(1, DAYS[0], beside=(right("patch"),)), snapshot(2, DAYS[1], beside=(right("update"),))]
+    )
+    assert (found.subject, found.action, found.fields) == ("Role pay/editor", Action.CHANGED, ("rules[0].verbs[0]",))
+    assert (found.manager, found.managed_at) == ("kubectl", "2026-07-02T09:00:00Z")
+
+
+def test_a_right_that_was_written_again_as_it_was_is_no_change() -> None:
+    again = right("patch", "2026-07-03T09:00:00Z")
+    assert not changes([snapshot(1, DAYS[0], beside=(right("patch"),)), snapshot(2, DAYS[1], beside=(again,))])
+
+
 @pytest.mark.parametrize(
     ("cluster", "folder"),
     [

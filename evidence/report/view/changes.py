@@ -1,4 +1,5 @@
-"""What changed between neighbouring snapshots of the period: policies, the intent file, the network plug-in."""
+"""What changed between neighbouring snapshots of the period: policies, what they hang on, rights to change them, the intent file, the
+network plug-in."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
@@ -16,17 +17,20 @@ _BOOKKEEPING = frozenset({"managedFields", "resourceVersion", "generation", "uid
 
 
 def changes(snapshots: Sequence[SnapshotEvidence], audits: Sequence[TakenAudit] = ()) -> tuple[Change, ...]:
-    """All changes, oldest first; within a window policies by key, then intent and plug-in. `audits` tell who made them."""
+    """All changes, oldest first; within a window objects by key, then intent and plug-in. `audits` tell who made them."""
     return tuple(change for before, after in pairwise(snapshots) for change in _between(before, after, audits))
 
 
 def _between(before: SnapshotEvidence, after: SnapshotEvidence, audits: Sequence[TakenAudit]) -> Iterator[Change]:
-    old = {policy.key: policy for policy in before.policies}
-    new = {policy.key: policy for policy in after.policies}
+    old, new = ({obj.key: obj for obj in (*each.policies, *each.beside)} for each in (before, after))
+    policies = {policy.key for policy in (*before.policies, *after.policies)}
     for key in sorted(old.keys() | new.keys()):
         was, now = old.get(key), new.get(key)
         if was and now and was.digest == now.digest:
             continue
+        fields = changed_fields(was.body, now.body) if was and now else ()
+        if was and now and not fields and key not in policies:
+            continue  # written again as it was
         manager, managed_at = managed_by(now) if now else ("", "")
         yield Change(
             after_snapshot=before.id,
@@ -37,7 +41,7 @@ def _between(before: SnapshotEvidence, after: SnapshotEvidence, audits: Sequence
             action=_action(was, now),
             before=was.digest if was else "",
             after=now.digest if now else "",
-            fields=changed_fields(was.body, now.body) if was and now else (),
+            fields=fields,
             manager=manager,
             managed_at=managed_at,
             audited=audited(key, before.taken_at, after.taken_at, audits),

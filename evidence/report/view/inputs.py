@@ -13,6 +13,7 @@ from evidence.intent.zones import ZoneMap
 from evidence.observe.audit import TakenAudit
 from evidence.observe.document import TakenLog
 from evidence.observe.tie import TiedFlow
+from evidence.probe.standing import Standing
 from evidence.reach.engine import Reachability
 
 
@@ -52,6 +53,7 @@ class SnapshotEvidence:
     """One snapshot of the period and what analysis said of it.
 
     `policies` are all objects of policy kinds as collected; `unevaluated` are the keys of those that the analysis could not evaluate.
+    `beside` are objects whose change may change what policies mean or who may change them: namespaces, sets, tiers, roles and bindings.
     `intent_digest` is "" without an intent file.
     """
 
@@ -74,6 +76,7 @@ class SnapshotEvidence:
     pod_count: int
     namespace_count: int
     intent_digest: str = ""
+    beside: tuple[CollectedObject, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +94,7 @@ class ReportInputs:
 
     `snapshots` are those taken in the period, oldest first, at least one; `newest` is the last of them. `results` is the worst of
     the period for each control, in the framework's order. `sample` marks shipped sample data. `logs` and `audits` were imported for any time of
-    the period; `logged` are the connections in them, each tied to the snapshot of its time.
+    the period; `logged` are the connections in them, each tied to the snapshot of its time. `probed`: what probe runs say of the newest snapshot.
     """
 
     framework: Framework
@@ -112,3 +115,4 @@ class ReportInputs:
     logs: tuple[TakenLog, ...] = ()
     audits: tuple[TakenAudit, ...] = ()
     logged: tuple[TiedFlow, ...] = ()
+    probed: Standing | None = None
