@@ -146,6 +146,23 @@ def network_sets(draw: st.DrawFn, number: int) -> NetworkSet:
 
 
 @st.composite
+def with_gaps(draw: st.DrawFn) -> Cluster:
+    """A crowded cluster in which addresses of some pods are not known, and labels of some namespaces."""
+    cluster = draw(crowded_clusters())
+    assert cluster.calico is not None
+    unread = draw(st.sets(st.sampled_from(SPACES), max_size=2))
+    nowhere = draw(st.sets(st.sampled_from([pod.name for pod in cluster.pods if not pod.host_network]), max_size=3))
+    return replace(
+        cluster,
+        namespaces={
+            name: Namespace(name, {NAME_LABEL: name}, declared=False) if name in unread else space
+            for name, space in cluster.namespaces.items()
+        },
+        pods=tuple(replace(pod, addresses=()) if pod.name in nowhere else pod for pod in cluster.pods),
+    )
+
+
+@st.composite
 def crowded_clusters(draw: st.DrawFn) -> Cluster:
     """A cluster in which everything is known."""
     robots = {account: draw(labels) for account in ACCOUNTS}
