@@ -155,6 +155,8 @@ def _rule(home: str, raw: Raw) -> CalicoRule:
             unknown.append(Unknown("ports without a protocol"))
         if action is Action.PASS and (source.ports or source.not_ports):
             unknown.append(Unknown("source ports in a rule that passes"))
+    if raw.get("http") is not None and action is not Action.ALLOW:
+        unknown.append(Unknown("http in a rule that does not allow"))
     return CalicoRule(
         action=action or Unknown(f"action {word!r}"),
         protocols=protocols,

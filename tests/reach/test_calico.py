@@ -166,6 +166,15 @@ def test_a_policy_of_a_tier_that_is_not_in_the_source_is_named_and_left_out() ->
     assert computed_on(found) == "computed on 0 of 1 policies; not evaluated: 1 GlobalNetworkPolicy"
 
 
+@pytest.mark.parametrize(
+    "tier", [CalicoTier("default", 5), CalicoTier("default", None, passes=True), CalicoTier("kube-admin", 1000)]
+)
+def test_a_tier_of_the_apis_own_that_the_api_would_refuse_is_not_placed(tier: CalicoTier) -> None:
+    assert len(analyse(cluster(gnp("x", DENY, tier=tier.name), tiers=[tier])).unevaluated) == 1
+    kept = CalicoTier(tier.name, None, passes=tier.name != "default")
+    assert not analyse(cluster(gnp("x", DENY, tier=tier.name), tiers=[kept])).unevaluated
+
+
 # -- beside Kubernetes' policies ------------------------------------------------------------------------------------------
 
 
@@ -453,6 +462,12 @@ def test_a_rule_with_an_unknown_limit_allows_without_it_denies_nothing_and_is_na
     found = analyse(cluster(np("p", {**DENY, **services}, {**ALLOW, **services})))
     assert ask(found, WEB, DB).allowed
     assert [str(policy.key) for policy in found.unevaluated] == ["Calico NetworkPolicy back/p"]
+
+
+def test_a_rule_about_requests_that_would_deny_denies_nothing_and_is_named() -> None:
+    found = analyse(cluster(np("p", {**DENY, "http": {"methods": ["GET"]}}, ALLOW)))
+    assert ask(found, WEB, DB).allowed
+    assert len(found.unevaluated) == 1
 
 
 def test_a_policy_about_labels_of_service_accounts_is_named_and_left_out() -> None:
