@@ -34,6 +34,7 @@ from evidence.report.view.model import (
     ZoneView,
 )
 from evidence.report.view.observed import LoggedFlow, LogSource
+from evidence.report.view.probes import ProbeRow, ProbeRunView
 
 # With their full-width forms, which spreadsheets of some languages take for the same.
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "＝", "＋", "－", "＠")
@@ -55,6 +56,8 @@ def csv_files(view: ReportView) -> dict[str, bytes]:
         "kinds.csv": table(KindView, view.population.kinds),
         "namespace_flows.csv": table(FlowCell, view.namespace_flows.cells),
         "policies.csv": table(PolicyObject, view.policies),
+        "probe_runs.csv": table(ProbeRunView, view.probes),
+        "probes.csv": table(ProbeRow, view.probe_rows),
         "reviews.csv": table(ReviewView, view.reviews),
         "rules.csv": table(RuleView, view.population.rules),
         "runs.csv": table(ScheduledRun, view.population.runs),

@@ -47,6 +47,7 @@ from evidence.report.view.model import (
     ZoneView,
 )
 from evidence.report.view.observed import LoggedFlow, LogSource, ObservedView, Stretch
+from evidence.report.view.probes import ProbeRow, ProbeRunView
 
 START, END = datetime(2026, 7, 1, tzinfo=UTC), datetime(2026, 10, 1, tzinfo=UTC)
 TAKEN = tuple(datetime(2026, month, day, 6, tzinfo=UTC) for month, day in ((7, 1), (7, 15), (8, 1), (8, 20), (9, 15)))
@@ -107,6 +108,47 @@ LOGGED = LoggedFlow(
     reason="ingress: isolated by NetworkPolicy payments/default-deny, which does not allow it",
     rules=("NetworkPolicy payments/default-deny spec.ingress[0]",),
     log_policies=("CiliumNetworkPolicy payments/vault",),
+)
+PROBED = ProbeRunView(
+    id="0a1b2c3d",
+    started_at=TAKEN[2],
+    finished_at=TAKEN[2],
+    identity="system:serviceaccount:evidence:evidence-prober",
+    tool_version="0.1.0",
+    image="localhost/evidence-probe:0.1.0",
+    seed=20260801,
+    snapshot_root="ab" * 32,
+    digest="cd" * 32,
+    connections=211,
+    as_computed=209,
+    contradicting=1,
+    not_determined=1,
+    longest_passed_ms=420,
+    class_pairs="100 of 121 (82 %)",
+    cells="211 of 700 (30 %)",
+    zone_pairs="6 of 6 (100 %)",
+    nodes="3 of 3 (100 %)",
+    not_covered=("1 classes of pods: on the host network",),
+)
+TRIED = ProbeRow(
+    run="0a1b2c3d",
+    source="batch/report-runner-1",
+    destination="payments/card-vault-0",
+    protocol="TCP",
+    port=8443,
+    ports="TCP 8443",
+    allowed=False,
+    egress="not isolated",
+    ingress="isolated by NetworkPolicy payments/default-deny, which does not allow it",
+    sent_by="stand-in pod",
+    stand_in=False,
+    attempts=31,
+    seen="answered after 1 ms, 6001 ms after the start",
+    outcome="open",
+    judgement="contradicts",
+    reason="",
+    source_control="its node reached it from 10.0.0.1",
+    listener_control="production/web-1 got through to it",
 )
 OBSERVED = ObservedView(
     sources=(
@@ -445,6 +487,7 @@ def view(
                 "R-3", "segmentation test", date(2026, 8, 3), "Red Team Ltd.", "cde", "report 2026-08", in_period=True
             ),
         ),
+        probes=(PROBED,),
         zone_flows=zone_matrix(),
         namespace_flows=namespace_matrix(),
         exposure=Exposure(
@@ -501,6 +544,7 @@ def view(
         class_flows=(
             ClassFlow("Deployment web", "production", 3, "StatefulSet card-vault", "payments", 2, "TCP 8443"),
         ),
+        probe_rows=(TRIED,),
     )
     return replace(whole, **changes)
 

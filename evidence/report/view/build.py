@@ -34,6 +34,7 @@ from evidence.report.view.model import (
 from evidence.report.view.objects import policy_objects
 from evidence.report.view.observed import observed_view
 from evidence.report.view.population import population
+from evidence.report.view.probes import probe_rows, probe_runs
 
 WORST_CONTROLS = 8
 WORST_FINDINGS = 6
@@ -52,12 +53,19 @@ def build_view(inputs: ReportInputs) -> ReportView:
     findings = _findings(inputs, lives, policies, waivers)
     controls = tuple(_controls(inputs))
     intent = inputs.newest.intent
+    period = inputs.period_start, inputs.period_end
+    probes = probe_runs(inputs.probed, *period)
     return ReportView(
         format=FORMAT,
         cover=_cover(inputs),
         summary=_summary(inputs, controls, findings),
         method=method(
-            inputs.snapshots[-1], inputs.newest, day_after(inputs.period_end), len(inputs.logs), unfinished(inputs)
+            inputs.snapshots[-1],
+            inputs.newest,
+            day_after(inputs.period_end),
+            flow_logs=len(inputs.logs),
+            probe_runs=len(probes),
+            more=unfinished(inputs),
         ),
         population=population(inputs, lives),
         controls=controls,
@@ -65,6 +73,7 @@ def build_view(inputs: ReportInputs) -> ReportView:
         findings=findings,
         waivers=waivers,
         reviews=tuple(_review(review, inputs) for review in intent.reviews) if intent else (),
+        probes=probes,
         zone_flows=zone_matrix(inputs.newest.reach, inputs.newest.zones, intent) if intent else None,
         namespace_flows=namespace_matrix(inputs.newest.reach),
         exposure=exposure(inputs.newest.reach),
@@ -73,6 +82,7 @@ def build_view(inputs: ReportInputs) -> ReportView:
         changes=changes(inputs.snapshots, inputs.audits),
         policies=policies,
         class_flows=class_flows(inputs.newest.reach),
+        probe_rows=probe_rows(inputs.probed, *period),
     )
 
 

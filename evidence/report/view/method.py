@@ -22,6 +22,10 @@ LOGS_ARE_PARTIAL = (
     "{} of the period {} imported. A log shows the connections that somebody tried and that it recorded: that it holds no contradiction does "
     "not show that nothing else passes."
 )
+PROBES_ARE_FEW = (
+    "{} of the period tried chosen connections for real; what each covered, and what no probe reaches, stands under exceptions, tests and reviews. "
+    "What was not tried rests on the computation."
+)
 SNAPSHOTS_ONLY = "Results hold for the moments at which snapshots were taken. What was changed and changed back between two snapshots is not seen."
 NO_ZONES = (
     "No zones and approved flows were declared: what is regulated, and what may talk to it, is not known here. "
@@ -37,9 +41,15 @@ def computed_on(snapshot: SnapshotEvidence) -> str:
 
 
 def method(
-    snapshot: SnapshotEvidence, newest: CurrentState, period_end: date, flow_logs: int = 0, more: Sequence[str] = ()
+    snapshot: SnapshotEvidence,
+    newest: CurrentState,
+    period_end: date,
+    flow_logs: int = 0,
+    probe_runs: int = 0,
+    more: Sequence[str] = (),
 ) -> Method:
-    """Of the newest snapshot. `period_end` is the day after the period's last; `flow_logs` were imported; `more` are further qualifications."""
+    """Of the newest snapshot. `period_end` is the day after the period's last; `flow_logs` were imported, `probe_runs` carried out; `more` are
+    further qualifications."""
     intent = newest.intent
     return Method(
         zones=tuple(_zone(zone, newest) for zone in intent.zones) if intent else (),
@@ -53,17 +63,17 @@ def method(
         policies_evaluated=len(snapshot.policies) - len(snapshot.unevaluated),
         policies_total=len(snapshot.policies),
         not_evaluated=tuple(str(policy.key) for policy in snapshot.policies if policy.key in snapshot.unevaluated),
-        qualifications=(*_qualifications(snapshot, intent, flow_logs), *more),
+        qualifications=(*_qualifications(snapshot, intent, flow_logs, probe_runs), *more),
     )
 
 
-def _qualifications(snapshot: SnapshotEvidence, intent: Intent | None, flow_logs: int) -> tuple[str, ...]:
-    seen = (
-        LOGS_ARE_PARTIAL.format(count(flow_logs, "flow log"), "was" if flow_logs == 1 else "were")
-        if flow_logs
-        else NO_PROBE
-    )
-    said = [OWN_NODE, computed_on(snapshot), seen, SNAPSHOTS_ONLY]
+def _qualifications(
+    snapshot: SnapshotEvidence, intent: Intent | None, flow_logs: int, probe_runs: int
+) -> tuple[str, ...]:
+    seen = [PROBES_ARE_FEW.format(count(probe_runs, "probe run"))] if probe_runs else []
+    if flow_logs:
+        seen.append(LOGS_ARE_PARTIAL.format(count(flow_logs, "flow log"), "was" if flow_logs == 1 else "were"))
+    said = [OWN_NODE, computed_on(snapshot), *(seen or [NO_PROBE]), SNAPSHOTS_ONLY]
     if snapshot.partial:
         said.append(
             "The newest snapshot is partial: what could not be read is listed under population and completeness."

@@ -16,6 +16,7 @@ from evidence.findings.registry import RunStatus
 from evidence.frameworks.judge import Strength, Verdict
 from evidence.report.view.inputs import ScheduledRun, SignerIdentity
 from evidence.report.view.observed import ObservedView
+from evidence.report.view.probes import ProbeRow, ProbeRunView
 
 FORMAT = "evidence-pack/1"
 OUTSIDE_JSON = {"outside_json": True}
@@ -481,6 +482,7 @@ class ReportView:
     findings: tuple[FindingView, ...]
     waivers: tuple[WaiverView, ...]
     reviews: tuple[ReviewView, ...]
+    probes: tuple[ProbeRunView, ...]
     zone_flows: FlowMatrix | None
     namespace_flows: FlowMatrix
     exposure: Exposure
@@ -489,3 +491,4 @@ class ReportView:
     changes: tuple[Change, ...]
     policies: tuple[PolicyObject, ...]
     class_flows: tuple[ClassFlow, ...] = field(metadata=OUTSIDE_JSON)
+    probe_rows: tuple[ProbeRow, ...] = field(metadata=OUTSIDE_JSON)
