@@ -9,7 +9,9 @@
 4. Identity, not address: networks and names never mean pods of the cluster (layer3.rst, CIDR based). Nodes, with the pods on their network, are
    meant by the entities host and remote-node, and by a network only where policy-cidr-match-mode says so.
 5. Ports are those of the destination after translation of Service ports (layer4.rst); ICMP has none. ANY is TCP, UDP and SCTP where it allows,
-   TCP and UDP where it denies: not every version counts SCTP.
+   TCP and UDP where it denies: not every version counts SCTP. A name is the pod's own port for ingress. For egress agents look it up once, over
+   all pods or those that the rule means, and take the number for every peer; where pods differ they take none (GetNamedPort in pkg/endpoint).
+   So one that allows means the number of any pod, and one that denies only a name of which all pods mean the same.
 
 Where a version, a setting or something that is not in the source decides, what allows is read broadly and what denies narrowly, so that a
 mistake shows more as reachable:
@@ -33,7 +35,7 @@ from collections.abc import Iterable, Iterator
 from evidence.cluster.cilium import CiliumPolicy, CiliumPort, CiliumRule, CiliumSpec, NoPods
 from evidence.cluster.model import Cluster, Direction, Protocol
 from evidence.cluster.policies import Unknown
-from evidence.reach.ciliumpeers import CiliumPeers
+from evidence.reach.ciliumpeers import CiliumPeers, NamedPorts
 from evidence.reach.rules import (
     NETWORK_POLICY,
     NETWORK_POLICY_ORDER,
@@ -51,8 +53,14 @@ from evidence.reach.rules import (
 DENY = Tier(NETWORK_POLICY.order - 1, "Cilium deny")
 
 
-def translate(policy: CiliumPolicy, cluster: Cluster) -> Iterator[PolicyForm]:
-    """The policy in the engine's form, one or two a rule object; none for one that is about no pod."""
+def translate(policies: Iterable[CiliumPolicy], cluster: Cluster) -> Iterator[PolicyForm]:
+    """Policies in the engine's form, one or two a rule object; none for one that is about no pod."""
+    named = NamedPorts(cluster.pods)
+    for policy in policies:
+        yield from _forms(policy, cluster, named)
+
+
+def _forms(policy: CiliumPolicy, cluster: Cluster, named: NamedPorts) -> Iterator[PolicyForm]:
     peers = CiliumPeers(policy.key.namespace, cluster)
     for spec in policy.specs:
         if isinstance(spec.subject, NoPods):
@@ -67,7 +75,7 @@ def translate(policy: CiliumPolicy, cluster: Cluster) -> Iterator[PolicyForm]:
             priority=NETWORK_POLICY_ORDER,
             subject=subject,
             rules={
-                direction: tuple(form for rule in rules for form in _allowing(rule, peers))
+                direction: tuple(form for rule in rules for form in _allowing(rule, direction, peers, named))
                 for direction, rules in spec.allows.items()
                 if rules or direction in spec.default_deny
             },
@@ -85,7 +93,7 @@ def translate(policy: CiliumPolicy, cluster: Cluster) -> Iterator[PolicyForm]:
                 priority=0,
                 subject=subject,
                 rules={
-                    direction: tuple(form for rule in rules for form in _denying(rule, direction, peers))
+                    direction: tuple(form for rule in rules for form in _denying(rule, direction, peers, named))
                     for direction, rules in spec.denies.items()
                     if rules
                 },
@@ -113,18 +121,31 @@ def _doubtful(policy: CiliumPolicy, spec: CiliumSpec) -> PolicyForm:
     )
 
 
-def _allowing(rule: CiliumRule, peers: CiliumPeers) -> Iterator[RuleForm]:
+def _allowing(rule: CiliumRule, direction: Direction, peers: CiliumPeers, named: NamedPorts) -> Iterator[RuleForm]:
     if rule.peers is None:
         meant: tuple[Matcher, ...] = () if rule.ports is None else (Everything(),)
     else:
         meant = tuple(matcher for peer in rule.peers for matcher in peers.allowed(peer))
-    yield RuleForm(Action.ACCEPT, meant, _ports(rule.ports, tuple(Protocol)), rule.where, limits=rule.limits)
+    ports = None if rule.ports is None else tuple(_allowed_ports(rule.ports, direction, named))
+    yield RuleForm(Action.ACCEPT, meant, ports, rule.where, limits=rule.limits)
     for unknown in rule.unknown():
         anything = Unplaced(f"{unknown.what} is not known", outside=True, nodes=True, pods=True)
         yield RuleForm(Action.ACCEPT, (anything,), None, rule.where)
 
 
-def _denying(rule: CiliumRule, direction: Direction, peers: CiliumPeers) -> Iterator[RuleForm]:
+def _allowed_ports(
+    ports: Iterable[CiliumPort | Unknown], direction: Direction, named: NamedPorts
+) -> Iterator[PortMatch]:
+    for port in ports:
+        if isinstance(port, CiliumPort):
+            for protocol in (port.protocol,) if port.protocol else tuple(Protocol):
+                if isinstance(port.port, str) and direction is Direction.EGRESS:
+                    yield from (PortMatch(protocol, number) for number in named.numbers(port.port, protocol))
+                else:
+                    yield PortMatch(protocol, port.port, port.end_port)
+
+
+def _denying(rule: CiliumRule, direction: Direction, peers: CiliumPeers, named: NamedPorts) -> Iterator[RuleForm]:
     unknown = next(rule.unknown(), None)
     if unknown is not None:
         meant: tuple[Matcher, ...] = (Unplaced(f"{unknown.what} is not known"),)
@@ -132,15 +153,20 @@ def _denying(rule: CiliumRule, direction: Direction, peers: CiliumPeers) -> Iter
         meant = () if rule.ports is None else (Everything(),)
     else:
         meant = tuple(matcher for peer in rule.peers for matcher in peers.denied(peer, direction))
-    yield RuleForm(Action.DENY, meant, _ports(rule.ports, (Protocol.TCP, Protocol.UDP)), rule.where)
-
-
-def _ports(ports: tuple[CiliumPort | Unknown, ...] | None, any_of: Iterable[Protocol]) -> tuple[PortMatch, ...] | None:
-    if ports is None:
-        return None
-    return tuple(
+    ports = [port for port in rule.ports or () if isinstance(port, CiliumPort)]
+    certain = [port for port in ports if not isinstance(port.port, str) or _is_one(port.port, port, direction, named)]
+    if len(certain) < len(ports):
+        meant = (*meant, Unplaced("agents take a port's name for different numbers, or for none"))
+    matches = tuple(
         PortMatch(protocol, port.port, port.end_port)
-        for port in ports
-        if isinstance(port, CiliumPort)
-        for protocol in ((port.protocol,) if port.protocol else any_of)
+        for port in certain
+        for protocol in ((port.protocol,) if port.protocol else (Protocol.TCP, Protocol.UDP))
     )
+    yield RuleForm(Action.DENY, meant, None if rule.ports is None else matches, rule.where)
+
+
+def _is_one(name: str, port: CiliumPort, direction: Direction, named: NamedPorts) -> bool:
+    """True when every version of the agent takes a name for the same number on a pod that has it."""
+    if port.protocol is None or name in named.repeated:
+        return False
+    return direction is Direction.INGRESS or len(named.numbers(name, port.protocol)) == 1

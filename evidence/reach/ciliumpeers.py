@@ -1,6 +1,8 @@
 """What the peers of Cilium's rules mean in one cluster: broadly where they allow, narrowly where they deny (see `evidence.reach.cilium`)."""
 
-from collections.abc import Iterator
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
 from ipaddress import ip_network
 
 from evidence.cluster.cilium import (
@@ -12,7 +14,7 @@ from evidence.cluster.cilium import (
     FqdnPeer,
     ServicePeer,
 )
-from evidence.cluster.model import Cluster, Direction, IpBlock
+from evidence.cluster.model import Cluster, Direction, IpBlock, Pod, Protocol
 from evidence.cluster.policies import Unknown
 from evidence.cluster.selectors import LabelSelector, Operator, Requirement
 from evidence.reach.rules import Domains, Everything, HostPods, Matcher, Nodes, Pods, Unplaced, Within
@@ -26,6 +28,35 @@ _CONTROL_PLANE = tuple(
     for role in ("control-plane", "master")
 )
 _IPV4, _IPV6 = IpBlock(ip_network("0.0.0.0/0")), IpBlock(ip_network("::/0"))
+
+
+class NamedPorts:
+    """What the names of ports stand for in one cluster."""
+
+    def __init__(self, pods: Iterable[Pod]) -> None:
+        self._pods = pods
+
+    def numbers(self, name: str, protocol: Protocol) -> Sequence[int]:
+        """The numbers of all pods' ports of this name and protocol."""
+        return self._numbers.get((name, protocol), ())
+
+    @cached_property
+    def _numbers(self) -> Mapping[tuple[str, Protocol], Sequence[int]]:
+        found: dict[tuple[str, Protocol], set[int]] = defaultdict(set)
+        for pod in self._pods:
+            for port in () if pod.finished else pod.ports:
+                found[port.name, port.protocol].add(port.number)
+        return {key: sorted(numbers) for key, numbers in found.items()}
+
+    @cached_property
+    def repeated(self) -> frozenset[str]:
+        """Names that one pod has for several ports, of which agents keep one."""
+        found: set[str] = set()
+        for pod in self._pods:
+            if len(pod.ports) > 1:
+                count = Counter(name for name, *_ in {(port.name, port.protocol, port.number) for port in pod.ports})
+                found.update(name for name, times in count.items() if times > 1)
+        return frozenset(found)
 
 
 class CiliumPeers:

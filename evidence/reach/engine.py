@@ -102,7 +102,7 @@ def policies_of(cluster: Cluster) -> Iterator[Policy]:
 
 def translated(policies: Iterable[Policy], cluster: Cluster) -> Iterator[PolicyForm]:
     """Some of a cluster's policies in the engine's form: none, one or several for each."""
-    of_calico = []
+    of_calico, of_cilium = [], []
     for policy in policies:
         if isinstance(policy, NetworkPolicy):
             yield networkpolicy.translate(policy)
@@ -113,9 +113,11 @@ def translated(policies: Iterable[Policy], cluster: Cluster) -> Iterator[PolicyF
         elif isinstance(policy, CalicoPolicy):
             of_calico.append(policy)
         else:
-            from evidence.reach import cilium
+            of_cilium.append(policy)
+    if of_cilium:
+        from evidence.reach import cilium
 
-            yield from cilium.translate(policy, cluster)
+        yield from cilium.translate(of_cilium, cluster)
     if of_calico:
         from evidence.reach import calico
 

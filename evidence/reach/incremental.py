@@ -214,7 +214,7 @@ def _reread(before: Cluster, after: Cluster) -> Collection[type]:
     found: list[type] = []
     if after.calico and (around or _around_calico(before) != _around_calico(after)):
         found.append(CalicoPolicy)
-    if after.cilium_policies and (around or bool(before.nodes) != bool(after.nodes)):
+    if after.cilium_policies and (around or _around_cilium(before) != _around_cilium(after)):
         found += {type(policy) for policy in after.cilium_policies}
     return found
 
@@ -223,6 +223,12 @@ def _around_calico(cluster: Cluster) -> object:
     """Its tiers and sets, whether policies are there that share a tier with it, and whether the labels of all service accounts are known."""
     accounts = all(pod.account_labels is not None for pod in cluster.pods)
     return replace(cluster.calico or Calico(), policies=()), bool(cluster.cluster_policies), accounts
+
+
+def _around_cilium(cluster: Cluster) -> object:
+    """Whether nodes, and all Services, were read, and what names of ports stand for."""
+    names = {(port.name, port.protocol, port.number) for pod in cluster.pods if not pod.finished for port in pod.ports}
+    return bool(cluster.nodes), "Service" in cluster.unread_kinds, names
 
 
 def _nodes(cluster: Cluster) -> object:

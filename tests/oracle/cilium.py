@@ -4,7 +4,7 @@ It reads the typed policies, and the choices of docs/reachability.md: what allow
 certain. Clusters here have no policies of other kinds.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from evidence.cluster.cilium import (
     CidrGroupPeer,
@@ -123,33 +123,63 @@ def allows(cluster: Cluster, attempt: Connection, direction: Direction, policy: 
     if rule.peers is None and rule.ports is None:
         return False
     meant = rule.peers is None or any(may_be(cluster, attempt, direction, policy, peer) for peer in rule.peers)
-    return meant and on_ports(rule, attempt, (Protocol.TCP, Protocol.UDP, Protocol.SCTP))
+    return meant and (
+        rule.ports is None
+        or any(isinstance(p, CiliumPort) and allows_port(cluster, p, attempt, direction) for p in rule.ports)
+    )
 
 
 def denies(cluster: Cluster, attempt: Connection, direction: Direction, policy: CiliumPolicy, rule: CiliumRule) -> bool:
     if (rule.peers is None and rule.ports is None) or any(rule.unknown()):
         return False
     meant = rule.peers is None or any(surely_is(cluster, attempt, direction, policy, peer) for peer in rule.peers)
-    return meant and on_ports(rule, attempt, (Protocol.TCP, Protocol.UDP))
+    return meant and (
+        rule.ports is None
+        or any(isinstance(p, CiliumPort) and denies_port(cluster, p, attempt, direction) for p in rule.ports)
+    )
 
 
-def on_ports(rule: CiliumRule, attempt: Connection, any_of: Sequence[Protocol]) -> bool:
-    if rule.ports is None:
-        return True
-    return any(isinstance(port, CiliumPort) and is_port(port, attempt, any_of) for port in rule.ports)
-
-
-def is_port(port: CiliumPort, attempt: Connection, any_of: Sequence[Protocol]) -> bool:
-    if attempt.protocol not in ((port.protocol,) if port.protocol else any_of):
+def allows_port(cluster: Cluster, port: CiliumPort, attempt: Connection, direction: Direction) -> bool:
+    """For egress a name is any pod's number of that name, whoever the other end is."""
+    if port.protocol not in (None, attempt.protocol):
         return False
-    if port.port is None:
-        return True
-    if isinstance(port.port, str):
-        return attempt.destination is not None and any(
-            (declared.name, declared.protocol, declared.number) == (port.port, attempt.protocol, attempt.port)
-            for declared in attempt.destination.ports
-        )
-    return port.port <= attempt.port <= (port.end_port or port.port)
+    if not isinstance(port.port, str):
+        return in_range(port, attempt)
+    pods = cluster.pods if direction is Direction.EGRESS else [attempt.destination]
+    return any(
+        (port.port, attempt.protocol, attempt.port) in declared(pod)
+        for pod in pods
+        if pod is not None and pod.phase not in ("Succeeded", "Failed")
+    )
+
+
+def denies_port(cluster: Cluster, port: CiliumPort, attempt: Connection, direction: Direction) -> bool:
+    """A name counts on a pod that has it, where no version of the agent takes it for another number."""
+    if attempt.protocol not in ((port.protocol,) if port.protocol else (Protocol.TCP, Protocol.UDP)):
+        return False
+    if not isinstance(port.port, str):
+        return in_range(port, attempt)
+    if port.protocol is None or any(sum(name == port.port for name, *_ in declared(pod)) > 1 for pod in cluster.pods):
+        return False
+    pods = [pod for pod in cluster.pods if pod.phase not in ("Succeeded", "Failed")]
+    meant_by = {
+        n for pod in pods for name, protocol, n in declared(pod) if (name, protocol) == (port.port, port.protocol)
+    }
+    if direction is Direction.EGRESS and len(meant_by) != 1:
+        return False
+    return attempt.destination is not None and (port.port, attempt.protocol, attempt.port) in declared(
+        attempt.destination
+    )
+
+
+def declared(pod: Pod) -> set[tuple[str, Protocol, int]]:
+    return {(each.name, each.protocol, each.number) for each in pod.ports}
+
+
+def in_range(port: CiliumPort, attempt: Connection) -> bool:
+    return port.port is None or (
+        isinstance(port.port, int) and port.port <= attempt.port <= (port.end_port or port.port)
+    )
 
 
 def on_a_node(cluster: Cluster, pod: Pod | None, address: IPAddress | None) -> bool:

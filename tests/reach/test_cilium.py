@@ -301,6 +301,32 @@ def test_ports_are_the_destinations(ports: Any, opened: set[tuple[str, int]]) ->
     assert {(protocol, port) for protocol, port in probes if ask(found, WEB, DB, port, protocol).allowed} == opened
 
 
+HTTP = [{"ports": [{"port": "http", "protocol": "TCP"}]}]
+AGREEING = tuple(replace(one, ports=(named_port("http", 8080),)) if one.ports else one for one in PODS)
+
+
+def test_a_name_of_a_port_is_one_number_for_every_peer_of_an_egress_rule() -> None:
+    """Agents look it up over all pods, and take it for those that have no port of the name, and for the outside."""
+    everyone = replace(let_out({"toEntities": ["all"], "toPorts": HTTP}), pods=AGREEING)
+    assert destinations(everyone, 8080) == ANYBODY_OUT
+    assert destinations(everyone, 80) == set()
+    differing = let_out({"toEndpoints": [{}], "toPorts": HTTP})
+    assert (destinations(differing, 8080), destinations(differing, 9090)) == ({WEB}, {WEB})
+
+
+def test_a_name_of_a_port_is_denied_only_where_it_has_one_meaning() -> None:
+    spec = {"egress": [{"toEntities": ["all"]}], "egressDeny": [{"toEntities": ["all"], "toPorts": HTTP}]}
+    agreeing = replace(with_policies(cilium(spec)), pods=AGREEING)
+    assert destinations(agreeing, 8080) == ANYBODY_OUT - {WEB}
+    assert destinations(with_policies(cilium(spec)), 8080) == ANYBODY_OUT
+    into = {"ingress": [{"fromEntities": ["all"]}], "ingressDeny": [{"fromEntities": ["all"], "toPorts": HTTP}]}
+    assert sources(with_policies(cilium(into)), 9090) == set()
+    twice = tuple(
+        replace(one, ports=(*one.ports, named_port("http", 9090, "UDP"))) if one.key == DB else one for one in PODS
+    )
+    assert sources(replace(with_policies(cilium(into)), pods=twice), 9090) == ANYBODY_IN
+
+
 def test_ports_without_peers_are_open_to_anybody() -> None:
     assert sources(let_in({"toPorts": [{"ports": [{"port": "80", "protocol": "TCP"}]}]})) == ANYBODY_IN
     assert sources(let_in({"toPorts": [{"ports": [{"port": "80", "protocol": "TCP"}]}]}), 81) == set()
