@@ -2,7 +2,7 @@
 
 1. Its parser does not know `match`. Before parsing, `match` and `case` lines become `if` lines that keep the pattern in a comment; afterwards
    they are turned back. So guards and bodies are changed, patterns are not.
-2. Options of dataclasses (frozen, slots, eq) are habits of the code and not behaviour: they are left alone.
+2. Options of dataclasses (frozen, slots, eq) and annotations of variables are no behaviour: they are left alone.
 """
 
 import re
@@ -39,7 +39,33 @@ mutmut.parse = parse
 Module.get_code = lambda module, *args, **options: with_match(_get_code(module, *args, **options))
 
 
+def in_annotation(node: Any) -> bool:
+    """True within the annotation of a variable."""
+    while node.parent is not None:
+        if node.parent.type == "annassign":
+            return node.parent.children[1] is node
+        node = node.parent
+    return False
+
+
+def leave_annotations() -> None:
+    for kind in ("operator", "name"):
+        change = mutmut.mutations_by_type[kind]["value"]
+        if change.__name__ != "unless_annotation":
+
+            def unless_annotation(node: Any, change: Any = change, **more: Any) -> Any:
+                return None if in_annotation(node) else change(node=node, **more)
+
+            mutmut.mutations_by_type[kind]["value"] = unless_annotation
+
+
+def init() -> None:
+    """Called by mutmut when it has been read."""
+    leave_annotations()
+
+
 def pre_mutation(context: Any) -> None:
-    """Called by mutmut before each change."""
+    """Called by mutmut before each change, in another process."""
+    leave_annotations()
     context.config.baseline_time_elapsed = 100.0  # it gives up after ten times this: for a busy machine
     context.skip = context.current_source_line.startswith("@dataclass")

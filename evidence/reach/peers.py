@@ -36,6 +36,7 @@ N = TypeVar("N", bound=np.integer[Any])
 
 NOBODY: Ends = np.empty(0, dtype=np.int32)
 _WORD = 64
+_EVERY_END = -1  # as bits
 
 
 class Peers:
@@ -201,7 +202,7 @@ class _Space:
         return _numbers(self._satisfying(selector, given) & self._selectable, self.first)
 
     def _satisfying(self, selector: Expression, given: Labels) -> int:
-        everyone = (1 << self._size) - 1
+        """Bits of the ends; those beyond the last end mean nothing."""
         match selector:
             case LabelTest(key=key):
                 column = {} if key in FORCED else self._column(key)
@@ -210,11 +211,11 @@ class _Space:
                     present |= holders
                     if selector.holds(value):
                         mask |= holders
-                return mask | (everyone & ~present if selector.holds(given.get(key)) else 0)
+                return mask | ~present if selector.holds(given.get(key)) else mask
             case Not():
-                return everyone & ~self._satisfying(selector.operand, given)
+                return ~self._satisfying(selector.operand, given)
             case Both():
-                mask = everyone
+                mask = _EVERY_END
                 for operand in selector.operands:
                     mask &= self._satisfying(operand, given)
                 return mask
@@ -224,7 +225,7 @@ class _Space:
                     mask |= self._satisfying(operand, given)
                 return mask
             case _:
-                return everyone
+                return _EVERY_END
 
     def _holds(self, need: Requirement) -> int:
         column = self._column(need.key)

@@ -44,9 +44,11 @@ def cluster_policy(
     )
 
 
-def answered(state: Cluster, source: str, destination: str, port: int = 80, protocol: str = "TCP") -> Explanation:
+def answered(
+    state: Cluster | Reachability, source: str, destination: str, port: int = 80, protocol: str = "TCP"
+) -> Explanation:
     """The answer to one question, held against the flows."""
-    reach = analyse(state)
+    reach = analyse(state) if isinstance(state, Cluster) else state
     start, end, _ = Answering(reach).decisive(Query(source, destination, Protocol(protocol), port))
     return explained(reach, start, end, port, protocol)
 

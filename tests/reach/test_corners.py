@@ -2,22 +2,25 @@
 
 from dataclasses import replace
 from ipaddress import ip_address, ip_network
+from typing import Any
 
 import pytest
 
+from evidence.cluster.calico import Calico
 from evidence.cluster.model import Direction, Node, PodPeer, Protocol
+from evidence.cluster.objects import CollectedObject, ObjectKey
+from evidence.cluster.parse_calico import calico_policy
 from evidence.cluster.policies import Action, NodePeer
 from evidence.cluster.selectors import LabelSelector, Operator, Requirement
 from evidence.reach.classes import IPV4, IPV6
 from evidence.reach.engine import Reachability, analyse
-from evidence.reach.query import Answering, Query
 from tests.builders import block, cluster, named_port, namespace, peer, pod, policy, port, rule, selector
 from tests.oracle.naive import may_connect
-from tests.reach.build import cluster_policy, does, pods_of
+from tests.reach.build import answered, cluster_policy, does, pods_of
 
 
 def allowed(reach: Reachability, source: str, destination: str, number: int = 80) -> bool:
-    return Answering(reach).answer(Query(source, destination, Protocol.TCP, number)).allowed
+    return answered(reach, source, destination, number).allowed
 
 
 def outside(reach: Reachability) -> list[str]:
@@ -138,3 +141,24 @@ def test_a_rule_that_matches_nothing_is_no_other_decision_of_equal_priority() ->
     nobody = does(Action.DENY, pods_of({"team": "none"}))
     both = (cluster_policy("one", does(Action.ACCEPT)), cluster_policy("two", nobody, does(Action.ACCEPT)))
     assert analyse(replace(cluster([pod("a")]), cluster_policies=both)).equal_priorities == ()
+
+
+def under_calico(**spec: Any) -> Reachability:
+    """Pods a, b and c of the app of their name under one global policy."""
+    key = ObjectKey("projectcalico.org", "GlobalNetworkPolicy", "", "p")
+    found = calico_policy(CollectedObject.of(key, {"apiVersion": "projectcalico.org/v3", "spec": spec}, "f:1"))
+    return analyse(replace(cluster([pod(name, labels={"app": name}) for name in "abc"]), calico=Calico((found,))))
+
+
+@pytest.mark.parametrize("chosen", ["app in {'a', 'b'}", "app != 'c'", "!(app == 'c')", "app == 'a' || app == 'b'"])
+def test_a_selector_that_several_values_satisfy_means_the_pods_of_each(chosen: str) -> None:
+    reach = under_calico(selector=chosen)
+    assert not allowed(reach, "default/c", "default/a")
+    assert not allowed(reach, "default/c", "default/b")
+    assert allowed(reach, "default/a", "default/c")
+
+
+def test_ports_that_a_rule_leaves_out_are_left_out_of_all_ports_too() -> None:
+    reach = under_calico(ingress=[{"action": "Allow", "destination": {"notPorts": [80]}}])
+    assert allowed(reach, "default/a", "default/b", 81)
+    assert not allowed(reach, "default/a", "default/b", 80)
