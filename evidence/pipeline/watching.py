@@ -12,7 +12,7 @@ from evidence.pipeline.snapshots import Stored, shortfalls
 from evidence.pipeline.sources import LiveSource, read_intent, run_info
 
 if TYPE_CHECKING:
-    from evidence.collect.watch import Follower
+    from evidence.collect.follow import Follower
     from evidence.reach.engine import Reachability
 
 COMMAND = "collect --watch"
@@ -35,7 +35,8 @@ Changes = Iterable[tuple[ObjectKey, CollectedObject | None, CollectedObject | No
 def follow(source: LiveSource, clock: Callable[[], datetime]) -> tuple["Follower", str]:
     """A follower of the cluster, everything listed once, and the name by which the source knows the cluster. Raises CollectError."""
     from evidence.collect.connection import connect
-    from evidence.collect.watch import Follower
+    from evidence.collect.follow import Follower
+    from evidence.collect.watch import Wire
 
     connection = connect(
         context=source.context,
@@ -43,7 +44,7 @@ def follow(source: LiveSource, clock: Callable[[], datetime]) -> tuple["Follower
         in_cluster=source.in_cluster,
         impersonate=source.impersonate,
     )
-    follower = Follower(connection, clock)
+    follower = Follower(Wire(connection, clock))
     follower.look_again()
     return follower, connection.cluster_name
 

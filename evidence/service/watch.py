@@ -18,7 +18,8 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from evidence.cluster.objects import Collection, ObjectKey
-from evidence.collect.watch import Event, Follower, Relisted, Seen
+from evidence.collect.follow import Follower
+from evidence.collect.watch import Event, Relisted, Seen
 from evidence.errors import CollectError, EvidenceError, StoreError
 from evidence.pipeline import snapshots, sources, watching
 from evidence.service.schedule import Clock, Say, Stopped
@@ -59,7 +60,7 @@ def run_watch(plan: Plan, *, clock: Clock, say: Say, sleep: Callable[[float], No
                 begun, pause = True, _PAUSES[0]
                 watch.go_on()
             finally:
-                follower.close()
+                follower.wire.close()
                 until = watch.until if watch else until
         except EvidenceError as error:
             if name and (watch or not begun):  # the first of a row of failures: the next watch records how long it took
@@ -137,7 +138,7 @@ class Watch:
                 self._store(self.follower.collection(), self.until, "regular")
             wait_until = min(look_at, self._due) if gathered else self._due
             seconds = (min(wait_until, self._new_kinds_at or wait_until) - now).total_seconds()
-            event = self.follower.next(min(seconds, _NAP_SECONDS))
+            event = self.follower.wire.next(min(seconds, _NAP_SECONDS))
             if event is not None:
                 gathered.append(event)
                 look_at = self.clock() + GATHER if len(gathered) == 1 else look_at

@@ -10,7 +10,8 @@ import pytest
 from evidence.cluster.objects import KindResult, KindStatus
 from evidence.collect import watch
 from evidence.collect.connection import Connection
-from evidence.collect.watch import Applied, Follower
+from evidence.collect.follow import Applied, Follower
+from evidence.collect.watch import Wire
 from evidence.errors import CollectError
 from tests.collect.api import Api
 from tests.manifests import body, pod_body
@@ -29,16 +30,16 @@ def _without_long_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def follower(api: Api, connection: Connection) -> Iterator[Follower]:
     api.lists[PODS] = [pod_body("a", "shop")]
-    found = Follower(connection, lambda: datetime.now(UTC))
+    found = Follower(Wire(connection, lambda: datetime.now(UTC)))
     found.look_again()
     yield found
-    found.close()
+    found.wire.close()
 
 
 def applied(follower: Follower) -> Applied:
     """What the next event changed that changes anything that is held, or tells of something unseen."""
     while True:
-        event = follower.next(20)
+        event = follower.wire.next(20)
         assert event is not None, "no event came"
         found = follower.apply(event)
         if found != Applied():
@@ -65,7 +66,7 @@ def until(follower: Follower, status: KindStatus) -> KindResult:
     for _ in range(1000):
         if about_pods(follower).status is status:
             return about_pods(follower)
-        event = follower.next(0.02)
+        event = follower.wire.next(0.02)
         if event is not None:
             follower.apply(event)
     pytest.fail(f"pods never were {status}")
@@ -202,12 +203,12 @@ def test_a_kind_that_is_served_later_is_followed_from_then_on_and_one_no_longer_
 def test_a_kind_that_cannot_be_watched_is_listed_again_and_again(api: Api, connection: Connection) -> None:
     api.verbs = ["get", "list"]
     api.lists[PODS] = [pod_body("a", "shop")]
-    follower = Follower(connection, lambda: datetime.now(UTC))
+    follower = Follower(Wire(connection, lambda: datetime.now(UTC)))
     follower.look_again()
     api.lists[PODS] = [pod_body("b", "shop")]
     assert change(follower) == [("Pod shop/a", "went"), ("Pod shop/b", "came")]
     assert "offers no watch" in about_pods(follower).message
-    follower.close()
+    follower.wire.close()
 
 
 def test_a_reader_that_is_slow_holds_the_server_back_and_not_memory(
@@ -215,12 +216,12 @@ def test_a_reader_that_is_slow_holds_the_server_back_and_not_memory(
 ) -> None:
     monkeypatch.setattr(watch, "EVENTS_WAITING", 5)
     api.lists[PODS] = []
-    follower = Follower(connection, lambda: datetime.now(UTC))
+    follower = Follower(Wire(connection, lambda: datetime.now(UTC)))
     follower.look_again()
     for number in range(50):
         api.changes(PODS, "ADDED", pod_body(f"p{number:02d}", "shop"))
     time.sleep(0.3)  # far more than five would have come by now
-    assert follower._events.qsize() <= 5
+    assert follower.wire._events.qsize() <= 5
     for number in range(50):
         assert change(follower) == [(f"Pod shop/p{number:02d}", "came")]
-    follower.close()
+    follower.wire.close()
