@@ -232,12 +232,14 @@ class CalicoTier:
 
 @dataclass(frozen=True, slots=True)
 class NetworkSet:
-    """Addresses with labels: a NetworkSet, a GlobalNetworkSet, or the addresses that a HostEndpoint expects. `domains` are symbolic."""
+    """Addresses with labels: a NetworkSet, a GlobalNetworkSet, or the addresses that a HostEndpoint expects, with its named ports. `domains` are
+    symbolic."""
 
     key: ObjectKey
     labels: Labels
     nets: tuple[IPNetwork, ...]
     domains: tuple[str, ...] = ()
+    ports: tuple[tuple[str, Protocol, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,8 @@
 5. Labels of pods are their own, those of their namespace behind `pcns.`, `projectcalico.org/namespace`, `…/orchestrator`, `…/serviceaccount`.
    and those of their service account behind `pcsa.`. Where the account of some pod was not read, a selector over such labels is not known.
 6. A rule with nets, or with notNets, none of which is of a family matches nothing of that family (FilterRuleToIPVersion in felix/rules/policy.go).
-7. Ports of the destination by number, range or name; a name means the port of that name and protocol of the pod that is the destination. Protocols
+7. Ports of the destination by number, range or name; a name means the port of that name and protocol of the pod, or host endpoint, that is the
+   destination. A Deny or Pass rule with a name among its notPorts leaves a host endpoint's port of that name out wherever it is. Protocols
    without ports are not looked at here: a rule that matches no other is left out.
 8. `services` means the addresses in the EndpointSlices of the Service, ready or not; as a destination with the ports there and no others
    (felix/serviceindex). Where no slice of it was read they are not known: only a slice tells a Service without endpoints from one that is not there.
@@ -195,8 +196,12 @@ class _Translation:
             any(rule.unknown(self.beside.known)) or rule.source.ports or rule.source.not_ports
         ):
             return
-        for endpoints, ports in self._destinations(rule):
-            inward = direction is Direction.INGRESS
+        inward = direction is Direction.INGRESS
+        but_ports = _matches(rule, rule.destination.not_ports)
+        if action is not Action.ACCEPT and not inward:
+            left_out = self.beside.host_ports(rule.destination.not_ports, rule.protocols)
+            but_ports += tuple(PortMatch(protocol, number) for _, protocol, number in left_out)
+        for endpoints, ports in self._destinations(rule, inward=inward):
             source = self._limits(rule.source, self._service(rule.source), rule.ip_version if inward else None)
             destination = self._limits(rule.destination, endpoints, None if inward else rule.ip_version)
             subjects, peers = (destination, source) if inward else (source, destination)
@@ -206,15 +211,21 @@ class _Translation:
                 ports,
                 where,
                 subjects=subjects,
-                but_ports=_matches(rule, rule.destination.not_ports),
+                but_ports=but_ports,
                 limits=("http",) if rule.http else (),
             )
 
-    def _destinations(self, rule: CalicoRule) -> Iterator[tuple[Addresses | None, tuple[PortMatch, ...] | None]]:
-        """A rule's ports; one with a Service, for each set of ports the endpoints that have it."""
+    def _destinations(
+        self, rule: CalicoRule, *, inward: bool
+    ) -> Iterator[tuple[Addresses | None, tuple[PortMatch, ...] | None]]:
+        """A rule's ports; one with a Service, for each set of ports the endpoints that have it. Names may be ports of host endpoints, too."""
         service = rule.destination.service
         if service is None or service not in self.beside.known.services:
             yield None, _ports(rule)
+            for addresses, protocol, number in (
+                () if inward else self.beside.host_ports(rule.destination.ports, rule.protocols)
+            ):
+                yield addresses, (PortMatch(protocol, number),)
             return
         for endpoints, ports in self.beside.by_ports(service):
             here = tuple(PortMatch(protocol, number) for protocol, number in ports if protocol in rule.protocols)

@@ -3,15 +3,16 @@
 1. A selector means the addresses of the network sets and host endpoints whose labels satisfy it. A NetworkSet has its namespace's labels, too.
 2. `services` means the addresses in the EndpointSlices of the Service, ready or not; as a destination with the ports there and no others
    (felix/serviceindex). Where no slice of it was read they are not known: only a slice tells a Service without endpoints from one that is not there.
-3. Labels of service accounts are known when those of every pod's account are.
+3. A host endpoint may name ports of its own; to pods they are ports of an address.
+4. Labels of service accounts are known when those of every pod's account are.
 
 Source: projectcalico/calico, felix/serviceindex, felix/calc/rule_scanner.go.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from ipaddress import ip_network
 
-from evidence.cluster.calico import NAMESPACE, OF_NAMESPACE, Calico, Known, NetworkSet
+from evidence.cluster.calico import NAMESPACE, OF_NAMESPACE, Calico, CalicoPort, Known, NetworkSet
 from evidence.cluster.calico_selectors import Expression, holds
 from evidence.cluster.model import Cluster, IPAddress, IPNetwork, Labels, Namespace, Protocol
 from evidence.cluster.routes import EndpointSlice
@@ -83,6 +84,16 @@ class Beside:
             alike.setdefault(tuple(sorted(wanted)), []).append(ip_network(address))
         for listed, networks in sorted(alike.items()):
             yield Addresses(joined(networks)), listed
+
+    def host_ports(
+        self, ports: Iterable[CalicoPort], protocols: Collection[Protocol]
+    ) -> Iterator[tuple[Addresses, Protocol, int]]:
+        """The ports of host endpoints that have one of these names, with the addresses there."""
+        names = {port.port for port in ports if isinstance(port.port, str)}
+        for found, addresses, _, _ in self._sets if names else ():
+            for name, protocol, number in found.ports:
+                if name in names and protocol in protocols:
+                    yield addresses, protocol, number
 
 
 def _addresses(found: EndpointSlice) -> Iterator[IPAddress]:

@@ -130,6 +130,47 @@ def test_rules_of_a_direction_that_does_not_count_leave_nothing_unknown() -> Non
     assert not list(policy({"types": ["Egress"], "ingress": [{"action": "Redirect"}]}).unknown())
 
 
+def test_a_host_endpoint_names_ports_of_its_own() -> None:
+    ports = [
+        {"name": "metrics", "protocol": "TCP", "port": 9100},
+        {"name": "dns", "protocol": 17, "port": 53},
+        {"name": "ping", "protocol": "ICMP", "port": 1},
+    ]
+    (found,) = read("HostEndpoint", {"expectedIPs": ["10.0.0.1"], "ports": ports}).network_sets
+    assert found.ports == (("metrics", Protocol.TCP, 9100), ("dns", Protocol.UDP, 53))
+    (wrong,) = read("HostEndpoint", {"ports": [{"name": "x", "protocol": "TCP", "port": 70000}]}).errors
+    assert "spec.ports[0].port" in str(wrong.error)
+
+
+@pytest.mark.parametrize(
+    ("services", "namespace", "service", "unknown"),
+    [
+        ({"name": "sql", "namespace": "b"}, "a", ("b", "sql"), 0),
+        ({"name": "sql"}, "a", ("a", "sql"), 0),
+        ({"name": "sql"}, "", None, 1),
+        ({"namespace": "b"}, "a", None, 1),
+        ({"name": "sql", "namespace": "b", "newer": 1}, "a", ("b", "sql"), 1),
+        ({}, "a", None, 0),
+    ],
+)
+def test_a_service_is_named_with_its_namespace(
+    services: dict[str, Any], namespace: str, service: tuple[str, str] | None, unknown: int
+) -> None:
+    (rule,) = policy({"egress": [{**ALLOW, "destination": {"services": services}}]}, namespace).egress
+    assert (rule.destination.service, len(rule.limits)) == (service, unknown)
+
+
+def test_ports_beside_a_service_as_a_destination_are_not_known() -> None:
+    destination = {"services": {"name": "sql", "namespace": "b"}, "ports": [80]}
+    (rule,) = policy({"egress": [{**ALLOW, "protocol": "TCP", "destination": destination}]}).egress
+    assert [unknown.what for unknown in rule.limits] == ["destination.services with ports"]
+
+
+def test_a_service_that_is_no_object_is_an_error() -> None:
+    (wrong,) = read("NetworkPolicy", {"ingress": [{**ALLOW, "source": {"services": "sql"}}]}, "a").errors
+    assert "spec.ingress[0].source.services" in str(wrong.error)
+
+
 def test_a_single_address_is_a_network_of_its_own() -> None:
     entity = (
         policy({"ingress": [{**ALLOW, "source": {"nets": ["10.0.0.1", "fd00::1"], "notNets": ["10.0.0.0/31"]}}]})

@@ -450,6 +450,27 @@ def test_labels_of_accounts_are_not_known_where_one_pods_account_was_not_read() 
     assert allows(found, OUTSIDE, DB)
 
 
+def host(ports: Iterable[tuple[str, Protocol, int]], net: str = "172.16.0.0/24") -> NetworkSet:
+    key = ObjectKey("projectcalico.org", "HostEndpoint", "", "node-eth0")
+    return NetworkSet(key, {"role": "node"}, (ip_network(net),), ports=tuple(ports))
+
+
+def test_a_name_means_a_host_endpoints_port_too() -> None:
+    rule = {**ALLOW, "protocol": "TCP", "destination": {"ports": ["metrics"]}}
+    sets = [host([("metrics", Protocol.TCP, 9100), ("metrics", Protocol.UDP, 53), ("other", Protocol.TCP, 80)])]
+    for limit, passing in (({}, True), ({"selector": "role == 'node'"}, True), ({"selector": "role == 'x'"}, False)):
+        found = cluster(gnp("p", egress=[{**rule, "destination": {**rule["destination"], **limit}}]), sets=sets)
+        assert allows(found, WEB, NODE, 9100) is passing
+        assert not any(allows(found, WEB, *asked) for asked in ((NODE, 80), (NODE, 53), (OUTSIDE, 9100)))
+
+
+def test_a_rule_that_denies_all_but_a_name_leaves_a_host_endpoints_port_open() -> None:
+    rule = {**DENY, "protocol": "TCP", "destination": {"notPorts": ["metrics"]}}
+    found = cluster(gnp("p", egress=[rule, ALLOW]), sets=[host([("metrics", Protocol.TCP, 9100)])])
+    assert allows(found, WEB, NODE, 9100)
+    assert not allows(found, WEB, NODE, 9101)
+
+
 def test_a_rule_that_denies_with_source_ports_denies_nothing() -> None:
     assert allows(cluster(np("p", {**DENY, "protocol": "TCP", "source": {"ports": [9999]}}, ALLOW)), WEB, DB)
 
