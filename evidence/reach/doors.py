@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import cached_property
 
+from evidence.cluster.cidr import parse_address
 from evidence.cluster.gatewayapi import GATEWAY_GROUP
 from evidence.cluster.model import Cluster, ContainerPort, Ingress, IngressBackend, IPNetwork, Pod, Service
 from evidence.cluster.objects import ObjectKey
@@ -248,6 +249,13 @@ class Doors:
         if services.strangers and any(not pod.addresses for pod in self._cluster.pods if not pod.finished):
             names = [f"{service.namespace}/{service.name} {address}" for service, address in services.strangers]
             yield f"endpoints of Services may be those of pods whose address is not known: {_some(names)}"
+        addresses = [
+            f"{s.namespace}/{s.name} ({s.external_name})"
+            for s in self._cluster.services
+            if s.type == "ExternalName" and _is_address(s.external_name)
+        ]
+        if addresses and (self._cluster.ingresses or self._cluster.routes):
+            yield f"ExternalName Services that are addresses may lead Ingresses and routes to pods: {_some(addresses)}"
         others = [
             f"{route.key} ({ref.kind} {ref.namespace}/{ref.name})"
             for route in self._cluster.routes
@@ -270,6 +278,14 @@ _KINDS = frozenset(
     }
 )  # fmt: skip
 _NAMED = 5
+
+
+def _is_address(text: str) -> bool:
+    try:
+        parse_address(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _some(names: Sequence[str]) -> str:

@@ -5,7 +5,8 @@ Sources: API references of Service and EndpointSlice; kube-proxy's own rules whe
 1. A Service with a selector leads to the pods of its namespace that have all its labels, ready or not.
 2. It leads to the endpoints of its slices, too, whoever made these: the only ones of a Service without a selector.
 3. `targetPort` by name is the pod's port of that name and protocol, and may differ from pod to pod. A slice's ports are numbers.
-4. A Service of type ExternalName is another name: one that ends in `.svc` leads on to that Service, any other out of the cluster.
+4. A Service of type ExternalName is another name: one that ends in `.svc`, or is a Service's name and namespace, leads on to that Service, any
+   other out of the cluster.
 
 Services are found by the rarest label of their selectors and remembered for each set of labels that selectors of a namespace look at, so
 that cost grows with pods and Services, not with their product.
@@ -109,7 +110,8 @@ class ServiceIndex:
                 return
             port = asked[0].port if asked else port
             found = service.external_name.rstrip(".").split(".")
-            service = self.by_name.get((found[1], found[0])) if found[2:3] == ["svc"] else None
+            within = found[2:3] == ["svc"] or len(found) == 2  # the latter by the search domains of who asks
+            service = self.by_name.get((found[1], found[0])) if within else None
 
     def _sliced(self) -> dict[str, tuple[Leads, ...]]:
         """Ways from Services to pods by their slices, without those that the selector gives already."""

@@ -191,7 +191,9 @@ def test_a_headless_service_leads_an_ingress_to_its_pods() -> None:
     assert doors(published(services=(service(headless=True),), ingresses=(ingress(("web", 80)),))) != []
 
 
-@pytest.mark.parametrize("name", ["web.shop.svc.cluster.local", "web.shop.svc", "web.shop.svc.cluster.local."])
+@pytest.mark.parametrize(
+    "name", ["web.shop.svc.cluster.local", "web.shop.svc", "web.shop.svc.cluster.local.", "web.shop"]
+)
 def test_an_external_name_in_the_cluster_leads_on(name: str) -> None:
     alias = service("alias", kind="ExternalName", namespace="edge", external_name=name, selector=None)
     state = published(services=(alias, service()), ingresses=(ingress(("alias", 80), namespace="edge"),))
@@ -202,6 +204,15 @@ def test_an_external_name_in_the_cluster_leads_on(name: str) -> None:
 def test_an_external_name_that_leads_out_or_in_a_circle_leads_to_no_pod(name: str) -> None:
     alias = service("alias", kind="ExternalName", namespace="edge", external_name=name, selector=None)
     assert doors(published(services=(alias, service()), ingresses=(ingress(("alias", 80), namespace="edge"),))) == []
+
+
+def test_an_external_name_that_is_an_address_may_lead_to_a_pod() -> None:
+    alias = service("alias", kind="ExternalName", namespace="edge", external_name="10.1.0.1", selector=None)
+    through = published(services=(alias,), ingresses=(ingress(("alias", 80), namespace="edge"),))
+    assert exposures(through).doors.unfollowed == (
+        "ExternalName Services that are addresses may lead Ingresses and routes to pods: edge/alias (10.1.0.1)",
+    )
+    assert exposures(published(services=(alias,))).doors.unfollowed == ()
 
 
 # -- the Gateway API ------------------------------------------------------------------------------------------------------
