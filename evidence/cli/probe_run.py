@@ -168,10 +168,13 @@ def run_lines(run: "ProbeRun") -> Iterator[str]:
 
 def told(result: "Result") -> Iterator[str]:
     """A result with both its sides: what was computed, and the packets."""
+    from evidence.findings.finding import count
+
     probe = result.probe
     verdict = "passes" if probe.allowed else "is stopped"
     yield f"CONTRADICTS  {probe} ({result.outcome.value})"
     yield f"  computed: it {verdict}; source {probe.egress}; destination {probe.ingress}"
     if result.tried:
-        yield f"  seen: {result.tried.attempts} attempts from {result.source_address} to {result.destination_address}; the last {result.tried.last}"
+        attempts = count(result.tried.attempts, "attempt")
+        yield f"  seen: {attempts} from {result.source_address} to {result.destination_address}; the last {result.tried.last}"
     yield f"  controls: source: {result.source_control}; listener: {result.listener_control}"

@@ -76,6 +76,11 @@ def order(seed: int, *parts: object) -> bytes:
     return sha256("|".join(map(str, (seed, *parts))).encode("utf-8", "surrogatepass")).digest()
 
 
+def left_over(count: int, one: str, reason: str, several: str = "") -> Left:
+    """What is not covered, in the number that it has."""
+    return Left(one if count == 1 else several or f"{one}s", count, reason)
+
+
 def survey(reach: Reachability, zones: ZoneMap, seed: int, not_in: frozenset[str]) -> Field:
     """The candidates and cells of a cluster. `not_in`: namespaces in which nothing of ours may run."""
     candidates, left = _candidates(reach, zones, seed, not_in)
@@ -93,7 +98,7 @@ def survey(reach: Reachability, zones: ZoneMap, seed: int, not_in: frozenset[str
                     continue
                 cells.append(Cell(source, destination.id, group, passes, crossing))
     if uncertain:
-        left.append(Left("pairs by ports", uncertain, "the computation itself is not certain"))
+        left.append(left_over(uncertain, "cell", "the computation itself is not certain"))
     return Field(candidates, tuple(cells), len(reach.classes), tuple(left))
 
 
@@ -114,9 +119,15 @@ def _candidates(
         declared = zones.of_pod(pod.key)
         regulated = any(zone.classification in SENSITIVE for zone in declared)
         found[one.id] = Candidate(one.id, pod, tuple(zone.name for zone in declared), regulated)
-    left = [Left("classes of pods", count, reason) for reason, count in sorted(why.items())]
+    left = [left_over(count, "class of pods", reason, "classes of pods") for reason, count in sorted(why.items())]
+    outside = "a probe starts in a pod; what comes in from outside is computed only"
     left.append(
-        Left("sources outside the cluster", 1, "a probe starts in a pod; what comes in from outside is computed only")
+        left_over(
+            len(reach.external),
+            "range of addresses outside as a source",
+            outside,
+            "ranges of addresses outside as sources",
+        )
     )
     return found, left
 

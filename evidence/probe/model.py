@@ -77,7 +77,7 @@ class Share:
 
 @dataclass(frozen=True, slots=True)
 class Left:
-    """Why some of what could be asked is not probed. `what` counts `pairs` of classes or other things."""
+    """Why some of what could be asked is not probed: `count` of `what`, such as 3 "classes of pods"."""
 
     what: str
     count: int

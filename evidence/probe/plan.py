@@ -12,9 +12,9 @@ from dataclasses import dataclass, replace
 from evidence.cluster.model import Pod, Protocol
 from evidence.errors import UsageError
 from evidence.intent.zones import ZoneMap
-from evidence.probe.cells import Candidate, Cell, Field, order, survey
+from evidence.probe.cells import Candidate, Cell, Field, left_over, order, survey
 from evidence.probe.choose import cover
-from evidence.probe.model import Budget, Cost, Coverage, Left, Plan, Planned, ProbeEnd, Share, Target
+from evidence.probe.model import Budget, Cost, Coverage, Plan, Planned, ProbeEnd, Share, Target
 from evidence.reach.classes import PeerId
 from evidence.reach.engine import Reachability
 from evidence.reach.explain import Explanation, Point, explain
@@ -65,8 +65,11 @@ def _choose(field: Field, seed: int, budget: Budget, targets: int) -> _Chosen:
             f"{targets} targets from {len(kept)} sources leave nothing of {budget.connections} connections for the cluster itself; "
             "name fewer targets or give more --connections"
         )
-    chosen = list(cover(cells, kept, seed, most))
+    chosen = cover(cells, kept, seed, most)
     real, controls = _listeners(cells, chosen)
+    while len(chosen) + len(controls) > most and len(chosen) > 1:  # what shows that somebody listens counts too
+        chosen = chosen[: max(1, most - len(controls))] if len(controls) < most else chosen[:-1]
+        real, controls = _listeners(cells, chosen)
     return _Chosen(kept, (*chosen, *controls), real)
 
 
@@ -166,15 +169,14 @@ def _coverage(field: Field, chosen: _Chosen, probes: Sequence[Planned], budget: 
     picked = set(chosen.cells)
     left = list(field.left)
     if beyond := len(field.candidates) - len(chosen.kept):
-        left.append(
-            Left("classes of pods", beyond, f"the budget of {budget.pods} stand-in pods does not reach (--pods)")
-        )
+        reason = f"the budget of {budget.pods} stand-in pods does not reach (--pods)"
+        left.append(left_over(beyond, "class of pods", reason, "classes of pods"))
     crossings = [cell for cell in field.cells if cell.crossing]
     if unpicked := sum(
         1 for cell in field.cells if cell not in picked and {cell.source, cell.destination} <= chosen.kept.keys()
     ):
         alike = "not chosen: the pair, the ports and the nodes are covered by others, or --connections is used up"
-        left.append(Left("pairs by ports", unpicked, alike))
+        left.append(left_over(unpicked, "cell", alike))
     places = {id_: candidate.place for id_, candidate in field.candidates.items()}
     return Coverage(
         pairs=Share(len({(cell.source, cell.destination) for cell in picked}), field.classes**2),

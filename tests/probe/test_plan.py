@@ -90,6 +90,12 @@ def test_seeds_take_different_pods_of_a_class() -> None:
     assert len({plan(reach, zones, seed=seed).probes[0].source.name for seed in range(20)}) > 2
 
 
+@given(st.integers(min_value=2, max_value=40), st.integers(min_value=0, max_value=9))
+def test_a_budget_of_connections_holds_with_what_shows_that_somebody_listens(connections: int, seed: int) -> None:
+    found = made(seed, budget=Budget(connections=connections))
+    assert 0 < found.cost.connections <= connections
+
+
 def test_connections_between_zones_come_first_and_both_ways() -> None:
     found = made(budget=Budget(connections=4)).probes
     assert all(p.crossing for p in found[:4])

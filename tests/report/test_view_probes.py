@@ -24,7 +24,7 @@ def test_a_run_says_who_when_with_what_and_how_far() -> None:
     assert run.connections == run.as_computed + run.contradicting + run.not_determined
     assert run.contradicting > 0
     assert run.class_pairs == "9 of 9 (100 %)"
-    assert any("outside the cluster" in text for text in run.not_covered)
+    assert any("addresses outside" in text for text in run.not_covered)
 
 
 def test_every_connection_is_a_row_with_both_its_sides() -> None:
