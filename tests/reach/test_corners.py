@@ -4,6 +4,7 @@ from dataclasses import replace
 from ipaddress import ip_address, ip_network
 from typing import Any
 
+import numpy as np
 import pytest
 
 from evidence.cluster.calico import Calico
@@ -14,6 +15,7 @@ from evidence.cluster.policies import Action, NodePeer
 from evidence.cluster.selectors import LabelSelector, Operator, Requirement
 from evidence.reach.classes import IPV4, IPV6
 from evidence.reach.engine import Reachability, analyse
+from evidence.reach.peers import distinct
 from tests.builders import block, cluster, named_port, namespace, peer, pod, policy, port, rule, selector
 from tests.oracle.naive import may_connect
 from tests.reach.build import answered, cluster_policy, does, pods_of
@@ -49,6 +51,7 @@ def test_the_subject_of_a_cluster_wide_policy_tells_pods_of_every_namespace_apar
     [
         Requirement("n", Operator.IN, ("0", "62", "63", "64", "129")),
         Requirement("n", Operator.NOT_IN, ("0", "63", "64")),
+        Requirement("n", Operator.EXISTS),
         Requirement("odd", Operator.EXISTS),
         Requirement("odd", Operator.DOES_NOT_EXIST),
     ],
@@ -64,6 +67,11 @@ def test_a_namespace_may_have_any_number_of_classes(count: int, need: Requiremen
     db = found.pods[-1]
     for each in pods:
         assert allowed(reach, each.key, "data/db") == may_connect(found, each, db, Protocol.TCP, 80)
+
+
+@pytest.mark.parametrize("given", [[], [4], [4, 4], [3, 1, 3, 2, 1, 2]])
+def test_distinct_numbers_are_sorted_and_each_there_once(given: list[int]) -> None:
+    assert distinct(np.array(given, dtype=np.int32)).tolist() == sorted(set(given))
 
 
 def test_the_address_of_a_finished_pod_is_outside_again() -> None:
