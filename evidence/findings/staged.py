@@ -1,6 +1,6 @@
 """Family enforcement, staged policies: what is written down as a policy, and enforces nothing."""
 
-from evidence.cluster.calico import STAGED_KINDS, StagedPolicy
+from evidence.cluster.calico import GROUPS, STAGED_KINDS, StagedPolicy
 from evidence.cluster.objects import ObjectKey
 from evidence.findings.finding import EvidenceRef, Severity, Subject
 from evidence.findings.registry import Context, Hit, Looked, rule
@@ -24,7 +24,7 @@ _WAITING = {
 def staged(context: Context) -> Looked:
     """Every staged policy; medium where no policy of its name is in force, low where only a change of it waits."""
     in_force = _in_force(context)
-    enforced = {(key.kind, key.namespace, key.name) for key in in_force}
+    enforced = frozenset(map(_maker_and_name, in_force))
     policies = context.cluster.staged_policies
     return Looked(len(policies) + len(in_force), tuple(_hit(policy, enforced) for policy in policies))
 
@@ -34,10 +34,15 @@ def _in_force(context: Context) -> list[ObjectKey]:
     return found + [policy.key for policy in context.cluster.calico_policies]
 
 
-def _hit(policy: StagedPolicy, enforced: set[tuple[str, str, str]]) -> Hit:
+def _maker_and_name(key: ObjectKey) -> tuple[bool, str, str, str]:
+    """The same for a policy of Calico's in either of its groups; Kubernetes has a kind of the same name."""
+    return key.group in GROUPS, key.kind, key.namespace, key.name
+
+
+def _hit(policy: StagedPolicy, enforced: frozenset[tuple[bool, str, str, str]]) -> Hit:
     key = policy.key
     target = policy.enforced_key
-    exists = (target.kind, target.namespace, target.name) in enforced
+    exists = _maker_and_name(target) in enforced
     what = _WAITING.get(policy.action, f"its action {policy.action} puts nothing in force")
     beside = f"; {target}, which is in force, may say otherwise" if exists and policy.action == "Set" else ""
     return Hit(

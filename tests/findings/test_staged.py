@@ -7,7 +7,7 @@ from evidence.cluster.model import Cluster
 from evidence.cluster.objects import ObjectKey
 from evidence.findings.finding import Severity
 from evidence.findings.registry import RunStatus
-from tests.builders import cluster, pod
+from tests.builders import cluster, pod, policy
 from tests.findings.looking import clean, finding, hit, look, near_miss
 
 GROUP = "projectcalico.org"
@@ -39,6 +39,14 @@ def test_a_change_that_waits_is_less_grave_than_a_policy_that_is_not_in_force() 
     assert found.severity is Severity.LOW
     assert found.message.endswith("; Calico NetworkPolicy shop/shut, which is in force, may say otherwise")
     assert finding("ENF-005", given(staged(), in_force="other")).severity is Severity.MEDIUM
+
+
+@hit("ENF-005")
+def test_a_policy_of_the_same_name_and_another_maker_is_another_policy() -> None:
+    found = replace(given(staged()), policies=(policy("shut", "shop"),))
+    assert finding("ENF-005", found).severity is Severity.MEDIUM
+    of_kubernetes = replace(found, staged_policies=(staged(kind="StagedKubernetesNetworkPolicy"),))
+    assert finding("ENF-005", of_kubernetes).severity is Severity.LOW
 
 
 @hit("ENF-005")
