@@ -12,7 +12,7 @@ from evidence.cluster.model import Cluster
 from evidence.reach.addresses import AddressSpace
 from evidence.reach.engine import FlowTable, Reachability
 from evidence.reach.mentions import port_bounds
-from evidence.reach.peers import NOBODY, Ends, Peers, shown_ranges
+from evidence.reach.peers import NOBODY, Ends, Peers, numbered, shown_ranges
 from evidence.reach.portids import Ids
 from evidence.reach.rules import PolicyForm
 from evidence.reach.sides import Side
@@ -30,10 +30,13 @@ def onto(reach: Reachability, cluster: Cluster, into: Split) -> tuple[Reachabili
     if into.whole and space_stays and cluster.namespaces == reach.cluster.namespaces:
         return reach, NOBODY
     peers = Peers(into.classes, cluster.namespaces, into.space, into.address_matchers)
-    external, peer_ids = shown_ranges(cluster, into.classes, peers)
+    if into.space is reach.space and cluster.pods is reach.cluster.pods:
+        shown = (reach.peer_ids[reach.peers.pods :] >= 0).tolist()
+    else:
+        shown = shown_ranges(cluster.pods, into.space)
+    external, peer_ids = numbered(peers, len(into.classes), shown)
     spread = Spread(_came_from(reach, into), reach.peers.count)
-    named = () if into.port_names == reach.port_names else into.classes
-    port_ids = reach.port_ids.refined(port_bounds((), named))
+    port_ids = reach.port_ids.refined(port_bounds((), into.classes))
     known = {direction: side.moved(peers, port_ids, spread) for direction, side in reach.sides.items()}
     other = reach.replaced(
         address_matchers=into.address_matchers,

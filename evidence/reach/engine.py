@@ -31,7 +31,7 @@ from evidence.reach import clusterpolicy, networkpolicy
 from evidence.reach.addresses import AddressSpace
 from evidence.reach.classes import ExternalRange, PeerId, PodClass, group
 from evidence.reach.mentions import address_matchers, addresses_of, label_looks, port_bounds, port_names
-from evidence.reach.peers import Ends, Peers, shown_ranges
+from evidence.reach.peers import Ends, Peers, numbered, shown_ranges
 from evidence.reach.portids import ALL_PORTS, NO_PORTS, Ids, PortIds
 from evidence.reach.ports import PortSet
 from evidence.reach.rules import AddressMatcher, Policy, PolicyForm
@@ -144,7 +144,8 @@ class Reachability:
         self.classes: tuple[PodClass, ...] = group(cluster, label_looks(cluster, forms), self.port_names, self.space)
         self.peers = Peers(self.classes, cluster.namespaces, self.space, self.address_matchers)
         self.port_ids = PortIds(port_bounds(forms, self.classes))
-        self.external, self.peer_ids = shown_ranges(cluster, self.classes, self.peers)
+        shown = shown_ranges(cluster.pods, self.space)
+        self.external, self.peer_ids = numbered(self.peers, len(self.classes), shown)
         self.sides: Mapping[Direction, Side] = {
             direction: Side(direction, forms, self.peers, self.port_ids) for direction in Direction
         }

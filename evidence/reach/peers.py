@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from evidence.cluster.calico_selectors import Both, Either, Expression, LabelTest, Not
-from evidence.cluster.model import Cluster, Labels, Namespace, Pod
+from evidence.cluster.model import Labels, Namespace, Pod
 from evidence.cluster.selectors import LabelSelector, Operator, Requirement
 from evidence.reach.addresses import FAMILIES, AddressSpace, inside
 from evidence.reach.classes import ExternalRange, NamedPort, PeerId, PodClass, family_bit
@@ -286,27 +286,25 @@ def _by_matcher(signatures: Sequence[frozenset[int]], members: Mapping[int, Sequ
     return {matcher: np.array(sorted(ends), dtype=np.int32) for matcher, ends in found.items()}
 
 
-def shown_ranges(
-    cluster: Cluster, classes: Sequence[PodClass], peers: Peers
-) -> tuple[tuple[ExternalRange, ...], npt.NDArray[np.int32]]:
-    """The outside ranges, and the peer id of every end (-1: none).
-
-    Left out are ranges that hold nothing but addresses of pods, and a family that no pod is known to have while others are known.
-    """
-    known: dict[int, list[int]] = {family: [] for family in FAMILIES}
-    for pod in cluster.pods:
-        for address in () if pod.finished else pod.addresses:
-            known[address.version].append(int(address))
-    for addresses in known.values():
-        addresses.sort()
+def shown_ranges(pods: Iterable[Pod], space: AddressSpace) -> Sequence[bool]:
+    """Which ranges are outside peers: not those that hold nothing but addresses of pods, nor those of a family that no pod is known to have
+    while others are known."""
+    held: dict[int, set[int]] = {family: set() for family in FAMILIES}
+    for pod in pods:
+        if not pod.finished:
+            for address in pod.addresses:
+                held[address.version].add(int(address))
+    known = {family: sorted(addresses) for family, addresses in held.items()}
     present = {family for family in FAMILIES if known[family]} or set(FAMILIES)
-    shown: list[ExternalRange] = []
+    return [found.family in present and not inside(found, known[found.family]) for found in space.ranges]
+
+
+def numbered(peers: Peers, classes: int, shown: Sequence[bool]) -> tuple[tuple[ExternalRange, ...], Ends]:
+    """The outside peers, numbered after the classes, and the peer of every end (-1: none)."""
+    external: list[ExternalRange] = []
     ids = list(peers.class_of)
-    for found in peers.space.ranges:
-        if found.family in present and not inside(found, known[found.family]):
-            first, last = found.ends
-            shown.append(ExternalRange(PeerId(len(classes) + len(shown)), first, last))
-            ids.append(int(shown[-1].id))
-        else:
-            ids.append(-1)
-    return tuple(shown), np.array(ids, dtype=np.int32)
+    for found, is_shown in zip(peers.space.ranges, shown, strict=True):
+        ids.append(classes + len(external) if is_shown else -1)
+        if is_shown:
+            external.append(ExternalRange(PeerId(ids[-1]), *found.ends))
+    return tuple(external), np.array(ids, dtype=np.int32)

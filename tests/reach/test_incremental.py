@@ -126,10 +126,10 @@ def sides_by_pod(reach: Reachability) -> dict[tuple[str, Direction], tuple[objec
     }
 
 
-def doubts_by_pod(reach: Reachability) -> dict[tuple[End, End], tuple[str, ...]]:
-    """What is not certain between pods."""
+def doubts_by_pod(reach: Reachability) -> dict[tuple[End, End], set[str]]:
+    """The rules that make uncertain what passes between pods, without the words that name pods of a class."""
     return {
-        (one.key, other.key): doubts
+        (one.key, other.key): {text.partition(":")[0] for text in doubts}
         for source in reach.classes
         for destination in reach.classes
         if (doubts := reach.uncertain(source.id, destination.id))

@@ -6,6 +6,7 @@ from ipaddress import ip_address
 import pytest
 
 from evidence.cluster.model import Node
+from evidence.reach.engine import analyse
 from tests.builders import block, cluster, pod, policy, rule
 from tests.reach.build import answered
 
@@ -39,3 +40,10 @@ TO_N2 = policy("p", "shop", ingress=[], egress=[rule([block("192.168.0.2/32")])]
 def test_nodes_are_named_by_their_addresses(source: str, destination: str, allowed: bool) -> None:
     state = replace(cluster([WEB, AGENT, OWN_AGENT], [TO_N2]), nodes=NODES)
     assert answered(state, source, destination).allowed is allowed
+
+
+def test_an_address_that_several_pods_on_the_host_network_share_is_one_address() -> None:
+    """Two pods with one address do not make up a range of two: the other address in it is an outside peer still."""
+    agents = [replace(AGENT, name=name) for name in ("one", "two")]
+    reach = analyse(cluster([WEB, *agents], [policy("p", "shop", ingress=[rule([block("192.168.0.2/31")])])]))
+    assert [str(outside.first) for outside in reach.external].count("192.168.0.2") == 1
