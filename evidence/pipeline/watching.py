@@ -25,6 +25,8 @@ _NOT_ASKED = frozenset(
         ("apiextensions.k8s.io", "CustomResourceDefinition"),
     }
 )
+# Looked at for rules that name a Service alone, which only these makers' policies have; an EndpointSlice changes with every pod that is ready.
+_OF_SERVICES = frozenset({("", "Service"), ("discovery.k8s.io", "EndpointSlice")})
 _GROUPS_NOT_ASKED = frozenset({RBAC, "gateway.networking.k8s.io"})
 # What changes by itself, or only says how something changed.
 _RESTLESS = {"metadata": ("managedFields", "generation"), "status": ("conditions", "replicas", "readyReplicas")}
@@ -49,16 +51,6 @@ def follow(source: LiveSource, clock: Callable[[], datetime]) -> tuple["Follower
     return follower, connection.cluster_name
 
 
-def bears(changes: Changes) -> bool:
-    """Whether a change is of the kind that may change what is reachable: a status that only reports does not."""
-    return any(
-        key.group not in _GROUPS_NOT_ASKED
-        and (key.group, key.kind) not in _NOT_ASKED
-        and _essence(before) != _essence(after)
-        for key, before, after in changes
-    )
-
-
 def _essence(obj: CollectedObject | None) -> Any:
     if obj is None:
         return None
@@ -77,6 +69,17 @@ class Judge:
 
         self._cluster = _as_enforced(collection)
         self._reach: Reachability = analyse(self._cluster)
+
+    def bears(self, changes: Changes) -> bool:
+        """Whether a change is of the kind that may change what is reachable: a status that only reports does not."""
+        by_service = bool(self._cluster.calico_policies or self._cluster.cilium_policies)
+        return any(
+            key.group not in _GROUPS_NOT_ASKED
+            and (key.group, key.kind) not in _NOT_ASKED
+            and (by_service or (key.group, key.kind) not in _OF_SERVICES)
+            and _essence(before) != _essence(after)
+            for key, before, after in changes
+        )
 
     def changed(self, collection: Collection) -> bool:
         """Whether more or less may connect in this state than in the last one, may do so, or nobody can say.

@@ -131,7 +131,7 @@ class Watch:
                 gathered = []
             if now >= self._due or (self._new_kinds_at and now >= self._new_kinds_at):
                 self._new_kinds_at = None
-                if watching.bears(self.follower.look_again().objects):
+                if self._judge.bears(self.follower.look_again().objects):
                     self._look(self.clock())
             if now >= self._due:
                 self.until = self.clock()
@@ -158,7 +158,7 @@ class Watch:
                     self.say(message)
                 if isinstance(event, Seen) and event.key.kind == "CustomResourceDefinition":
                     self._new_kinds_at = self.clock() + _NEW_KINDS
-                bears = bears or watching.bears(applied.objects)
+                bears = bears or self._judge.bears(applied.objects)
             if bears:
                 self._look(state[-1].at)
             self.until = state[-1].at

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from evidence.cluster.objects import ObjectKey
+from evidence.cluster.objects import CollectedObject, Collection, ObjectKey, SourceInfo
 from evidence.collect.discovery import Served
 from evidence.collect.kinds import BY_GROUP_KIND
 from evidence.collect.watch import Seen
@@ -159,6 +159,23 @@ def test_what_changes_nothing_that_is_reachable_waits_for_the_next_regular_snaps
 
     watched.run(unimportant, every=1.0)
     assert watched.said[1].endswith(": 5 objects, 2 new; regular")
+
+
+def test_what_serves_a_service_is_looked_at_only_where_policies_name_services() -> None:
+    key = ObjectKey("discovery.k8s.io", "EndpointSlice", "shop", "web")
+    came = [(key, None, CollectedObject.of(key, {"endpoints": []}, ""))]
+    cilium = body("cilium.io/v2", "CiliumNetworkPolicy", "a", "shop", spec={"endpointSelector": {}, "ingress": [{}]})
+    assert not watching.Judge(collected(DENY)).bears(came)
+    assert watching.Judge(collected(DENY, cilium)).bears(came)
+
+
+def collected(*bodies: dict[str, Any]) -> Collection:
+    objects = []
+    for each in bodies:
+        group = each["apiVersion"].rpartition("/")[0]
+        key = ObjectKey(group, each["kind"], each["metadata"].get("namespace", ""), each["metadata"]["name"])
+        objects.append(CollectedObject.of(key, each, f"/{key}"))
+    return Collection(SourceInfo("api", "https://lab"), tuple(objects), ())
 
 
 def test_a_label_by_which_a_policy_selects_is_a_change_at_once(api: Api, watched: Watched) -> None:
