@@ -46,7 +46,7 @@ def plan_options(command: F) -> F:
             help="A host outside the cluster that may be probed, too; none is without it. Repeatable.",
         ),
         click.option("--not-in", "not_in", multiple=True, metavar="NAMESPACE", help="Run nothing there. Repeatable."),
-        click.option("--pods", type=click.IntRange(2), default=40, show_default=True, help="Stand-in pods at most."),
+        click.option("--pods", type=click.IntRange(2), default=60, show_default=True, help="Stand-in pods at most."),
         click.option(
             "--connections", type=click.IntRange(1), default=2000, show_default=True, help="Connections at most."
         ),

@@ -29,7 +29,7 @@ class Wishes:
 
     seed: int
     targets: "Sequence[Target]" = ()
-    pods: int = 40
+    pods: int = 60
     connections: int = 2000
     not_in: Sequence[str] = ()
 

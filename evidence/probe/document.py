@@ -8,6 +8,7 @@ from dataclasses import fields, is_dataclass
 from datetime import UTC, datetime
 from enum import Enum
 from functools import cache
+from sys import intern
 from types import NoneType, UnionType
 from typing import Any, get_args, get_origin, get_type_hints
 
@@ -69,7 +70,7 @@ def _value(kind: Any, raw: Any) -> Any:
         return kind(raw)
     if not isinstance(raw, kind):
         raise TypeError(f"{raw!r} is not of type {kind.__name__}")
-    return raw
+    return intern(raw) if kind is str else raw  # reasons and names come again and again
 
 
 @cache

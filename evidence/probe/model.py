@@ -28,7 +28,7 @@ class Target:
 class Budget:
     """What a plan may use. `pods` are stand-ins, sources and destinations together."""
 
-    pods: int = 40
+    pods: int = 60
     connections: int = 2000
 
 

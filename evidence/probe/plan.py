@@ -1,11 +1,13 @@
 """A plan: which connections to try, what that costs and covers, before anything runs.
 
-1. When the budget of pods does not reach, classes in zones with regulated data come first, then those in other declared zones.
+1. When the budget of pods does not reach, classes in zones with regulated data come first, then those in other declared zones; among equals
+   those that bring a new zone, namespace or node, or that may talk to one that is chosen already.
 2. A TCP port that a real pod declares is tried at that pod, if some source of the plan may connect to it: that connection is the proof that
    somebody listens, and is always part of the plan. Everything else is tried at a stand-in with the pod's labels, which answers.
 3. Targets outside the cluster are tried from every source: only those that the operator names, never an address that a policy names.
 """
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -57,7 +59,7 @@ def plan(
 
 
 def _choose(field: Field, seed: int, budget: Budget, targets: int) -> _Chosen:
-    kept = _affordable(field.candidates, seed, budget.pods)
+    kept = _affordable(field, seed, budget.pods)
     cells = [cell for cell in field.cells if cell.source in kept and cell.destination in kept]
     most = budget.connections - targets * len(kept)
     if most < 1:
@@ -73,14 +75,39 @@ def _choose(field: Field, seed: int, budget: Budget, targets: int) -> _Chosen:
     return _Chosen(kept, (*chosen, *controls), real)
 
 
-def _affordable(candidates: Mapping[PeerId, Candidate], seed: int, pods: int) -> Mapping[PeerId, Candidate]:
-    """The candidates whose stand-ins the budget allows: one as a source, one as a destination."""
+def _affordable(field: Field, seed: int, pods: int) -> Mapping[PeerId, Candidate]:
+    """The candidates whose stand-ins the budget allows: one as a source, one as a destination.
 
-    def rank(candidate: Candidate) -> tuple[int, bytes]:
-        return 0 if candidate.regulated else 1 if candidate.zones else 2, order(seed, "class", candidate.pod.key)
-
-    first = sorted(candidates.values(), key=rank)[: max(1, pods // 2)]
-    return {candidate.id: candidate for candidate in sorted(first, key=lambda candidate: candidate.id)}
+    Regulated zones first, then other declared zones; among equals one from a place or on a node that none is from yet, or that may talk to one.
+    """
+    most = max(1, pods // 2)
+    if len(field.candidates) <= most:
+        return field.candidates
+    talks: dict[PeerId, set[PeerId]] = defaultdict(set)
+    for cell in field.cells:
+        if cell.allowed:
+            talks[cell.source].add(cell.destination)
+            talks[cell.destination].add(cell.source)
+    waiting = sorted(field.candidates.values(), key=lambda candidate: order(seed, "class", candidate.pod.key))
+    kept: dict[PeerId, Candidate] = {}
+    places: set[tuple[str, ...]] = set()
+    nodes: set[str] = set()
+    while len(kept) < most:
+        best = max(
+            waiting,
+            key=lambda candidate: (
+                candidate.regulated,
+                bool(candidate.zones),
+                (candidate.place not in places)
+                + (candidate.pod.node not in nodes)
+                + bool(talks[candidate.id] & kept.keys()),
+            ),
+        )
+        waiting.remove(best)
+        kept[best.id] = best
+        places.add(best.place)
+        nodes.add(best.pod.node)
+    return {number: kept[number] for number in sorted(kept)}
 
 
 def _listeners(cells: Iterable[Cell], chosen: Sequence[Cell]) -> tuple[frozenset[Spot], list[Cell]]:

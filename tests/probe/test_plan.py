@@ -109,6 +109,19 @@ def test_a_small_budget_of_pods_keeps_the_zones_with_regulated_data() -> None:
     assert found.cost.pods <= 4
 
 
+def test_a_small_budget_of_pods_goes_to_many_namespaces_and_nodes_and_to_pods_that_talk() -> None:
+    pods = [
+        pod(f"{name}-{number}", name, {"n": str(number)}, ip=f"10.1.{space}.{number}", node=f"node-{space}")
+        for space, name in enumerate("abc")
+        for number in range(1, 4)
+    ]
+    apart = [policy(f"p-{number}", name, {"n": str(number)}, ingress=[]) for name in "abc" for number in range(1, 4)]
+    reach, zones = analysed(cluster(pods, apart), None)
+    found = plan(reach, zones, seed=4, budget=Budget(pods=6))
+    assert {p.source.name[0] for p in found.probes} == {"a", "b", "c"}
+    assert str(found.coverage.nodes) == "3 of 3 (100 %)"
+
+
 def test_a_pod_on_the_host_network_is_left_out_and_said_so() -> None:
     node_pod = pod("agent", "kube-system", host_network=True, ip="10.9.0.1", node="node-a")
     reach, zones = analysed(cluster([WEB, node_pod]))
