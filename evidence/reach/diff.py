@@ -129,7 +129,8 @@ class Diff:
     def _changed(self) -> Iterator[tuple[int, int, int, int]]:
         """(source, destination, ports before, ports after) of every pair whose ports differ; ends and sets by number."""
         (old_keys, old_ports), (new_keys, new_ports) = self._flows(self.before, True), self._flows(self.after, False)
-        keys = np.union1d(old_keys, new_keys)
+        keys = np.sort(np.concatenate((old_keys, new_keys)), kind="stable")  # two runs that are sorted
+        keys = keys[_firsts(keys)]
         old, new = np.zeros(len(keys), dtype=np.int64), np.zeros(len(keys), dtype=np.int64)
         old[np.searchsorted(keys, old_keys)] = old_ports
         new[np.searchsorted(keys, new_keys)] = new_ports
@@ -157,9 +158,9 @@ class Diff:
 
     def _port_numbers(self, reach: Reachability) -> Numbers:
         """Our number of each of the analysis's port sets that occurs."""
-        used = np.unique(reach.flow_table.ports).tolist()
-        found = np.zeros(max(used, default=0) + 1, dtype=np.int64)
-        for number in used:
+        times = np.bincount(reach.flow_table.ports)
+        found = np.zeros(len(times), dtype=np.int64)
+        for number in np.flatnonzero(times).tolist():
             found[number] = self._number(reach.port_ids.port_set(number))
         return found
 
@@ -206,14 +207,15 @@ class Diff:
         """Each pair once, with the ports of its several classes together."""
         order = np.argsort(keys, kind="stable")
         keys, ports = keys[order], ports[order]
-        kept, starts, counts = np.unique(keys, return_index=True, return_counts=True)
+        starts = _firsts(keys)
+        counts = np.diff(np.r_[starts, len(keys)])
         found = ports[starts]
         for place in np.flatnonzero(counts > 1).tolist():
             total = PortSet.none()
             for number in set(ports[starts[place] : starts[place] + counts[place]].tolist()):
                 total = total | self._sets[number]
             found[place] = self._number(total)
-        return kept, found
+        return keys[starts], found
 
     def _change(self, source: End, destination: End, old: int, new: int) -> Change:
         compared = {end.likeness.compared for end in (source, destination) if isinstance(end, Part)}
@@ -308,7 +310,10 @@ def _spread(ends: Numbers, counts: Numbers) -> Numbers:
 
 def _rank(rows: Numbers) -> Numbers:
     """How many times the same (sorted) value came before each."""
-    if not len(rows):
-        return rows
-    starts = np.flatnonzero(np.r_[True, rows[1:] != rows[:-1]])
+    starts = _firsts(rows)
     return np.arange(len(rows)) - np.repeat(starts, np.diff(np.r_[starts, len(rows)]))
+
+
+def _firsts(numbers: Numbers) -> Numbers:
+    """The places in a sorted list where a number comes first."""
+    return np.flatnonzero(np.r_[True, numbers[1:] != numbers[:-1]][: len(numbers)])

@@ -137,6 +137,10 @@ def _split(before: _Pods, after: _Pods) -> Mapping[Likeness, Sequence[str]]:
         for name, number in (before if gone else after).items():
             alike[Likeness((number,), ()) if gone else Likeness((), (number,))].append(name)
         return alike
+    if (
+        len(set(before.values())) == len(set(after.values())) == 1
+    ):  # the most there are, and the others' rule for them, too
+        return {Likeness(_classes(before), _classes(after)): list(after)}
     found: dict[Likeness, list[str]] = defaultdict(list)
     for name in sorted(before.keys() & after.keys()):
         found[Likeness((before[name],), (after[name],))].append(name)
