@@ -107,7 +107,9 @@ class Watch:
         """Record what is not known of the time before, and store the first snapshot. Raises EvidenceError."""
         last = watching.last_on_record(self.plan.db, self.name, self.until)
         if last is not None and last < self.until:
-            message = "not known to have been watched: what came and went in this time is not on record"
+            message = (
+                f"not known to have been watched {_span(last, self.until)}: what came and went then is not on record"
+            )
             snapshots.record_failed_run(
                 self.plan.db,
                 cluster=self.name,
@@ -153,7 +155,10 @@ class Watch:
                 applied = self.follower.apply(event)
                 if applied.unseen_since and isinstance(event, Relisted):
                     kind = event.served.kind.name
-                    message = f"changes of {kind} could not be seen: the server no longer knew where the watch had been"
+                    message = (
+                        f"changes of {kind} could not be seen {_span(applied.unseen_since, event.at)}: "
+                        "the server no longer knew where the watch had been"
+                    )
                     _record(self.plan.db, self.name, applied.unseen_since, event.at, message)
                     self.say(message)
                 if isinstance(event, Seen) and event.key.kind == "CustomResourceDefinition":
@@ -193,6 +198,10 @@ class Watch:
         self._stored_at = taken_at
         self._due = self.clock() + self.plan.every
         self.say(f"{stored}; {why}" + "".join(f"; partial: {line}" for line in stored.shortfalls))
+
+
+def _span(start: datetime, end: datetime) -> str:
+    return f"from {start:%Y-%m-%d %H:%M:%S} to {end:%Y-%m-%d %H:%M:%S} UTC"
 
 
 def states(events: Sequence[Event]) -> Iterator[list[Event]]:
