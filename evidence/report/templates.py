@@ -65,6 +65,7 @@ def _environment(folder: Path) -> Environment:
         "anchor": anchor,
         "counted": counted,
         "day": day,
+        "instant": instant,
         "lines": lines,
         "moment": moment,
         "percent": percent,
@@ -88,6 +89,11 @@ def shown(value: Any) -> Any:
 def moment(value: datetime | None) -> str:
     """ "2026-07-01 06:00" (UTC; the heading says so), "" for None."""
     return value.astimezone(UTC).strftime("%Y-%m-%d %H:%M") if value else ""
+
+
+def instant(value: datetime) -> str:
+    """ "2026-07-01 06:00:07" (UTC), for what may lie seconds apart."""
+    return value.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")
 
 
 def day(value: date | None) -> str:
