@@ -77,7 +77,7 @@ def run_command(
     in the end; what a killed run leaves ends by itself and is removed by the next run. An ephemeral container ends too, but Kubernetes
     keeps its entry in the pod until the pod goes: --with pods leaves nothing at all.
 
-    Exit codes: 0 nothing contradicts what was computed, 1 something does, 3 the probes could not be run.
+    Exit codes: 0 nothing contradicts what was computed, 1 something does, 3 the probes could not be run, or none decided anything.
     """
     from evidence import pipeline
     from evidence.pipeline.probes import IMAGE, Wishes
@@ -106,9 +106,7 @@ def run_command(
     else:
         for text in run_lines(run):
             click.echo(text)
-    from evidence.probe.model import Judgement
-
-    return 1 if run.tests[Judgement.CONTRADICTS] else 0
+    return exit_code(run)
 
 
 @click.command("clean")
@@ -143,6 +141,16 @@ def _note(text: str) -> None:
 def _show(plan: "Plan") -> None:
     for text in plan_lines(plan, SHOWN):
         click.echo(text, err=True)
+
+
+def exit_code(run: "ProbeRun") -> int:
+    """1 for a contradiction, 3 when nothing could be determined at all."""
+    from evidence.probe.model import Judgement
+
+    tests = run.tests
+    if tests[Judgement.CONTRADICTS]:
+        return 1
+    return 0 if tests[Judgement.AGREES] else 3
 
 
 def run_lines(run: "ProbeRun") -> Iterator[str]:

@@ -1,11 +1,13 @@
 """`evidence probe`: the plan that is printed before anything runs, and what a run says."""
 
 import json
+from dataclasses import replace
 
 import jsonschema
 
 from evidence.cli.probe_plan import plan_lines
-from evidence.cli.probe_run import run_lines
+from evidence.cli.probe_run import exit_code, run_lines
+from evidence.probe.model import Judgement
 from evidence.probe.plan import plan
 from evidence.resources import package_file
 from evidence.sample import intent_path, sample_dumps
@@ -48,6 +50,13 @@ def test_a_run_tells_a_contradiction_with_both_its_sides() -> None:
     )
     assert seen.startswith("  seen: 1 attempt from 10.0.9.1 to ")
     assert controls.startswith("  controls: source: its node reached it from 10.0.9.254; listener: ")
+
+
+def test_a_run_exits_by_what_it_found() -> None:
+    blind = tuple(replace(result, judgement=Judgement.NOT_DETERMINED) for result in probed().results)
+    assert [
+        exit_code(run) for run in (probed(), probed(passes=lambda probe: True), replace(probed(), results=blind))
+    ] == [0, 1, 3]
 
 
 def test_a_run_says_how_long_new_pods_were_open() -> None:
