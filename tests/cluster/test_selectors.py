@@ -31,3 +31,23 @@ def test_all_clauses_must_hold() -> None:
     both = LabelSelector((Requirement("a", Operator.EXISTS), Requirement("b", Operator.IN, ("1",))))
     assert both.matches({"a": "", "b": "1"}) is True
     assert both.matches({"a": ""}) is False
+
+
+@pytest.mark.parametrize(
+    ("requirements", "words"),
+    [
+        ((), "(everything)"),
+        ((Requirement("k", Operator.IN, ("a",)),), "k=a"),
+        ((Requirement("k", Operator.IN, ("a", "b")),), "k in (a,b)"),
+        ((Requirement("k", Operator.NOT_IN, ("a",)),), "k notin (a)"),
+        ((Requirement("k", Operator.NOT_IN, ("a", "b")),), "k notin (a,b)"),
+        ((Requirement("a", Operator.EXISTS), Requirement("b", Operator.DOES_NOT_EXIST)), "a,!b"),
+    ],
+)
+def test_selectors_are_written_as_for_kubectl(requirements: tuple[Requirement, ...], words: str) -> None:
+    assert str(LabelSelector(requirements)) == words
+
+
+def test_keys_are_those_that_are_asked_for() -> None:
+    found = LabelSelector((Requirement("a", Operator.EXISTS), Requirement("b", Operator.IN, ("1",))))
+    assert found.keys == {"a", "b"}
