@@ -121,7 +121,7 @@ class Since:
 @dataclass(frozen=True, slots=True)
 class PluginSpec:
     """One plugin. `first` and `before` bound the versions that the data speaks of (None: it speaks of all). `own_kinds` are the policy kinds
-    of its maker that it runs, as (group, kind). `delegates`: it calls another plugin, which may be any."""
+    of its maker that it runs, as (group, kind), `optional_kinds` those that it may run. `delegates`: it calls another plugin, which may be any."""
 
     id: str
     name: str
@@ -136,6 +136,7 @@ class PluginSpec:
     softened: tuple[Softening, ...]
     traits: tuple[Trait, ...]
     own_kinds: frozenset[tuple[str, str]]
+    optional_kinds: frozenset[tuple[str, str]]
     delegates: bool
     features: Mapping[str, tuple[Since, ...]]
     caveats: tuple[str, ...]
@@ -198,11 +199,16 @@ def _plugin(entry: Mapping[str, Any]) -> PluginSpec:
         ),
         softened=tuple(Softening(_condition(rule), rule["text"]) for rule in entry.get("softened", ())),
         traits=tuple(_trait(trait) for trait in entry.get("traits", ())),
-        own_kinds=frozenset((group, kind) for group, kinds in entry.get("own_kinds", {}).items() for kind in kinds),
+        own_kinds=_kinds(entry, "own_kinds"),
+        optional_kinds=_kinds(entry, "optional_kinds"),
         delegates=entry.get("delegates", False),
         features={name: _steps(value) for name, value in entry["features"].items()},
         caveats=tuple(entry.get("caveats", ())),
     )
+
+
+def _kinds(entry: Mapping[str, Any], name: str) -> frozenset[tuple[str, str]]:
+    return frozenset((group, kind) for group, kinds in entry.get(name, {}).items() for kind in kinds)
 
 
 def _bound(versions: Mapping[str, Any], name: str) -> Version | None:

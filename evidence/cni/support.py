@@ -22,7 +22,7 @@ from evidence.cluster.plugins import DEFINED_BY, POLICY_ENDPOINT
 from evidence.cluster.policies import GROUP as ADMIN_GROUP
 from evidence.cluster.policies import ClusterPolicy, ClusterPolicyPort, NetworksPeer
 from evidence.cluster.selectors import LabelSelector
-from evidence.cni.capabilities import plugin_specs
+from evidence.cni.capabilities import PluginSpec, plugin_specs
 from evidence.cni.model import CniReport, DetectedPlugin, Support
 
 _SYSTEM_LABEL = re.compile(
@@ -43,8 +43,8 @@ _IN_WORDS = {  # of features whose names are this program's own
 
 
 @cache
-def _own_kinds() -> Mapping[str, frozenset[tuple[str, str]]]:
-    return {spec.id: spec.own_kinds for spec in plugin_specs()}
+def _specs() -> Mapping[str, PluginSpec]:
+    return {spec.id: spec for spec in plugin_specs()}
 
 
 @cache
@@ -56,7 +56,14 @@ def _makers() -> Mapping[tuple[str, str], str]:
 
 def runs(plugin: DetectedPlugin, group: str, kind: str) -> bool:
     """Whether the plugin runs policies of this kind of some plugin's maker."""
-    return (group, kind) in _own_kinds().get(plugin.id, ()) and kind not in plugin.ignored_kinds
+    spec = _specs().get(plugin.id)
+    return spec is not None and (group, kind) in spec.own_kinds and kind not in plugin.ignored_kinds
+
+
+def _may_run(plugin: DetectedPlugin, group: str, kind: str) -> bool:
+    """Whether it runs them when that is switched on, which cannot be seen."""
+    spec = _specs().get(plugin.id)
+    return spec is not None and (group, kind) in spec.optional_kinds
 
 
 def heeded(report: CniReport, cluster: Cluster) -> Cluster:
@@ -66,7 +73,7 @@ def heeded(report: CniReport, cluster: Cluster) -> Cluster:
     """
     named = [
         OtherPolicy(policy.key, policy.api_version, policy.origin)
-        for policy, _ in dead_policies(report, cluster)
+        for policy, _ in _not_run(report, cluster)
         if not isinstance(policy, OtherPolicy)
     ]
     if not named:
@@ -92,6 +99,15 @@ def dead_policies(report: CniReport, cluster: Cluster) -> tuple[tuple[VendorPoli
 
     Kinds whose maker is unknown (a mesh's, another product's) are nobody's business here. None when no enforcer was recognised.
     """
+    return tuple(
+        (policy, maker)
+        for policy, maker in _not_run(report, cluster)
+        if not any(_may_run(plugin, policy.key.group, policy.key.kind) for plugin in report.enforcers)
+    )
+
+
+def _not_run(report: CniReport, cluster: Cluster) -> tuple[tuple[VendorPolicy, str], ...]:
+    """As `dead_policies`, with those that an enforcer may run."""
     if not report.enforcers:
         return ()
     policies: tuple[VendorPolicy, ...] = (

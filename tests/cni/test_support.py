@@ -7,7 +7,7 @@ import pytest
 from evidence.cluster.model import Cluster
 from evidence.cni.detect import detect
 from evidence.cni.support import dead_policies, heeded, unsupported_features
-from tests.cni.clusters import application, calico, cilium, cilium_config, nodes, read, weave
+from tests.cni.clusters import agent, application, calico, cilium, cilium_config, nodes, read, weave
 from tests.manifests import body
 
 POLICY = body("cilium.io/v2", "CiliumNetworkPolicy", "guard", "shop", spec={"endpointSelector": {}, "ingress": [{}]})
@@ -29,6 +29,16 @@ def test_cilium_policies_are_named_as_not_evaluated_under_another_plugin() -> No
     found = seen(calico())
     assert found.cilium_policies == ()
     assert [str(policy.key) for policy in found.other_policies] == ["CiliumNetworkPolicy shop/guard"]
+
+
+def test_a_kind_that_a_plugin_may_run_is_neither_dead_nor_evaluated() -> None:
+    clusterwide = {**POLICY, "kind": "CiliumClusterwideNetworkPolicy", "metadata": {"name": "all"}}
+    anetd = agent("kube-system", "anetd", "gke.gcr.io/cilium/cilium:v1.15.6-gke.13")
+    whole = read(nodes(), application(), POLICY, clusterwide, anetd)
+    report = detect(whole)
+    assert [str(policy.key) for policy, _ in dead_policies(report, whole)] == ["CiliumNetworkPolicy shop/guard"]
+    found = heeded(report, whole)
+    assert (found.cilium_policies, len(found.other_policies)) == ((), 2)
 
 
 ADMIN = body(
