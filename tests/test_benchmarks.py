@@ -70,3 +70,9 @@ def test_manifests_hold_the_workloads_of_the_dump_and_no_pods(tmp_path: Path) ->
     manifests = read_cluster([str(clusters.write(tmp_path / "b", 300, manifests=True))], stdin=None, keep_going=False)
     assert {pod.template for pod in manifests.pods} == {True}
     assert len(manifests.workloads) > len([item for item in dump["items"] if item["kind"] == "Namespace"])
+
+
+def test_importing_a_flow_log_and_assessing_beside_it_are_measured() -> None:
+    told = benchmark("flowlogs.py", "--megabytes", "1", "--pods", "120", "--pairs", "50")
+    assert "| import flows | 1 |" in told
+    assert "| assess beside them |" in told

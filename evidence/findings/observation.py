@@ -41,6 +41,7 @@ def contradicted(context: Context) -> Looked:
     groups: dict[tuple[str, str, str], list[TiedFlow]] = defaultdict(list)
     for tied in seen.contradictions:
         groups[str(tied.flow.source), str(tied.flow.destination), tied.flow.port_text].append(tied)
+    logs = {id(flow): log for log in seen.logs for flow in log.log.flows}
     hits = []
     for (source, destination, port), found in sorted(groups.items()):
         first, last = min(tied.flow.first for tied in found), max(tied.flow.last for tied in found)
@@ -51,7 +52,7 @@ def contradicted(context: Context) -> Looked:
                 _subject(found[0]),
                 f"{source} → {destination} {port} passed ({times}, {first:%Y-%m-%d %H:%M:%S} to {last:%Y-%m-%d %H:%M:%S} UTC"
                 f"{', in audit mode' if audited else ''}); computed as denied: {found[0].reason}",
-                tuple(record_evidence(log) for log in seen.logs if any(tied.flow in log.log.flows for tied in found)),
+                tuple({record_evidence(logs[id(tied.flow)]) for tied in found if id(tied.flow) in logs}),
                 pods=(*found[0].source_pods, *found[0].destination_pods),
                 discriminator=f"{source}|{destination}|{port}",
             )

@@ -86,7 +86,7 @@ class Ties:
         self._nodes |= {address for pod in reach.cluster.pods for address in pod.node_addresses}
         self._pod_addresses = {address for pod in reach.cluster.pods if not pod.finished for address in pod.addresses}
         self._known: dict[End, _Known] = {}
-        self._asked: dict[tuple[object, ...], tuple[Explanation, ...]] = {}
+        self._asked: dict[tuple[object, ...], Explanation] = {}
         self._rules: dict[tuple[object, ...], tuple[RuleAt, ...]] = {}
         self._tied: dict[tuple[object, ...], TiedFlow] = {}
 
@@ -164,17 +164,19 @@ class Ties:
     # -- what was computed
 
     def _explained(self, flow: ObservedFlow, source: _Known, destination: _Known) -> tuple[Explanation, ...]:
-        key = (flow.source, flow.destination, flow.protocol, flow.port)
-        if key not in self._asked:
-            pairs = [
-                (a, b) for a, b in product(source.points, destination.points) if a.pod is None or a.pod is not b.pod
-            ]
-            protocol = Protocol(flow.protocol)
-            self._asked[key] = tuple(
-                explain(self._reach, a, b, protocol, flow.port)
-                for a, b in pairs or product(source.points, destination.points)
-            )
-        return self._asked[key]
+        """One answer for each pair of classes that the ends may be of; which pod of a class it is matters only where a node may be the source."""
+        protocol = Protocol(flow.protocol)
+        answers = {}
+        for a, b in product(source.points, destination.points):
+            if a.pod is not None and a.pod is b.pod:
+                continue
+            kind = (a.peer, b.peer, protocol, flow.port, *((flow.source, b.name) if source.doubt else ()))
+            if kind not in self._asked:
+                self._asked[kind] = explain(self._reach, a, b, protocol, flow.port)
+            answers[kind] = self._asked[kind]
+        if not answers:  # a pod with itself
+            return (explain(self._reach, source.points[0], destination.points[0], protocol, flow.port),)
+        return tuple(answers.values())
 
     def _passed(self, flow: ObservedFlow, found: Sequence[Explanation], doubt: str) -> tuple[Verdict, str]:
         if flow.side is Side.DESTINATION:

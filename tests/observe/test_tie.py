@@ -130,6 +130,14 @@ def test_a_nodes_address_stands_for_whoever_it_sent_on() -> None:
     assert (found.verdict, "is a node's" in found.reason) == (Verdict.NOT_DETERMINED, True)
 
 
+def test_what_a_pods_own_node_may_do_is_not_taken_for_what_its_neighbours_may() -> None:
+    home, away = (block(f"8.8.8.{n}/32").cidr.network_address for n in (8, 9))
+    db = replace(DB, node="n1", node_addresses=(home,))
+    ties = Ties(analyse(replace(cluster([WEB, db], [DB_FROM_WEB]), nodes=(Node("n1", {}, (home,), ready=True),))))
+    assert ties.tie(flow(str(home), "db")).verdict is Verdict.AGREES
+    assert ties.tie(flow(str(away), "db")).verdict is Verdict.CONTRADICTS
+
+
 def test_a_pod_on_its_nodes_network_is_no_single_sender() -> None:
     host = pod("batch", "shop", {"app": "batch"}, ip="10.0.0.3", host_network=True)
     found = tied(flow("batch"), cluster([WEB, DB, host], [DB_FROM_WEB]))
