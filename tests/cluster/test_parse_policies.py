@@ -120,6 +120,7 @@ def requirement(**fields: Any) -> dict[str, Any]:
     [
         (from_peer({"ipBlock": {"cidr": "10.0.0.0/33"}}), "from[0].ipBlock.cidr '10.0.0.0/33' is not a network: the prefix length must be 0 to 32"),
         (from_peer({"ipBlock": {"cidr": "10.0.0.0"}}), "cidr '10.0.0.0' is not a network: it has no prefix length; did you mean 10.0.0.0/32?"),
+        (from_peer({"ipBlock": {"cidr": "fd00::1"}}), "it has no prefix length; did you mean fd00::1/128?"),
         (from_peer({"ipBlock": {"cidr": "10.0.0.0/255.0.0.0"}}), "the prefix length must be 0 to 32"),
         (from_peer({"ipBlock": {"cidr": "10.0.0.256/8"}}), "'10.0.0.256' is not an IP address"),
         (from_peer({"ipBlock": {"cidr": "fe80::1%eth0/64"}}), "is not an IP address"),
