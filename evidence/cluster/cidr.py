@@ -6,6 +6,7 @@
 """
 
 import re
+from contextlib import suppress
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
@@ -47,9 +48,6 @@ def _parse_other_address(text: str) -> IPAddress:
         if "%" not in text:
             return IPv6Address(text)
     except ValueError:
-        if ":" not in text:
-            try:
-                return IPv4Address(_LEADING_ZEROS.sub("", text))
-            except ValueError:
-                pass
+        with suppress(ValueError):
+            return IPv4Address(_LEADING_ZEROS.sub("", text))
     raise ValueError(f"{text!r} is not an IP address")
