@@ -1,6 +1,6 @@
 """Packs the probe's static program as a container image in one file (docker-archive), without Docker and without a registry.
 
-    CGO_ENABLED=0 go build -trimpath -ldflags "-s -w" -o evidence-probe .
+    CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags "-s -w" -o evidence-probe .
     python archive.py evidence-probe localhost/evidence-probe:0.1.0 evidence-probe.tar
 
 Then `ctr -n k8s.io images import evidence-probe.tar` on a node, or `kind load image-archive evidence-probe.tar`. The same program gives

@@ -1,6 +1,6 @@
 """Everything that could be probed: cells by pair of pod classes, and why some of the cluster gives none.
 
-1. A class can be probed when a pod of it runs on a known node with a known address. Pods on the host network cannot: nothing tells them
+1. A class can be probed when a pod of it runs on a known Linux node with a known address. Pods on the host network cannot: nothing tells them
    from their node, and a stand-in there would take rights that Pod Security forbids. Nor can sources outside the cluster.
 2. Ports of a destination fall into groups: those that no set of ports tells apart that any source is allowed to send to it, or that it
    admits from any. TCP and UDP always count whole; SCTP where a policy or a pod of the destination names it.
@@ -108,12 +108,13 @@ def _candidates(
     found: dict[PeerId, Candidate] = {}
     why: dict[str, int] = defaultdict(int)
     nodes: dict[str, int] = defaultdict(int)
+    windows = frozenset(node.name for node in reach.cluster.nodes if node.operating_system == "windows")
     for one in reach.classes:
-        reason = _no_candidate(one, not_in)
+        reason = _no_candidate(one, not_in, windows)
         if reason:
             why[reason] += 1
             continue
-        able = [pod for pod in one.pods if _runs(pod)]
+        able = [pod for pod in one.pods if _runs(pod, windows)]
         pod = min(able, key=lambda pod: (nodes[pod.node], order(seed, "pod", pod.key)))
         nodes[pod.node] += 1  # so that every node is the place of some probe, as far as classes allow
         declared = zones.of_pod(pod.key)
@@ -132,18 +133,19 @@ def _candidates(
     return found, left
 
 
-def _no_candidate(found: PodClass, not_in: frozenset[str]) -> str:
+def _no_candidate(found: PodClass, not_in: frozenset[str], windows: frozenset[str]) -> str:
     if found.host_network:
         return "on the host network: not told from their node, and no stand-in can be had"
     if found.namespace in not_in:
         return "in a namespace that was left out"
-    if not any(_runs(pod) for pod in found.pods):
-        return "no pod of it runs on a known node with a known address"
+    if not any(_runs(pod, windows) for pod in found.pods):
+        return "no pod of it runs on a known Linux node with a known address"
     return ""
 
 
-def _runs(pod: Pod) -> bool:
-    return pod.phase == "Running" and not pod.template and bool(pod.addresses) and bool(pod.node)
+def _runs(pod: Pod, windows: frozenset[str]) -> bool:
+    placed = bool(pod.addresses) and bool(pod.node) and pod.node not in windows
+    return pod.phase == "Running" and not pod.template and placed
 
 
 # -- groups of ports --------------------------------------------------------------------------------------------------

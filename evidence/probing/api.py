@@ -8,6 +8,7 @@ import stamina
 from urllib3.exceptions import HTTPError
 
 from evidence.collect.connection import CONNECT_SECONDS, READ_SECONDS, Connection, Refused
+from evidence.errors import CollectError
 from evidence.probing.pods import LABEL
 
 _PASSING = frozenset({429, 500, 502, 503, 504})
@@ -26,22 +27,26 @@ class Pods:
         self._connection = connection
 
     def read(self, namespace: str, name: str) -> dict[str, Any] | None:
-        """A pod as the API gives it; None when it is not there."""
+        """A pod as the API gives it; None when it is not there. Raises CollectError."""
         try:
             found: dict[str, Any] = self._connection.get(_path(namespace, name))
         except Refused as error:
             if error.status == _GONE:
                 return None
-            raise
+            raise _not_allowed(f"pod {namespace}/{name} cannot be read", error) from error
         return found
 
     def marked(self, run: str | None = None) -> list[dict[str, Any]]:
-        """Every pod of a run, or of any run."""
+        """Every pod of a run, or of any run. Raises CollectError."""
         selector = LABEL if run is None else f"{LABEL}={run}"
-        found: list[dict[str, Any]] = self._connection.get("/api/v1/pods", {"labelSelector": selector})["items"]
+        try:
+            found: list[dict[str, Any]] = self._connection.get("/api/v1/pods", {"labelSelector": selector})["items"]
+        except Refused as error:
+            raise _not_allowed("pods cannot be listed", error) from error
         return found
 
     def services(self, namespace: str) -> list[dict[str, Any]]:
+        """Raises Refused."""
         found: list[dict[str, Any]] = self._connection.get(f"/api/v1/namespaces/{namespace}/services")["items"]
         return found
 
@@ -58,12 +63,14 @@ class Pods:
         self._send("PATCH", f"{_path(namespace, name)}/ephemeralcontainers", patch, _PATCH)
 
     def delete(self, namespace: str, name: str) -> None:
-        """At once; one that is gone is well."""
+        """At once; one that is gone is well. Raises CollectError."""
         try:
             self._send("DELETE", _path(namespace, name), {"gracePeriodSeconds": 0, "propagationPolicy": "Background"})
         except Refused as error:
             if error.status != _GONE:
-                raise
+                raise _not_allowed(f"pod {namespace}/{name} cannot be removed", error) from error
+        except HTTPError as error:
+            raise CollectError(f"pod {namespace}/{name} cannot be removed: {error}") from error
 
     def log(self, namespace: str, name: str, container: str) -> bytes:
         """Everything that a container has written so far. Raises Refused."""
@@ -82,7 +89,10 @@ class Pods:
             "kind": "SelfSubjectAccessReview",
             "spec": {"resourceAttributes": attributes},
         }
-        answer = self._connection.post("/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", review)
+        try:
+            answer = self._connection.post("/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", review)
+        except Refused:
+            return False
         return bool(answer.get("status", {}).get("allowed"))
 
     @stamina.retry(on=_worth_retrying, attempts=4, timeout=30.0, wait_initial=0.2, wait_max=3.0)
@@ -109,6 +119,10 @@ class Pods:
         if response.status >= 400:
             raise Refused(response.status, _message(data, response.reason))
         return data
+
+
+def _not_allowed(what: str, error: Refused) -> CollectError:
+    return CollectError(f"{what}: {error.message}; the prober's rights are in deploy/probe/clusterrole.yaml")
 
 
 def _path(namespace: str, name: str) -> str:

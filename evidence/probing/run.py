@@ -8,7 +8,7 @@
 """
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -32,18 +32,13 @@ from evidence.probing.pods import (
     sidecar_between,
     stand_in,
 )
+from evidence.probing.progress import HOPELESS, Raw, answers, ended, failure
 
 AT_ONCE = 8
 START_SECONDS = 90  # an image may have to be pulled
 PATIENCE_MS = 6000
 POLL_SECONDS = 0.4
 GONE_SECONDS = 30
-_HOPELESS = frozenset(
-    {"ErrImagePull", "ImagePullBackOff", "ErrImageNeverPull", "InvalidImageName", "CreateContainerConfigError",
-     "CreateContainerError", "RunContainerError"}
-)  # fmt: skip
-
-Raw = Mapping[str, Any]
 
 
 class With(StrEnum):
@@ -191,7 +186,7 @@ class _Run:
     def start_answering(self) -> None:
         parts = [part for part in self.answering.values() if not part.error]
         list(self._pool.map(self._make_answering, parts))
-        self._await(parts, _answers, START_SECONDS, "did not start in time")
+        self._await(parts, answers, START_SECONDS, "did not start in time")
         for part in parts:
             part.started = not part.error
         list(self._pool.map(self._listen, [part for part in parts if part.started]))
@@ -217,12 +212,12 @@ class _Run:
         parts = [part for part in self.sending.values() if not part.error]
         list(self._pool.map(self._make_sending, parts))
         seconds = START_SECONDS + self._plan.cost.seconds + PATIENCE_MS // 1000
-        self._await([part for part in parts if part.by == STAND_IN], _ended, seconds, "did not end in time")
+        self._await([part for part in parts if part.by == STAND_IN], ended, seconds, "did not end in time")
         inside = [part for part in parts if part.by == EPHEMERAL and not part.error]
         until = time.monotonic() + seconds
         while inside and time.monotonic() < until:
-            ended = list(self._pool.map(self._ended_inside, inside))
-            inside = [part for part, over in zip(inside, ended, strict=True) if not over]
+            over = list(self._pool.map(self._ended_inside, inside))
+            inside = [part for part, done in zip(inside, over, strict=True) if not done]
             if inside:
                 time.sleep(POLL_SECONDS)
         for part in inside:
@@ -268,7 +263,7 @@ class _Run:
         status: Raw = next((one for one in statuses if one["name"] == part.name), {})
         state = status.get("state") or {}
         reason = (state.get("waiting") or {}).get("reason", "")
-        if pod is None or reason in _HOPELESS:
+        if pod is None or reason in HOPELESS:
             part.error = f"the ephemeral container does not start: {reason}" if pod else f"pod {part.real} is gone"
         return bool(part.error) or "terminated" in state
 
@@ -320,7 +315,7 @@ class _Run:
             found = {pod["metadata"]["name"]: pod for pod in self._pods.marked(self._mark.run)}
             for name, part in list(waiting.items()):
                 pod = found.get(name)
-                part.error = "it was removed while the probes ran" if pod is None else _failure(pod, over)
+                part.error = "it was removed while the probes ran" if pod is None else failure(pod, over)
                 part.address = (pod or {}).get("status", {}).get("podIP", "") or part.address
                 if part.error or (pod is not None and over(pod)):
                     del waiting[name]
@@ -341,29 +336,3 @@ def _told(part: _Part) -> Iterator[None]:
         part.error = error.message
     except HTTPError as error:
         part.error = " ".join(str(error).split())
-
-
-def _answers(pod: Raw) -> bool:
-    """True when the pod's node has reached its control port."""
-    statuses = pod["status"].get("containerStatuses") or ()
-    return any(one.get("started") and "running" in (one.get("state") or {}) for one in statuses) and bool(
-        pod["status"].get("podIP")
-    )
-
-
-def _ended(pod: Raw) -> bool:
-    return pod["status"].get("phase") in ("Succeeded", "Failed")
-
-
-def _failure(pod: Raw, over: Callable[[Raw], bool]) -> str:
-    """Why a pod will not become what it should; "" while it may."""
-    status = pod["status"]
-    for one in status.get("containerStatuses") or ():
-        waiting = (one.get("state") or {}).get("waiting") or {}
-        if waiting.get("reason") in _HOPELESS:
-            return f"{waiting['reason']}: {' '.join(str(waiting.get('message', '')).split())}".rstrip(": ")
-    if status.get("phase") == "Failed":
-        return f"it failed: {status.get('reason') or status.get('message') or 'its container ended with an error'}"
-    if status.get("phase") == "Succeeded" and over is _answers:
-        return "it ended"
-    return ""

@@ -133,7 +133,7 @@ def test_a_pod_on_the_host_network_is_left_out_and_said_so() -> None:
 
 def test_a_cluster_without_a_pod_that_runs_is_an_error_that_says_why() -> None:
     reach, zones = analysed(cluster([replace(WEB, node="")]))
-    with pytest.raises(UsageError, match="no pod of it runs on a known node"):
+    with pytest.raises(UsageError, match="no pod of it runs on a known Linux node"):
         plan(reach, zones, seed=1)
 
 
