@@ -9,6 +9,7 @@ Source: the API reference of audit.k8s.io/v1 Event.
 
 import re
 from collections.abc import Iterator, Mapping
+from datetime import datetime
 from typing import Any
 
 from evidence.cluster.objects import ObjectKey
@@ -19,6 +20,7 @@ from evidence.collect.policies import POLICY_KINDS
 from evidence.observe.audit import AuditedChange
 from evidence.observe.sighting import LeftOut
 
+_LAST_STATUS = 599
 _WRITES = frozenset({"create", "update", "patch", "delete", "deletecollection"})
 _ANSWERED = frozenset({"ResponseComplete", "Panic"})
 _POD_CHANGES = frozenset({"update", "patch"})  # making and ending pods is the daily business of controllers
@@ -36,22 +38,22 @@ _KIND_OF |= {
 }
 
 
-def read(line: bytes) -> tuple[tuple[str, AuditedChange | LeftOut], ...]:
+def read(line: bytes) -> tuple[tuple[datetime, AuditedChange | LeftOut], ...]:
     """What each answered request in a line is, with the time of its answer. Raises ValueError for what is no audit event."""
     value = json_line(line)
     events = value.get("items", ()) if str(value.get("kind", "")).endswith("List") else (value,)
     return tuple(_events(events))
 
 
-def _events(events: Any) -> Iterator[tuple[str, AuditedChange | LeftOut]]:
+def _events(events: Any) -> Iterator[tuple[datetime, AuditedChange | LeftOut]]:
     for event in events:
         if "auditID" not in event or "verb" not in event:
             raise ValueError("is no event of an API server's audit log: auditID or verb is missing")
-        at = event.get("stageTimestamp") or event.get("requestReceivedTimestamp")
+        at = moment(event.get("stageTimestamp") or event.get("requestReceivedTimestamp"))
         yield at, _event(event, at)
 
 
-def _event(event: Mapping[str, Any], at: Any) -> AuditedChange | LeftOut:
+def _event(event: Mapping[str, Any], at: datetime) -> AuditedChange | LeftOut:
     if event.get("stage") not in _ANSWERED:
         return LeftOut("other stages of a request")
     verb = event["verb"]
@@ -71,13 +73,21 @@ def _event(event: Mapping[str, Any], at: Any) -> AuditedChange | LeftOut:
     groups = (event.get("user") or {}).get("groups") or ()
     return AuditedChange(
         id=str(event["auditID"]),
-        at=moment(at),
+        at=at,
         user=user,
         as_user=str((event.get("impersonatedUser") or {}).get("username", "")),
         groups=tuple(str(found) for found in groups if found not in _GROUPS_OF_EVERYBODY),
         verb=str(verb),
         object=ObjectKey(group, kind, "" if kind == "Namespace" else namespace, name),
-        code=int((event.get("responseStatus") or {}).get("code", 0)),
+        code=_code(event.get("responseStatus") or {}),
         source_ips=tuple(str(found) for found in event.get("sourceIPs") or ()),
         user_agent=str(event.get("userAgent", "")),
     )
+
+
+def _code(status: Mapping[str, Any]) -> int:
+    """The answer's HTTP status, 0 where it is not told."""
+    code = int(status.get("code", 0))
+    if not 0 <= code <= _LAST_STATUS:
+        raise ValueError(f"has the status {code}")
+    return code

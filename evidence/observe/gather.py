@@ -47,7 +47,7 @@ class Gathering:
 
     def _see(self, seen: Sighting) -> None:
         self.sightings += 1
-        begin, end = seen.time, seen.until or seen.time
+        begin, end = seen.time, max(seen.time, seen.until or seen.time)
         if self.first is None or begin < self.first:
             self.first = begin
         if self.last is None or end > self.last:

@@ -113,19 +113,19 @@ def import_audit(
         files: list[ReadFile] = []
         left_out: Counter[str] = Counter()
         changes: list[AuditedChange] = []
-        first = last = ""
+        times: list[datetime] = []  # of the first and the last event
         events = 0
         for found in read_logs(paths, read, stdin=stdin, keep_going=keep_going, files=files):
             for at, event in found:
                 events += 1
-                first, last = min(first or at, at), max(last, at)
+                times = [min(times[0], at), max(times[1], at)] if times else [at, at]
                 if isinstance(event, LeftOut):
                     left_out[event.why] += 1
                 elif len(changes) < MOST_CHANGES:
                     changes.append(event)
                 else:
                     left_out[f"changes beyond the first {MOST_CHANGES}"] += 1
-        if not events:
+        if not times:
             raise InputError(_nothing(files, "no event of an audit log", left_out))
         changes.sort(key=lambda change: (change.at, change.id))
         log = AuditLog(_files(files), events, dict(sorted(left_out.items())), tuple(changes))
@@ -133,8 +133,8 @@ def import_audit(
             NewRecord(
                 cluster=name,
                 kind=RecordKind.AUDIT_LOG,
-                starts_at=datetime.fromisoformat(first).astimezone(UTC),
-                ends_at=datetime.fromisoformat(last).astimezone(UTC),
+                starts_at=times[0],
+                ends_at=times[1],
                 taken_in_at=taken_in_at,
                 document=audit_log_json(log),
                 run=run_info(command, " ".join(paths)),

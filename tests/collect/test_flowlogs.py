@@ -2,12 +2,21 @@
 
 import json
 from datetime import UTC, datetime
+from io import BytesIO
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from evidence.canonical import canonical_json
+from evidence.collect import auditlog
 from evidence.collect.flowlogs.formats import formats
-from evidence.observe.model import Outcome, Side
+from evidence.collect.flowlogs.read import LogFile, read_logs
+from evidence.observe.audit import AuditedChange, AuditLog, audit_log_json
+from evidence.observe.gather import Gathering
+from evidence.observe.model import Outcome, Side, flow_json
+from evidence.observe.places import Places
 from evidence.observe.sighting import LeftOut, Line, Lost, SeenEnd, Sighting
 
 NOW = datetime(2026, 7, 2, 12, tzinfo=UTC)
@@ -424,3 +433,70 @@ def test_a_line_that_is_cut_off_is_no_connection(name: str) -> None:
             assert not isinstance(read(name, line[:end]), Sighting)
         except (ValueError, KeyError, TypeError, IndexError):
             continue
+
+
+# -- whatever a line holds
+
+
+def places_in(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """The path of every part of a JSON value."""
+    found = [path] if path else []
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    return found + [place for key, part in items for place in places_in(part, (*path, key))]
+
+
+def with_part(value: Any, path: tuple[Any, ...], part: Any) -> Any:
+    changed = json.loads(json.dumps(value))
+    inside = changed
+    for key in path[:-1]:
+        inside = inside[key]
+    inside[path[-1]] = part
+    return changed
+
+
+ANYTHING = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False)
+    | st.text()
+    | st.sampled_from(["-", "0", "1e9"]),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=3), inner, max_size=2),
+    max_leaves=3,
+)
+WHOLE = {
+    "hubble": json.loads(hubble(ingress_denied_by=[{"name": "p", "kind": "k"}])),
+    "calico": GOLDMANE,
+    "aws-vpc-cni": OLD_AWS,
+}
+AUDITED = {
+    "auditID": "a",
+    "verb": "patch",
+    "stage": "ResponseComplete",
+    "stageTimestamp": "2026-07-01T12:00:00Z",
+    "requestURI": "/x",
+    "user": {"username": "u", "groups": ["g"]},
+    "objectRef": {"resource": "networkpolicies", "apiGroup": "networking.k8s.io", "namespace": "n", "name": "p"},
+    "responseStatus": {"code": 200},
+    "sourceIPs": ["10.0.0.1"],
+    "userAgent": "k",
+}
+
+
+@pytest.mark.parametrize("name", [*WHOLE, "audit"])
+@given(data=st.data())
+def test_a_line_with_anything_in_any_place_is_read_or_named_and_never_more(name: str, data: st.DataObject) -> None:
+    whole = AUDITED if name == "audit" else WHOLE[name]
+    part = with_part(whole, data.draw(st.sampled_from(places_in(whole))), data.draw(ANYTHING))
+    line = json.dumps(part).encode() + b"\n"
+    reader = auditlog.read if name == "audit" else formats(NOW)[name].read
+    files: list[LogFile] = []
+    gathering = Gathering(Places([]))
+    for found in read_logs(["-"], reader, stdin=BytesIO(line), keep_going=True, files=files):
+        if not isinstance(found, tuple) or isinstance(found, (Sighting, LeftOut, Lost)):
+            gathering.take(found)
+        else:
+            changes = [change for _, change in found if isinstance(change, AuditedChange)]
+            canonical_json(audit_log_json(AuditLog((), 1, {}, tuple(changes))))
+    assert files[0].lines == 1
+    canonical_json([flow_json(flow) for flow in gathering.flows(name)])

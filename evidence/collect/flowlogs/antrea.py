@@ -9,7 +9,7 @@ import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from evidence.collect.flowlogs.fields import address, from_epoch, port_number
+from evidence.collect.flowlogs.fields import address, from_epoch, number_of, port_number
 from evidence.observe.model import Outcome, Side
 from evidence.observe.sighting import LeftOut, Line, SeenEnd, Sighting
 
@@ -55,7 +55,7 @@ def _audit(found: "re.Match[str]") -> Line:
         side=_side(found["direction"] or found["table"]),
         initiated=True,  # the first packet of a connection, says the documentation
         policies=(found["policy"] if found["rule"] in (None, "<nil>") else f"{found['policy']} {found['rule']}",),
-        times=int(found["packets"] or 1),
+        times=number_of(found["packets"] or 1),
     )
 
 

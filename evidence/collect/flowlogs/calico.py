@@ -8,7 +8,7 @@ all pods with one beginning of a name; "pub" and "pvt" are addresses that were l
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from evidence.collect.flowlogs.fields import from_epoch, json_line, port_number
+from evidence.collect.flowlogs.fields import address, from_epoch, json_line, number_of, port_number, text
 from evidence.observe.model import Outcome, Side
 from evidence.observe.sighting import LeftOut, Line, SeenEnd, Sighting
 
@@ -63,7 +63,7 @@ def read(line: bytes) -> Line:
         side=side,
         initiated=True,  # Calico counts both ways of a connection as one flow, from the end that began it
         policies=_policies(get("policies")),
-        times=max(1, int(begun or get("num_flows") or 1)),
+        times=number_of(begun or get("num_flows") or 1),
         until=from_epoch(get("end_time")),
     )
 
@@ -85,15 +85,14 @@ def _getter(flow: Mapping[str, Any]) -> Any:
 
 def _end(get: Any, which: str) -> SeenEnd:
     kind = str(get(f"{which}_type") or "").lower()
-    full, aggregated = get(f"{which}_name") or "", get(f"{which}_name_aggr") or ""
+    full, aggregated = text(get(f"{which}_name")), text(get(f"{which}_name_aggr"))
     name = full if full not in ("", "-") else aggregated
-    address = get(f"{which}_ip") or ""
     if kind in _PODS:
-        return SeenEnd("", get(f"{which}_namespace") or "", name)
+        return SeenEnd("", text(get(f"{which}_namespace")), name)
     if kind in _HOSTS:
         return SeenEnd(name=f"host {name}".strip())
-    if address:
-        return SeenEnd(address)
+    if where := get(f"{which}_ip"):
+        return SeenEnd(address(where))
     return SeenEnd(
         name={"pub": "addresses outside (pub)", "pvt": "private addresses (pvt)"}.get(name, f"network {name}")
     )

@@ -9,6 +9,7 @@ import orjson
 
 _FRAME = re.compile(rb"^\S+ (?:stdout|stderr) [FP] ")  # CRI: time, stream, F for a full line (kubelet's container logs)
 _LAST_PORT = 65535
+_MOST = 10**12
 
 
 def json_line(line: bytes) -> dict[str, Any]:
@@ -47,6 +48,23 @@ def port_number(value: object) -> int:
     if not 0 <= number <= _LAST_PORT:
         raise ValueError(f"has the port {number}")
     return int(number)
+
+
+def text(value: object) -> str:
+    """A name, "" for none. Raises ValueError for what is no text."""
+    if value is None:
+        return ""
+    if not isinstance(value, str):
+        raise ValueError(f"has a name that is no text: {str(value)[:40]!r}")  # noqa: TRY004
+    return value
+
+
+def number_of(value: object) -> int:
+    """How many, at least 1. Raises ValueError for what nobody can have counted."""
+    number = int(value)  # type: ignore[call-overload]
+    if not 0 <= number <= _MOST:
+        raise ValueError(f"counts {number}")
+    return max(1, int(number))
 
 
 def address(value: object) -> str:

@@ -9,7 +9,7 @@ packet counts when it opens a connection (SYN without ACK). A forwarded packet i
 from collections.abc import Mapping
 from typing import Any
 
-from evidence.collect.flowlogs.fields import json_line, moment, port_number
+from evidence.collect.flowlogs.fields import address, json_line, moment, number_of, port_number, text
 from evidence.observe.model import Outcome, Side
 from evidence.observe.sighting import LeftOut, Line, Lost, SeenEnd, Sighting
 
@@ -27,6 +27,7 @@ _OUTCOMES = {
     "DROPPED": Outcome.LOST,
 }
 _BY_POLICY = frozenset({"POLICY_DENIED", "POLICY_DENY", "AUTH_REQUIRED"})
+_OF_A_NODE = frozenset({"reserved:host", "reserved:remote-node", "reserved:health", "reserved:ingress"})
 _SIDES = {"EGRESS": Side.SOURCE, "INGRESS": Side.DESTINATION}
 
 
@@ -34,7 +35,7 @@ def read(line: bytes) -> Line:
     """Raises ValueError for a line that is no event of Hubble's."""
     event = json_line(line)
     if (lost := event.get("lost_events")) is not None:
-        return Lost(f"events ({lost.get('source', 'source not said')})", max(1, int(lost.get("num_events_lost", 1))))
+        return Lost(f"events ({lost.get('source', 'source not said')})", number_of(lost.get("num_events_lost", 1)))
     if (status := event.get("node_status")) is not None:
         names = ", ".join(status.get("node_names", [])) or "not named"
         return Lost(f"nodes that were {str(status.get('state_change', 'in doubt')).lower()} ({names})")
@@ -84,17 +85,15 @@ def _flow(flow: Mapping[str, Any], event: Mapping[str, Any]) -> Line:
     )
 
 
-def _end(end: Mapping[str, Any], address: str) -> SeenEnd:
-    if pod := end.get("pod_name", ""):
+def _end(end: Mapping[str, Any], where: object) -> SeenEnd:
+    if pod := text(end.get("pod_name")):
         workloads = end.get("workloads")
         workload = f"{workloads[0].get('kind', '')}/{workloads[0].get('name', '')}" if workloads else ""
-        return SeenEnd("", end.get("namespace", ""), pod, workload)
+        return SeenEnd("", text(end.get("namespace")), pod, workload)
     reserved = [label for label in end.get("labels", ()) if label.startswith("reserved:")]
-    if any(
-        label in ("reserved:host", "reserved:remote-node", "reserved:health", "reserved:ingress") for label in reserved
-    ):
-        return SeenEnd(name=f"{reserved[0]} {address}")
-    return SeenEnd(address) if address else SeenEnd(name=reserved[0] if reserved else "")
+    if _OF_A_NODE.intersection(reserved):
+        return SeenEnd(name=f"{reserved[0]} {text(where)}")
+    return SeenEnd(address(where)) if where else SeenEnd(name=reserved[0] if reserved else "")
 
 
 def _policies(flow: Mapping[str, Any]) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ import re
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
-from evidence.collect.flowlogs.fields import address, moment, port_number
+from evidence.collect.flowlogs.fields import address, moment, number_of, port_number
 from evidence.observe.model import Outcome, Side
 from evidence.observe.sighting import LeftOut, Line, Lost, SeenEnd, Sighting
 
@@ -37,7 +37,7 @@ def read(line: bytes, now: datetime, allowed: Sequence[str] = (), denied: Sequen
         return LeftOut("lines that are not the kernel's")
     said = found["said"]
     if lost := _SUPPRESSED.search(said):
-        return Lost("messages of the kernel", int(lost[1]))
+        return Lost("messages of the kernel", number_of(lost[1]))
     begin = said.find("IN=")
     if begin < 0 or "SRC=" not in said:
         return LeftOut("other lines of the kernel")

@@ -7,7 +7,7 @@ in UTC. OVS says when it held back messages; a meter on the ACL does not.
 
 import re
 
-from evidence.collect.flowlogs.fields import address, moment, port_number
+from evidence.collect.flowlogs.fields import address, moment, number_of, port_number
 from evidence.observe.model import Outcome, Side
 from evidence.observe.sighting import LeftOut, Line, Lost, SeenEnd, Sighting
 
@@ -36,7 +36,7 @@ def read(line: bytes) -> Line:
     if "acl_log" not in text:
         return LeftOut("other lines of ovn-controller")
     if lost := _DROPPED.search(text):
-        return Lost("messages of ovn-controller", int(lost[1]))
+        return Lost("messages of ovn-controller", number_of(lost[1]))
     found = _LINE.search(text)
     if found is None:
         raise ValueError("is a line of acl_log's without name and verdict")

@@ -95,7 +95,7 @@ def _lines(raw: BinaryIO, found: LogFile, read: Callable[[bytes], T], *, keep_go
             if len(line) > LONGEST_LINE:
                 raise ValueError(f"is longer than {LONGEST_LINE} bytes")
             yield read(line)
-        except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
+        except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError) as error:
             found.bad += 1
             if len(found.named) < NAMED_BAD_LINES:
                 found.named.append(f"{found.name}:{number}: {_why(error)}")
