@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from evidence.cluster.objects import CollectedObject, Collection, ObjectKey, SourceInfo
 from evidence.collect.discovery import Served
@@ -71,6 +73,14 @@ def test_many_policies_at_once_are_judged_together_unless_one_changes_twice() ->
     assert [len(group) for group in names(*many, policy("q"))] == [SINGLY + 1]
     assert [len(group) for group in names(*many, policy("q"), policy("p0"))] == [SINGLY + 1, 1]
     assert [len(group) for group in names(*many)] == [1] * SINGLY
+
+
+@given(st.lists(st.tuples(st.booleans(), st.integers(0, 5)), max_size=60))
+def test_states_keep_every_event_in_its_objects_order_and_no_object_twice(made: list[tuple[bool, int]]) -> None:
+    events = [policy(f"p{number}") if decides else pod(f"q{number}") for decides, number in made]
+    groups = list(states(events))
+    assert [event for group in groups for event in group] == events
+    assert all(len({event.key for event in group if isinstance(event, Seen)}) == len(group) for group in groups)
 
 
 # -- a watch of a test server -----------------------------------------------------------------------------------------
