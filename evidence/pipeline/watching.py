@@ -12,6 +12,7 @@ from evidence.pipeline.snapshots import Stored, shortfalls
 from evidence.pipeline.sources import LiveSource, read_intent, run_info
 
 if TYPE_CHECKING:
+    from evidence.cni.model import Enforcement
     from evidence.collect.follow import Follower
     from evidence.reach.engine import Reachability
 
@@ -67,7 +68,7 @@ class Judge:
     def __init__(self, collection: Collection) -> None:
         from evidence.reach.engine import analyse
 
-        self._cluster = _as_enforced(collection)
+        self._cluster, self._enforcement = _as_enforced(collection)
         self._reach: Reachability = analyse(self._cluster)
 
     def bears(self, changes: Changes) -> bool:
@@ -84,32 +85,36 @@ class Judge:
     def changed(self, collection: Collection) -> bool:
         """Whether more or less may connect in this state than in the last one, may do so, or nobody can say.
 
-        A change of a policy that is not evaluated, of the labels of a namespace (zones hang on them), and of what could be read counts:
-        where it is not known that nothing changed, the state is kept.
+        A change of a policy that is not evaluated, of the labels of a namespace (zones hang on them), of whether policies are enforced, and
+        of what could be read counts: where it is not known that nothing changed, the state is kept.
         """
         from evidence.reach.incremental import updated
 
-        before, self._cluster = self._cluster, _as_enforced(collection)
+        before = _beside_reach(self._cluster, self._enforcement)
+        self._cluster, self._enforcement = _as_enforced(collection)
         diff = updated(self._reach, self._cluster)
         self._reach = diff.after
-        return bool(diff.changes or diff.possible or _beside_reach(before) != _beside_reach(self._cluster))
+        return bool(diff.changes or diff.possible or before != _beside_reach(self._cluster, self._enforcement))
 
 
-def _as_enforced(collection: Collection) -> Cluster:
+def _as_enforced(collection: Collection) -> "tuple[Cluster, Enforcement]":
+    """The cluster with the policies that count in it, and whether they are enforced."""
     from evidence.cluster.parse import build_cluster
     from evidence.cni.detect import detect
     from evidence.cni.support import heeded
 
     cluster = build_cluster(collection)
-    return heeded(detect(cluster), cluster)
+    report = detect(cluster)
+    return heeded(report, cluster), report.enforcement
 
 
-def _beside_reach(cluster: Cluster) -> tuple[object, ...]:
+def _beside_reach(cluster: Cluster, enforcement: "Enforcement") -> tuple[object, ...]:
     """What a state is known by beside its connections."""
     return (
         {name: space.labels for name, space in cluster.namespaces.items()},
         {policy.key: _essence(policy.origin) for policy in cluster.other_policies},
         cluster.unread_kinds,
+        enforcement,
     )
 
 

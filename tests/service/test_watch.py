@@ -179,6 +179,18 @@ def test_what_serves_a_service_is_looked_at_only_where_policies_name_services() 
     assert watching.Judge(collected(DENY, cilium)).bears(came)
 
 
+def test_enforcement_that_is_switched_off_is_a_change_though_no_policy_is_another() -> None:
+    def agent(*arguments: str) -> dict[str, Any]:
+        container = {"name": "cilium-agent", "image": "quay.example/cilium/cilium:v1.17.0", "args": list(arguments)}
+        spec = {"selector": {}, "template": {"metadata": {}, "spec": {"containers": [container]}}}
+        status = {"desiredNumberScheduled": 1, "currentNumberScheduled": 1, "numberReady": 1}
+        return body("apps/v1", "DaemonSet", "cilium", "kube-system", spec=spec, status=status)
+
+    judge = watching.Judge(collected(DENY, agent("--enable-policy=default")))
+    assert not judge.changed(collected(DENY, agent("--enable-policy=default")))
+    assert judge.changed(collected(DENY, agent("--enable-policy=never")))
+
+
 def collected(*bodies: dict[str, Any]) -> Collection:
     objects = []
     for each in bodies:
