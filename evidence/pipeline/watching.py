@@ -48,7 +48,11 @@ def follow(source: LiveSource, clock: Callable[[], datetime]) -> tuple["Follower
         impersonate=source.impersonate,
     )
     follower = Follower(Wire(connection, clock))
-    follower.look_again()
+    try:
+        follower.look_again()
+    except BaseException:
+        follower.wire.close()  # some kinds may be watched already
+        raise
     return follower, connection.cluster_name
 
 

@@ -270,6 +270,20 @@ def test_kinds_of_old_groups_are_those_of_today(group: str, kind: str, expected:
     assert found.group == expected
 
 
+def test_the_kinds_of_other_makers_are_named_as_these_define_them() -> None:
+    """tests/data/vendor_kinds.yaml is written from the makers' own definitions, and served by a real API server in tests/real."""
+    listed = yaml.safe_load((ROOT / "tests" / "data" / "vendor_kinds.yaml").read_text())
+    theirs = {(version.split("/")[0], kind): (plural, scope == "Namespaced") for version, kind, plural, scope in listed}
+    ours = {(kind.group, kind.kind): (kind.plural, kind.namespaced) for kind in KINDS}
+    assert {key: ours[key] for key in theirs} == theirs
+    own = {
+        "networking.k8s.io",
+        "policy.networking.k8s.io",
+        "projectcalico.org",
+    }  # the last repeats crd.projectcalico.org
+    assert {(kind.group, kind.kind) for kind in KINDS if kind.is_policy and kind.group not in own} <= set(theirs)
+
+
 def test_the_shipped_role_is_made_from_the_list_of_kinds() -> None:
     for name, text in files().items():
         assert (ROOT / "deploy" / name).read_text() == text, "run: python -m evidence.collect.clusterrole deploy"

@@ -72,7 +72,7 @@ class Watched:
         self.db, self._source = db, LiveSource(kubeconfig=str(kubeconfig), impersonate=user)
         self.said: list[str] = []
 
-    def run(self, *steps: Callable[[], object], every: float = 3600) -> None:
+    def run(self, *steps: Callable[[], object], every: float = 60) -> None:
         """Watch; each step is done after the next snapshot, and after the last step's snapshot the watch is stopped."""
         todo = list(steps)
 

@@ -111,7 +111,7 @@ class Watched:
         self.db, self.kubeconfig = str(folder / "store.db"), kubeconfig
         self.said: list[str] = []
 
-    def run(self, *steps: Callable[[], object], every: float = 3600) -> None:
+    def run(self, *steps: Callable[[], object], every: float = 60) -> None:
         """Watch; after each snapshot the next step is done, and after the last step's snapshot the watch is stopped."""
         todo = list(steps)
 
@@ -167,7 +167,7 @@ def test_what_changes_nothing_that_is_reachable_waits_for_the_next_regular_snaps
         same = policy_body({"podSelector": {}, "policyTypes": ["Ingress"], "ingress": []}, "deny", "shop")
         api.changes(POLICIES, "MODIFIED", same)
 
-    watched.run(unimportant, every=1.0)
+    watched.run(unimportant, every=3)
     assert watched.said[1].endswith(": 5 objects, 2 new; regular")
 
 
