@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from ipaddress import ip_address
+from typing import NamedTuple
 
 from evidence.cluster.model import Direction, Pod
 from evidence.cluster.objects import ObjectKey
@@ -12,7 +13,7 @@ from evidence.findings.finding import EvidenceRef, Severity, Subject, count, sho
 from evidence.findings.logs import changed_at, record_evidence, seen_by
 from evidence.findings.registry import FLOW_LOG, Context, Hit, Looked, rule
 from evidence.intent.model import ApprovedFlow
-from evidence.observe.model import Outcome
+from evidence.observe.model import End, Outcome
 from evidence.observe.seen import Observations
 from evidence.observe.tie import PASSED, TiedFlow, rule_at
 from evidence.reach.classes import PeerId
@@ -91,9 +92,10 @@ def approved_not_seen(context: Context) -> Looked:
         return Looked(len(flows), (), (_too_short(seen),))
     talked = _talked(seen)
     zones = {zone.name: zone for zone in context.intent.zones}
+    passed = _passed(seen, context)
     hits, silent = [], []
     for flow in flows:
-        if any(_is(tied, flow, context) for tied in seen.flows if tied.flow.outcome in PASSED):
+        if any(_is(connection, flow) for connection in passed):
             continue
         both = [zones[name] for name in (flow.source, flow.destination) if name in zones]
         if any(zone.members and not any(pod.key in talked for pod in context.zones.pods(zone.name)) for zone in both):
@@ -111,28 +113,50 @@ def approved_not_seen(context: Context) -> Looked:
     return Looked(len(flows), tuple(hits), doubts)
 
 
-def _is(tied: TiedFlow, approved: ApprovedFlow, context: Context) -> bool:
-    """True when an observed connection is, or may be, one of an approved flow's."""
-    flow = tied.flow
-    if (
-        approved.ports
-        and flow.port
-        and not any(port.protocol == flow.protocol and port.first <= flow.port <= port.last for port in approved.ports)
-    ):
-        return False
-    ends = (
-        (approved.source, flow.source, tied.source_pods),
-        (approved.destination, flow.destination, tied.destination_pods),
+class _Passed(NamedTuple):
+    """Connections that passed, by what tells them apart here: the zones of each end (None: any, it could not be placed), protocol and port."""
+
+    sources: frozenset[str] | None
+    destinations: frozenset[str] | None
+    protocol: str
+    port: int
+
+
+def _passed(seen: Observations, context: Context) -> frozenset[_Passed]:
+    zones: dict[End, frozenset[str] | None] = {}
+
+    def of(end: End, pods: tuple[Pod, ...]) -> frozenset[str] | None:
+        if end not in zones:
+            found = context.zones_of(pods) if pods else ()
+            if end.address and not pods:
+                found = context.zones.of_address(ip_address(end.address))
+            zones[end] = frozenset(zone.name for zone in found) if found or pods else None
+        return zones[end]
+
+    return frozenset(
+        _Passed(
+            of(tied.flow.source, tied.source_pods),
+            of(tied.flow.destination, tied.destination_pods),
+            tied.flow.protocol,
+            tied.flow.port,
+        )
+        for tied in seen.flows
+        if tied.flow.outcome in PASSED
     )
-    for zone, end, pods in ends:
-        if pods:
-            if zone not in {found.name for found in context.zones_of(pods)}:
-                return False
-        elif end.address:
-            found = context.zones.of_address(ip_address(end.address))
-            if found and zone not in {each.name for each in found}:
-                return False
-    return True
+
+
+def _is(connection: _Passed, approved: ApprovedFlow) -> bool:
+    """True when an observed connection is, or may be, one of an approved flow's."""
+    on_its_ports = (
+        not approved.ports
+        or not connection.port
+        or any(
+            port.protocol == connection.protocol and port.first <= connection.port <= port.last
+            for port in approved.ports
+        )
+    )
+    ends = ((approved.source, connection.sources), (approved.destination, connection.destinations))
+    return on_its_ports and all(zones is None or zone in zones for zone, zones in ends)
 
 
 @rule(
