@@ -106,6 +106,8 @@ def run_probes(
         command="probe run",
         clock=clock,
     )
+    for shortfall in stored.shortfalls:
+        note(f"partial: {shortfall}")
     name = stored.info.cluster
     state = load_state((), db=db, cluster=name, at=None)
     plan = plan_probes(state, wishes)

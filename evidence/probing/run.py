@@ -36,7 +36,7 @@ from evidence.probing.progress import HOPELESS, Raw, answers, ended, failure
 
 AT_ONCE = 8
 START_SECONDS = 90  # an image may have to be pulled
-PATIENCE_MS = 6000
+PATIENCE_MS = 10_000  # agents of a busy node take seconds to load the rules of a new pod
 POLL_SECONDS = 0.4
 GONE_SECONDS = 30
 

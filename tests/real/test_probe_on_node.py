@@ -211,7 +211,7 @@ def test_a_filtered_connection_names_who_rejected_it_and_both_controls(run: dict
 
 def test_pods_made_moments_ago_are_tried_from_their_first_packet_on(run: dict[str, Any]) -> None:
     assert any(result["tried"]["first"]["at_ms"] < 1000 for result in run["results"])
-    assert all(result["passed_ms"] < 6000 for result in run["results"])
+    assert all(result["passed_ms"] < 10_000 for result in run["results"])
 
 
 def test_the_plan_came_before_anything_ran_and_nothing_is_left(node: Node, run: dict[str, Any]) -> None:
