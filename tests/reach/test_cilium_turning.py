@@ -17,7 +17,7 @@ from tests.oracle.strategies import OUTSIDE
 from tests.reach.test_account import Connection, asking, patched, schema
 
 RELAXED = settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
 )
 
 

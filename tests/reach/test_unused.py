@@ -104,7 +104,7 @@ def test_what_is_listed_of_cilium_changes_no_flow_and_what_is_not_listed_changes
             left = tuple(each for each in found.cilium_policies if each.key != key)
             assert (by_pod(analyse(replace(found, cilium_policies=left))) == before) is whole, policy_asked
         for number, spec in enumerate(policy_asked.specs):
-            for entry in () if whole or any(spec.unknown()) else entries(spec):
+            for entry in () if whole or policy_asked.doubts or any(spec.unknown()) else entries(spec):
                 gone = (key, entry) in listed
                 if gone or ((key, entry) not in vague and plain(reach)):
                     after = by_pod(analyse(without_entry(found, key, number, entry)))
