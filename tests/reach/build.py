@@ -58,7 +58,10 @@ def explained(reach: Reachability, start: Point, end: Point, port: int = 80, pro
     found = explain(reach, start, end, Protocol(protocol), port)
     of_policies = found.pair is not None and found.ingress.reason != OWN_NODE
     if of_policies and start.peer is not None and end.peer is not None and (start.pod or end.pod):
-        flows = {(flow.source, flow.destination): flow.ports for flow in reach.flows()}
-        for ports in (flows.get((start.peer, end.peer), PortSet.none()), reach.ports(start.peer, end.peer)):
+        table = reach.flow_table
+        rows = (table.sources == start.peer) & (table.destinations == end.peer)
+        listed = [reach.port_ids.port_set(number) for number in table.ports[rows].tolist()] or [PortSet.none()]
+        assert len(listed) == 1
+        for ports in (*listed, reach.ports(start.peer, end.peer)):
             assert ports.contains(Protocol(protocol), port) is found.allowed
     return found
