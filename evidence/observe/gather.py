@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from datetime import date, datetime
 from typing import Any
 
-from evidence.observe.model import End, ObservedFlow, Outcome, Side
+from evidence.observe.model import Began, End, ObservedFlow, Outcome, Side
 from evidence.observe.places import Places
 from evidence.observe.sighting import LeftOut, Line, Lost, Sighting
 
@@ -18,7 +18,7 @@ MOST = 100_000
 OTHER_ADDRESSES = "other addresses"
 OTHER_PODS = "other pods"
 
-_Key = tuple[End, End, str, int, Outcome, Side, bool, tuple[str, ...], date]
+_Key = tuple[End, End, str, int, Outcome, Side, Began, tuple[str, ...], date]
 
 
 class Gathering:
@@ -59,7 +59,7 @@ class Gathering:
             seen.port,
             seen.outcome,
             seen.side,
-            seen.initiated,
+            seen.began,
             self._policies.setdefault(seen.policies, seen.policies),
             begin.date(),
         )
@@ -73,7 +73,7 @@ class Gathering:
                 0,
                 seen.outcome,
                 seen.side,
-                seen.initiated,
+                seen.began,
                 (),
                 key[-1],
             )
@@ -90,10 +90,10 @@ class Gathering:
     def flows(self, source_kind: str) -> Iterator[ObservedFlow]:
         """In the order of their ends, port and outcome: the same log gives the same list."""
         for key in sorted(self._flows):
-            source, destination, protocol, port, outcome, side, initiated, policies, _ = key
+            source, destination, protocol, port, outcome, side, began, policies, _ = key
             first, last, count = self._flows[key]
             yield ObservedFlow(
-                source, destination, protocol, port, outcome, side, initiated, first, last, count, source_kind, policies
+                source, destination, protocol, port, outcome, side, began, first, last, count, source_kind, policies
             )
 
 

@@ -30,6 +30,14 @@ class Side(StrEnum):
     UNKNOWN = "unknown"
 
 
+class Began(StrEnum):
+    """Whether the source began the connection, and when. UNKNOWN: it may as well have answered."""
+
+    HERE = "here"
+    EARLIER = "earlier"  # a packet or a count of a connection that was there before
+    UNKNOWN = "unknown"
+
+
 @dataclass(frozen=True, slots=True, order=True)
 class End:
     """One end of a flow: exactly one of `workload` (with its namespace), `pod`, `address` and `name` is set, or none: not known.
@@ -62,8 +70,7 @@ class ObservedFlow:
     """Connections between the same ends that ended the same way, from `first` to `last`, `count` of them.
 
     `protocol` is in capitals ("TCP", "ICMP"); `port` is the destination's, 0 where the protocol has none or the source leaves it out.
-    `initiated`: it is known that the source began it; False: the source may have answered. `policies` are those that the log itself
-    names, as it names them. `source_kind` is the log's format, or "probe".
+    `policies` are those that the log itself names, as it names them. `source_kind` is the log's format.
     """
 
     source: End
@@ -72,7 +79,7 @@ class ObservedFlow:
     port: int
     outcome: Outcome
     side: Side
-    initiated: bool
+    began: Began
     first: datetime
     last: datetime
     count: int
@@ -94,7 +101,7 @@ def flow_json(flow: ObservedFlow) -> dict[str, Any]:
         "port": flow.port,
         "outcome": flow.outcome.value,
         "side": flow.side.value,
-        "initiated": flow.initiated,
+        "began": flow.began.value,
         "first": flow.first.isoformat(),
         "last": flow.last.isoformat(),
         "count": flow.count,
@@ -122,7 +129,7 @@ def flow_of(value: Mapping[str, Any], source_kind: str) -> ObservedFlow:
         port=value["port"],
         outcome=Outcome(value["outcome"]),
         side=Side(value["side"]),
-        initiated=value["initiated"],
+        began=Began(value["began"]),
         first=datetime.fromisoformat(value["first"]),
         last=datetime.fromisoformat(value["last"]),
         count=value["count"],

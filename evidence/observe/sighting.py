@@ -6,7 +6,7 @@ Named tuples, because a log has millions of them.
 from datetime import datetime
 from typing import NamedTuple
 
-from evidence.observe.model import Outcome, Side
+from evidence.observe.model import Began, Outcome, Side
 
 
 class SeenEnd(NamedTuple):
@@ -32,7 +32,7 @@ class Sighting(NamedTuple):
     port: int
     outcome: Outcome
     side: Side
-    initiated: bool
+    began: Began
     policies: tuple[str, ...] = ()
     times: int = 1
     until: datetime | None = None  # end of the time that the line covers, None: a moment

@@ -4,8 +4,8 @@
    only the source's side is known to have been passed.
 2. A contradiction is claimed only of connections between pods that the snapshot holds, or between such a pod and an address that can only be outside
    (a global one): a private address may have been a Service's, a node's, or a pod's between two snapshots.
-3. It takes that every pod of the one workload is denied to every pod of the other, for certain. A flow whose beginner is not known may have been
-   an answer, and is none when the reverse may connect.
+3. It takes that every pod of the one workload is denied to every pod of the other, for certain, and that the connection began then. One that had
+   begun earlier may be older than the policies; one whose beginner is not known may have been an answer, where the reverse may connect.
 4. A rule is used by every connection that it matches, whether or not others match it, too. Where one end is not known, every rule that could have
    matched counts as used: only what is surely unused may be called so.
 """
@@ -20,13 +20,14 @@ from itertools import product
 
 from evidence.cluster.model import Direction, Pod, Protocol
 from evidence.cluster.objects import ObjectKey
-from evidence.observe.model import End, ObservedFlow, Outcome, Side
+from evidence.observe.model import Began, End, ObservedFlow, Outcome, Side
 from evidence.reach.engine import Reachability
 from evidence.reach.explain import Explanation, Point, explain, matches
 from evidence.reach.query import address_point, pod_point
 from evidence.reach.rules import Action
 from evidence.reach.tiers import PlacedRule
 
+_MAYBE_ANSWER = "it may have been an answer: the log does not say who began"
 PASSED = (Outcome.ALLOWED, Outcome.AUDITED)
 _OF_A_PEER = 2  # pods that stand for their class: two, so that there is a pair within it
 
@@ -92,7 +93,7 @@ class Ties:
 
     def tie(self, flow: ObservedFlow) -> TiedFlow:
         """One flow with its verdict."""
-        kind = (flow.source, flow.destination, flow.protocol, flow.port, flow.outcome, flow.side, flow.initiated)
+        kind = (flow.source, flow.destination, flow.protocol, flow.port, flow.outcome, flow.side, flow.began)
         known = self._tied.get(kind)
         if known is None:
             known = self._tied[kind] = self._weigh(flow)
@@ -111,8 +112,8 @@ class Ties:
             return self._in_doubt(flow, source, destination, doubt)
         found = self._explained(flow, source, destination)
         verdict, reason = self._passed(flow, found, doubt) if flow.outcome in PASSED else _stopped(flow, found, doubt)
-        if verdict is Verdict.CONTRADICTS and not flow.initiated and self._answered(flow, source, destination):
-            verdict, reason = Verdict.NOT_DETERMINED, "it may have been an answer: the log does not say who began"
+        if verdict is Verdict.CONTRADICTS and (why := self._not_begun(flow, source, destination)):
+            verdict, reason = Verdict.NOT_DETERMINED, why
         rules = self._matching(flow, source, destination) if flow.outcome in PASSED else ()
         return TiedFlow(flow, verdict, reason, rules, source.pods, destination.pods)
 
@@ -203,6 +204,14 @@ class Ties:
         policies = self._reach.unevaluated
         return f"{policies[0].key} was not evaluated and could allow it" if policies else ""
 
+    def _not_begun(self, flow: ObservedFlow, source: _Known, destination: _Known) -> str:
+        """Why the source may not have begun the connection at that time; "" when it did."""
+        if flow.began is Began.EARLIER:
+            return "it had begun earlier, maybe before the policies were as they are"
+        if flow.began is Began.UNKNOWN and self._answered(flow, source, destination):
+            return _MAYBE_ANSWER
+        return ""
+
     def _answered(self, flow: ObservedFlow, source: _Known, destination: _Known) -> bool:
         """True when the destination may connect to the source on any port of the protocol."""
         for a, b in product(destination.points, source.points):
@@ -259,6 +268,6 @@ def _stopped(flow: ObservedFlow, found: Sequence[Explanation], doubt: str) -> tu
         for side, reason in ((Side.SOURCE, answer.egress), (Side.DESTINATION, answer.ingress)):
             if not reason.allowed and flow.side in (side, Side.UNKNOWN):
                 return Verdict.AGREES, reason.reason
-    if doubt or not flow.initiated:
-        return Verdict.NOT_DETERMINED, doubt or "it may have been an answer: the log does not say who began"
+    if doubt or flow.began is not Began.HERE:
+        return Verdict.NOT_DETERMINED, doubt or _MAYBE_ANSWER
     return Verdict.STOPPED, f"egress: {found[0].egress.reason}; ingress: {found[0].ingress.reason}"

@@ -15,7 +15,7 @@ from evidence.collect.flowlogs.formats import formats
 from evidence.collect.flowlogs.read import LogFile, read_logs
 from evidence.observe.audit import AuditedChange, AuditLog, audit_log_json
 from evidence.observe.gather import Gathering
-from evidence.observe.model import Outcome, Side, flow_json
+from evidence.observe.model import Began, Outcome, Side, flow_json
 from evidence.observe.places import Places
 from evidence.observe.sighting import LeftOut, Line, Lost, SeenEnd, Sighting
 
@@ -63,7 +63,7 @@ def test_hubble_names_pods_ports_side_and_who_began() -> None:
     assert (found.time, found.protocol, found.port) == (NOON, "TCP", 5432)
     assert found.source == SeenEnd("", "shop", "web-6d4c-x1", "Deployment/web")
     assert found.destination == SeenEnd("", "shop", "db-0")
-    assert (found.outcome, found.side, found.initiated) == (Outcome.ALLOWED, Side.DESTINATION, True)
+    assert (found.outcome, found.side, found.began) == (Outcome.ALLOWED, Side.DESTINATION, Began.HERE)
 
 
 def test_hubble_in_the_older_form_without_a_frame_and_in_a_container_runtimes_frame_says_the_same() -> None:
@@ -86,11 +86,24 @@ def test_hubbles_verdicts_tell_policy_from_other_drops(verdict: str, reason: str
 
 
 def test_a_drop_of_hubbles_is_a_beginning_when_its_packet_opens_a_connection() -> None:
-    assert seen("hubble", hubble("DROPPED", drop_reason_desc="POLICY_DENIED", is_reply=None)).initiated
+    assert seen("hubble", hubble("DROPPED", drop_reason_desc="POLICY_DENIED", is_reply=None)).began is Began.HERE
     ack = {"TCP": {"destination_port": 40000, "flags": {"SYN": True, "ACK": True}}}
     assert read("hubble", hubble("DROPPED", is_reply=None, l4=ack)) == LeftOut("packets of connections that had begun")
     udp = {"UDP": {"source_port": 53, "destination_port": 40000}}
-    assert not seen("hubble", hubble("DROPPED", is_reply=None, l4=udp)).initiated
+    assert seen("hubble", hubble("DROPPED", is_reply=None, l4=udp)).began is Began.UNKNOWN
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"trace_reason": "ESTABLISHED"},
+        {"l4": {"TCP": {"destination_port": 5432, "flags": {"ACK": True}}}},
+        {"l4": {"TCP": {"destination_port": 5432, "flags": {"FIN": True, "ACK": True}}}},
+    ],
+)
+def test_a_packet_of_hubbles_within_a_connection_tells_that_it_had_begun_earlier(changed: dict[str, Any]) -> None:
+    assert seen("hubble", hubble(**changed)).began is Began.EARLIER
+    assert seen("hubble", hubble(trace_reason="NEW")).began is Began.HERE
 
 
 @pytest.mark.parametrize(
@@ -211,6 +224,12 @@ def test_calicos_file_names_a_pod_where_it_can_and_its_beginning_where_not() -> 
     assert (found.outcome, found.side, found.policies) == (Outcome.DENIED, Side.DESTINATION, ("shop/app.db",))
 
 
+def test_calicos_count_of_connections_that_go_on_tells_that_they_had_begun_earlier() -> None:
+    assert seen("calico", json.dumps(FLOWS_LOG)).began is Began.HERE
+    going_on = seen("calico", json.dumps({**FLOWS_LOG, "num_flows_started": 0, "num_flows": 4}))
+    assert (going_on.began, going_on.times) == (Began.EARLIER, 4)
+
+
 def test_calicos_host_endpoints_and_networks_are_no_pods() -> None:
     line = {**FLOWS_LOG, "source_type": "hep", "dest_type": "net", "dest_ip": "10.0.0.2"}
     found = seen("calico", json.dumps(line))
@@ -232,10 +251,10 @@ def kernel(prefix: str = "DROP: ", packet: str = PACKET, time: str = "2026-07-01
 def test_netfilters_prefix_says_what_became_of_the_packet() -> None:
     found = seen("netfilter", kernel())
     assert (found.time, found.source, found.destination, found.port) == (NOON, WEB, DB, 5432)
-    assert (found.outcome, found.side, found.initiated, found.policies) == (
+    assert (found.outcome, found.side, found.began, found.policies) == (
         Outcome.DENIED,
         Side.UNKNOWN,
-        True,
+        Began.HERE,
         ("DROP",),
     )
     assert seen("netfilter", kernel("policy ACCEPT ")).outcome is Outcome.ALLOWED
@@ -286,7 +305,7 @@ OVN = (
 def test_ovn_names_the_acl_its_side_and_addresses() -> None:
     found = seen("ovn", OVN)
     assert (found.time, found.source, found.destination, found.port) == (NOON, WEB, DB, 5432)
-    assert (found.outcome, found.side, found.initiated) == (Outcome.DENIED, Side.DESTINATION, True)
+    assert (found.outcome, found.side, found.began) == (Outcome.DENIED, Side.DESTINATION, Began.HERE)
     assert found.policies == ("NP:shop:db:Ingress",)
 
 
@@ -300,7 +319,7 @@ def test_kube_ovn_and_ipv6_read_alike() -> None:
     )
     found = seen("ovn", line)
     assert (found.source.address, found.destination.address, found.protocol) == ("fd00::1", "fd00::2", "UDP")
-    assert (found.outcome, found.initiated) == (Outcome.ALLOWED, False)
+    assert (found.outcome, found.began) == (Outcome.ALLOWED, Began.UNKNOWN)
 
 
 def test_ovn_leaves_out_what_decides_nothing_and_admits_what_it_held_back() -> None:
@@ -333,7 +352,7 @@ SENTENCE = "Flow Info: Src IP: 10.0.0.1 Src Port: 40000 Dest IP: 10.0.0.2 Dest P
 def test_the_aws_agent_reads_alike_in_all_its_forms() -> None:
     found = seen("aws-vpc-cni", json.dumps(OLD_AWS))
     assert (found.time, found.source, found.destination, found.port) == (NOON, WEB, DB, 5432)
-    assert (found.outcome, found.side, found.initiated) == (Outcome.DENIED, Side.UNKNOWN, False)
+    assert (found.outcome, found.side, found.began) == (Outcome.DENIED, Side.UNKNOWN, Began.UNKNOWN)
     cloudwatch = "2026-07-01T12:00:01Z Node: ip-1;SIP: 10.0.0.1;SPORT: 40000;DIP: 10.0.0.2;DPORT: 5432;PROTOCOL: TCP;PolicyVerdict: DENY"
     assert seen("aws-vpc-cni", cloudwatch) == found
     for sentence in (

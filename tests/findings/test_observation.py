@@ -14,7 +14,7 @@ from evidence.findings.registry import RunStatus
 from evidence.intent.model import ApprovedFlow, Classification, FlowPort, Intent, Zone
 from evidence.observe.audit import AuditedChange, AuditLog, TakenAudit
 from evidence.observe.document import FlowLog, LogFile, TakenLog
-from evidence.observe.model import End, ObservedFlow, Outcome, Side
+from evidence.observe.model import Began, End, ObservedFlow, Outcome, Side
 from evidence.observe.seen import LOOK_BACK, RECENT, Observations, observe
 from evidence.observe.tie import Ties
 from evidence.reach.engine import Reachability, analyse
@@ -49,7 +49,7 @@ def flow(
         number,
         Outcome.ALLOWED,
         Side.DESTINATION,
-        True,
+        Began.HERE,
         days(at),
         days(at),
         2,

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from evidence.observe.document import FlowLog, LogFile, TakenLog, covered, flow_log_json, flow_log_of
 from evidence.observe.gather import OTHER_ADDRESSES, Gathering
-from evidence.observe.model import End, Outcome, Side
+from evidence.observe.model import Began, End, Outcome, Side
 from evidence.observe.places import Places
 from evidence.observe.sighting import LeftOut, Line, Lost, SeenEnd, Sighting
 
@@ -24,7 +24,7 @@ def line(source: str = "203.0.113.1", port: int = 443, *, minutes: int = 0, time
         port,
         Outcome.ALLOWED,
         Side.DESTINATION,
-        True,
+        Began.HERE,
         ("p",),
         times,
     )

@@ -8,7 +8,7 @@ import pytest
 
 from evidence.cluster.model import Cluster, NetworkPolicy, Node, OtherPolicy
 from evidence.cluster.objects import ObjectKey
-from evidence.observe.model import End, ObservedFlow, Outcome, Side
+from evidence.observe.model import Began, End, ObservedFlow, Outcome, Side
 from evidence.observe.tie import TiedFlow, Ties, Verdict
 from evidence.reach.engine import analyse
 from tests.builders import block, cluster, peer, pod, policy, port, rule
@@ -41,7 +41,7 @@ def flow(source: str | End = "web", destination: str = "db", number: int = 5432,
         number,
         Outcome.ALLOWED,
         Side.DESTINATION,
-        True,
+        Began.HERE,
         NOON,
         NOON,
         1,
@@ -151,9 +151,15 @@ def test_a_policy_that_was_not_evaluated_leaves_it_open() -> None:
 
 
 def test_what_may_have_been_an_answer_is_no_contradiction_unless_nothing_was_asked() -> None:
-    assert tied(flow("batch", initiated=False)).verdict is Verdict.NOT_DETERMINED
+    assert tied(flow("batch", began=Began.UNKNOWN)).verdict is Verdict.NOT_DETERMINED
     shut = policy("shut", "shop", {"app": "db"}, ingress=[], egress=[])
-    assert tied(flow("batch", initiated=False), shop(shut)).verdict is Verdict.CONTRADICTS
+    assert tied(flow("batch", began=Began.UNKNOWN), shop(shut)).verdict is Verdict.CONTRADICTS
+
+
+def test_what_had_begun_earlier_uses_its_rule_and_is_no_contradiction() -> None:
+    assert rules(tied(flow(began=Began.EARLIER))) == ["NetworkPolicy shop/db spec.ingress[0]"]
+    found = tied(flow("batch", began=Began.EARLIER))
+    assert (found.verdict, "had begun earlier" in found.reason) == (Verdict.NOT_DETERMINED, True)
 
 
 def test_one_pod_of_a_workload_that_may_connect_is_enough() -> None:
@@ -172,7 +178,7 @@ def test_a_denial_that_was_computed_agrees(side: Side) -> None:
 def test_a_denial_on_the_side_that_allows_it_was_not_computed() -> None:
     assert tied(flow("batch", outcome=Outcome.DENIED, side=Side.SOURCE)).verdict is Verdict.STOPPED
     assert tied(flow(outcome=Outcome.DENIED)).verdict is Verdict.STOPPED
-    assert tied(flow(outcome=Outcome.DENIED, initiated=False)).verdict is Verdict.NOT_DETERMINED
+    assert tied(flow(outcome=Outcome.DENIED, began=Began.UNKNOWN)).verdict is Verdict.NOT_DETERMINED
 
 
 def uses(seen: Iterable[ObservedFlow]) -> set[str]:

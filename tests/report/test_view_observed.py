@@ -7,7 +7,7 @@ from evidence.cluster.model import Direction
 from evidence.cluster.objects import ObjectKey
 from evidence.observe.audit import AuditedChange, AuditLog, TakenAudit
 from evidence.observe.document import FlowLog, LogFile, TakenLog
-from evidence.observe.model import End, ObservedFlow, Outcome, Side
+from evidence.observe.model import Began, End, ObservedFlow, Outcome, Side
 from evidence.observe.tie import RuleAt, TiedFlow, Verdict
 from evidence.report.view import build_view
 from evidence.report.view.changes import changes
@@ -29,7 +29,7 @@ def tied(
         8443,
         Outcome.ALLOWED,
         Side.DESTINATION,
-        True,
+        Began.HERE,
         at,
         at,
         2,

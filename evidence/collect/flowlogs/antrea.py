@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from evidence.collect.flowlogs.fields import address, from_epoch, number_of, port_number
-from evidence.observe.model import Outcome, Side
+from evidence.observe.model import Began, Outcome, Side
 from evidence.observe.sighting import LeftOut, Line, SeenEnd, Sighting
 
 NAME = "antrea"
@@ -53,7 +53,7 @@ def _audit(found: "re.Match[str]") -> Line:
         port=port_number(port),
         outcome=_OUTCOMES[found["action"]],
         side=_side(found["direction"] or found["table"]),
-        initiated=True,  # the first packet of a connection, says the documentation
+        began=Began.HERE,  # the first packet of a connection, says the documentation
         policies=(found["policy"] if found["rule"] in (None, "<nil>") else f"{found['policy']} {found['rule']}",),
         times=number_of(found["packets"] or 1),
     )
@@ -80,7 +80,7 @@ def _record(fields: Sequence[str]) -> Line:
         port=port_number(fields[5]),
         outcome=Outcome.DENIED if denied else Outcome.ALLOWED,
         side=denied[0] if denied else Side.DESTINATION,
-        initiated=True,  # connection tracking knows the original direction
+        began=Began.HERE,  # connection tracking knows the original direction
         policies=tuple(
             f"{_KINDS.get(kind, kind)}:{f'{namespace}/' if namespace else ''}{name}"
             for name, namespace, kind in ((fields[16], fields[17], fields[20]), (fields[21], fields[22], fields[25]))

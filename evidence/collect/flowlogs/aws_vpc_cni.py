@@ -9,7 +9,7 @@ import re
 from typing import Any
 
 from evidence.collect.flowlogs.fields import address, json_line, moment, port_number
-from evidence.observe.model import Outcome, Side
+from evidence.observe.model import Began, Outcome, Side
 from evidence.observe.sighting import LeftOut, Line, SeenEnd, Sighting
 
 NAME = "aws-vpc-cni"
@@ -68,5 +68,5 @@ def _sighting(time: object, fields: dict[str, Any]) -> Line:
         port=port_number(fields["port"]),
         outcome=outcome,
         side=_SIDES.get(fields["direction"] or "", Side.UNKNOWN),
-        initiated=False,
+        began=Began.UNKNOWN,
     )

@@ -1,15 +1,16 @@
 """Calico: flow logs as JSON lines, of Goldmane (its emitter's or its API's JSON) and of the file exporter (flows.log).
 
 Goldmane: goldmane/proto/api.proto of projectcalico/calico, written by Go's JSON (snake_case, enumerations as numbers) or by protobuf's
-(camelCase, names). File: the flow log data types of Calico's documentation. A line covers a span of time and, at most levels of aggregation,
-all pods with one beginning of a name; "pub" and "pvt" are addresses that were left out. The last policy that is no "pass" decided.
+(camelCase, names). File: the flow log data types of Calico's documentation. A line covers a span of time, both ways of the connections from the
+end that began them, and at most levels of aggregation all pods with one beginning of a name; "pub" and "pvt" are addresses that were left out.
+The last policy that is no "pass" decided.
 """
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from evidence.collect.flowlogs.fields import address, from_epoch, json_line, number_of, port_number, text
-from evidence.observe.model import Outcome, Side
+from evidence.observe.model import Began, Outcome, Side
 from evidence.observe.sighting import LeftOut, Line, SeenEnd, Sighting
 
 NAME = "calico"
@@ -61,7 +62,7 @@ def read(line: bytes) -> Line:
         port=port_number(get("dest_port")),
         outcome=outcome,
         side=side,
-        initiated=True,  # Calico counts both ways of a connection as one flow, from the end that began it
+        began=Began.EARLIER if begun is not None and not int(begun) else Began.HERE,
         policies=_policies(get("policies")),
         times=number_of(begun or get("num_flows") or 1),
         until=from_epoch(get("end_time")),

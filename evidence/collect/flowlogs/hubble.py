@@ -10,12 +10,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from evidence.collect.flowlogs.fields import address, json_line, moment, number_of, port_number, text
-from evidence.observe.model import Outcome, Side
+from evidence.observe.model import Began, Outcome, Side
 from evidence.observe.sighting import LeftOut, Line, Lost, SeenEnd, Sighting
 
 NAME = "hubble"
 TITLE = "Cilium Hubble"
 NOTES = (
+    "One connection may be in Hubble's log several times (the policy's verdict, leaving, arriving): numbers are of events.",
     "Hubble shows what its ring buffer or export filter let through; a filter is not said in the log.",
     "Traffic of a pod with its own node, and host-network pods, is seen as of the host, not of a pod.",
 )
@@ -28,6 +29,7 @@ _OUTCOMES = {
 }
 _BY_POLICY = frozenset({"POLICY_DENIED", "POLICY_DENY", "AUTH_REQUIRED"})
 _OF_A_NODE = frozenset({"reserved:host", "reserved:remote-node", "reserved:health", "reserved:ingress"})
+_AT_THE_BEGINNING = frozenset({"NEW", "TRACE_REASON_UNKNOWN"})
 _SIDES = {"EGRESS": Side.SOURCE, "INGRESS": Side.DESTINATION}
 
 
@@ -67,11 +69,13 @@ def _flow(flow: Mapping[str, Any], event: Mapping[str, Any]) -> Line:
         reply = reply.get("value", False)
     if reply is True:
         return LeftOut("replies")
+    flags = ports.get("flags") or {}
+    opens = bool(flags.get("SYN")) and not flags.get("ACK")
     if reply is None and protocol == "TCP":
-        flags = ports.get("flags") or {}
-        if not flags.get("SYN") or flags.get("ACK"):
+        if not opens:
             return LeftOut("packets of connections that had begun")
         reply = False
+    begins = flow.get("trace_reason", "NEW") in _AT_THE_BEGINNING and (opens or not flags)
     return Sighting(
         time=moment(flow.get("time") or event.get("time")),
         source=_end(flow.get("source") or {}, addresses.get("source", "")),
@@ -80,7 +84,7 @@ def _flow(flow: Mapping[str, Any], event: Mapping[str, Any]) -> Line:
         port=port_number(ports.get("destination_port")),
         outcome=outcome,
         side=_SIDES.get(flow.get("traffic_direction", ""), Side.UNKNOWN),
-        initiated=reply is False,
+        began=Began.UNKNOWN if reply is None else Began.HERE if begins else Began.EARLIER,
         policies=_policies(flow) if "_by" in "".join(flow) else (),
     )
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 from evidence.collect.flowlogs.fields import address, moment, number_of, port_number
-from evidence.observe.model import Outcome, Side
+from evidence.observe.model import Began, Outcome, Side
 from evidence.observe.sighting import LeftOut, Line, Lost, SeenEnd, Sighting
 
 NAME = "netfilter"
@@ -59,7 +59,7 @@ def read(line: bytes, now: datetime, allowed: Sequence[str] = (), denied: Sequen
         port=port_number(fields.get("DPT")),
         outcome=outcome,
         side=Side.UNKNOWN,
-        initiated=protocol == "TCP",
+        began=Began.HERE if protocol == "TCP" else Began.UNKNOWN,
         policies=(prefix.rstrip(": "),) if prefix else (),
     )
 

@@ -8,7 +8,7 @@ in UTC. OVS says when it held back messages; a meter on the ACL does not.
 import re
 
 from evidence.collect.flowlogs.fields import address, moment, number_of, port_number
-from evidence.observe.model import Outcome, Side
+from evidence.observe.model import Began, Outcome, Side
 from evidence.observe.sighting import LeftOut, Line, Lost, SeenEnd, Sighting
 
 NAME = "ovn"
@@ -60,6 +60,6 @@ def read(line: bytes) -> Line:
         port=port_number(fields.get("tp_dst")),
         outcome=outcome,
         side=_SIDES.get(fields.get("direction", ""), Side.UNKNOWN),
-        initiated=protocol == "TCP" and "tcp_flags" in fields,
+        began=Began.HERE if protocol == "TCP" and "tcp_flags" in fields else Began.UNKNOWN,
         policies=(found["name"],) if found["name"] not in ("", "<unnamed>") else (),
     )
