@@ -444,6 +444,12 @@ def test_a_policy_is_about_pods_by_the_labels_of_their_accounts() -> None:
     assert [allows(found, OUTSIDE, end) for end in TEAMS] == [True, True, False]
 
 
+def test_an_account_whose_name_is_too_long_for_a_label_is_none_to_a_global_policy() -> None:
+    odd = replace(DB, service_account="x" * 63)
+    assert allows(cluster(gnp("p", serviceAccountSelector="all()"), pods=(WEB, odd)), WEB, odd)
+    assert not allows(cluster(gnp("p", serviceAccountSelector="all()"), pods=(WEB, DB)), WEB, DB)
+
+
 def test_labels_of_accounts_are_not_known_where_one_pods_account_was_not_read() -> None:
     found = cluster(gnp("p", serviceAccountSelector="team == 'x'"), pods=(*TEAMS[:2], DB))
     assert len(analyse(found).unevaluated) == 1
