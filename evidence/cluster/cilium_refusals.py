@@ -15,7 +15,7 @@ from evidence.cluster.model import Direction
 
 _MOST_PORTS = 40
 _LONGEST_NAME = 15  # of a port
-_LAYER_7 = {"http": "HTTP", "kafka": "Kafka", "dns": "DNS"}
+_LAYER_7 = ("http", "kafka", "dns")
 
 
 def refused(rule: Raw, direction: Direction, *, denies: bool) -> Iterator[str]:
@@ -47,11 +47,9 @@ def _ports(item: Raw) -> Iterator[str]:
 def _layer_7(item: Raw, direction: Direction) -> Iterator[str]:
     rules = mapping(item, "rules")
     ports = each(item, "ports", lambda raw: raw)
-    kinds = [_LAYER_7[key] for key in _LAYER_7 if rules.get(key) is not None]
-    by_proxy = [kind for kind, key in (("l7proto", "l7proto"),) if text(rules, key)]
-    any_rules = bool(by_proxy) or any(sequence(rules, key) for key in _LAYER_7)
-    dns = bool(sequence(rules, "dns"))
-    if len(kinds) + len(by_proxy) > 1:
+    by_proxy, dns = bool(text(rules, "l7proto")), bool(sequence(rules, "dns"))
+    any_rules = by_proxy or any(sequence(rules, kind) for kind in _LAYER_7)
+    if sum(rules.get(kind) is not None for kind in _LAYER_7) + by_proxy > 1:
         yield "rules of several protocols of layer 7 in one entry"
     if rules.get("l7") is not None and not by_proxy:
         yield "l7 without l7proto"
