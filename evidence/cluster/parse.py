@@ -283,7 +283,16 @@ def parse(objects: Iterable[CollectedObject]) -> Parsed:
             parsed.pods.append(pod(obj, obj.key.namespace, obj.key.name, _metadata(obj), owners))
         except FieldError as error:
             parsed.errors.append(Wrong(obj, located(obj, error)))
+    parsed.pods = [_of_its_pod(found, parsed.pods) if found.workload.kind == "Pod" else found for found in parsed.pods]
     return parsed
+
+
+def _of_its_pod(pod: Pod, pods: Iterable[Pod]) -> Pod:
+    """A pod that another pod controls (a probe's stand-in) counts to that one's workload."""
+    owner = f"{pod.workload.namespace}/{pod.workload.name}"
+    if owner == pod.key:
+        return pod
+    return next((replace(pod, workload=other.workload) for other in pods if other.key == owner), pod)
 
 
 def located(obj: CollectedObject, error: FieldError) -> InputError:

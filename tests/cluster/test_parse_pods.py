@@ -113,6 +113,17 @@ def test_a_pod_without_a_controller_is_its_own_workload() -> None:
     assert pod(metadata=garbage_collected_with).workload == ObjectKey("", "Pod", "default", "a")
 
 
+def test_a_pod_that_another_pod_controls_counts_to_that_one_s_workload() -> None:
+    bodies = [
+        pod_body("stand-in", metadata=owned_by("Pod", "web-0", "v1")),
+        pod_body("web-0", metadata=owned_by("StatefulSet", "web")),
+        pod_body("orphan", metadata=owned_by("Pod", "gone", "v1")),
+    ]
+    found = {one.name: one.workload for one in cluster_of(*bodies).pods}
+    assert found["stand-in"] == found["web-0"] == ObjectKey("apps", "StatefulSet", "default", "web")
+    assert found["orphan"] == ObjectKey("", "Pod", "default", "gone")
+
+
 def test_a_replica_sets_deployment_is_the_workload_whatever_the_order_of_objects() -> None:
     bodies = [
         pod_body(metadata=owned_by("ReplicaSet", "web-abc")),
