@@ -1,7 +1,7 @@
 """A run in the store is a run read back."""
 
 import json
-from dataclasses import replace
+from dataclasses import fields, is_dataclass, replace
 from datetime import UTC, datetime
 
 import jsonschema
@@ -9,6 +9,7 @@ import pytest
 
 from evidence.canonical import canonical_json
 from evidence.errors import InputError
+from evidence.probe import model
 from evidence.probe.document import read_run, run_json
 from evidence.probe.judge import Expected, judge
 from evidence.probe.model import Coverage, Left, ProbeRun, Seen, Share
@@ -56,6 +57,18 @@ def test_the_json_of_a_run_is_as_its_schema_says() -> None:
     schema = json.loads(package_file("probe", "run.schema.json").read_bytes())
     jsonschema.Draft202012Validator.check_schema(schema)
     jsonschema.validate(json.loads(canonical_json(run_json(run()))), schema)
+
+
+@pytest.mark.parametrize("name", ["plan", "run"])
+def test_a_schema_names_the_fields_of_every_value_with_what_the_code_says_of_it(name: str) -> None:
+    schema = json.loads(package_file("probe", f"{name}.schema.json").read_bytes())
+    for kind, described in schema["$defs"].items():
+        value = getattr(model, kind, None)
+        if value is not None and is_dataclass(value):
+            assert list(described["properties"]) == [field.name for field in fields(value)], kind
+            assert described["description"] == " ".join((value.__doc__ or "").split()), kind
+    top = {"plan": model.Plan, "run": model.ProbeRun}[name]
+    assert list(schema["properties"]) == ["format", *(field.name for field in fields(top))]
 
 
 @pytest.mark.parametrize(
