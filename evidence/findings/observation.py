@@ -29,8 +29,10 @@ UNUSED_DAYS = 30  # as long as logs have to cover before silence means anything
     severity=Severity.CRITICAL,
     family="observation",
     why="The policies deny this connection, and a log says that it passed. Either the policies are not in force there, or they mean something "
-    "else to the network plugin than to the Kubernetes API. What is computed here does not hold for these pods.",
-    mend="Compare both sides' reasons with what the plugin has loaded on that node; look for pods that were started before the policy was there.",
+    "else to the network plugin than to the Kubernetes API, or they were opened and closed again between two snapshots. What is computed here does "
+    "not hold for these pods.",
+    mend="Compare both sides' reasons with what the plugin has loaded on that node; look for pods that were started before the policy was there, and "
+    "in the audit log for changes between the snapshots.",
     needs=("Pod", "Namespace", "NetworkPolicy"),
     needs_seen=FLOW_LOG,
 )

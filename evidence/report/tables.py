@@ -33,7 +33,7 @@ from evidence.report.view.model import (
     WaiverView,
     ZoneView,
 )
-from evidence.report.view.observed import LoggedFlow, LogSource
+from evidence.report.view.observed import AuditedWrite, LoggedFlow, LogSource
 from evidence.report.view.probes import ProbeRow, ProbeRunView
 
 # With their full-width forms, which spreadsheets of some languages take for the same.
@@ -45,6 +45,7 @@ def csv_files(view: ReportView) -> dict[str, bytes]:
     return {
         "access.csv": table(AccessRow, view.access.rows),
         "approved_flows.csv": table(ApprovedFlowView, view.method.approved_flows),
+        "audited_writes.csv": table(AuditedWrite, view.observed.writes if view.observed else ()),
         "changes.csv": table(Change, view.changes),
         "class_flows.csv": table(ClassFlow, view.class_flows),
         "control_results.csv": table(ControlView, view.controls),

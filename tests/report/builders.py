@@ -46,7 +46,7 @@ from evidence.report.view.model import (
     WaiverView,
     ZoneView,
 )
-from evidence.report.view.observed import LoggedFlow, LogSource, ObservedView, Stretch
+from evidence.report.view.observed import AuditedWrite, LoggedFlow, LogSource, ObservedView, Stretch
 from evidence.report.view.probes import ProbeRow, ProbeRunView
 
 START, END = datetime(2026, 7, 1, tzinfo=UTC), datetime(2026, 10, 1, tzinfo=UTC)
@@ -173,6 +173,18 @@ OBSERVED = ObservedView(
     verdicts={"passed, computed as denied": 3},
     shown=(LOGGED,),
     flows=(LOGGED, replace(LOGGED, verdict="as computed", port="TCP 5432")),
+    writes=(
+        AuditedWrite(
+            at=TAKEN[2],
+            actor="alice as root",
+            groups=("admins",),
+            verb="patch",
+            object="NetworkPolicy payments/default-deny",
+            code=403,
+            source_ips=("10.0.0.9",),
+            user_agent="kubectl/v1.36",
+        ),
+    ),
 )
 
 

@@ -87,6 +87,23 @@ def test_a_report_names_its_logs_what_they_lack_and_what_disagrees() -> None:
     assert "No active probe" not in said
 
 
+def test_every_write_of_the_period_is_listed_once_also_refused_ones_and_those_of_many_objects() -> None:
+    def wrote(number: int, days: float, code: int = 200, key: ObjectKey = POLICY) -> AuditedChange:
+        at = DAYS[0] + timedelta(days=days)
+        return AuditedChange(
+            str(number), at, "alice", "root", ("admins",), "delete", key, code, ("10.0.0.9",), "kubectl"
+        )
+
+    log = audit(wrote(1, 5, 403), wrote(2, 1), wrote(3, 300), wrote(4, -5), wrote(5, 6, key=POLICY._replace(name="")))
+    view = build_view(replace(inputs(), audits=(log, log)))
+    assert view.observed is not None
+    assert [(write.object, write.code, write.actor) for write in view.observed.writes] == [
+        ("NetworkPolicy pay/allow-web", 200, "alice as root"),
+        ("NetworkPolicy pay/allow-web", 403, "alice as root"),
+        ("every NetworkPolicy of pay", 200, "alice as root"),
+    ]
+
+
 def test_a_report_without_logs_says_so() -> None:
     view = build_view(inputs())
     assert view.observed is None

@@ -62,9 +62,24 @@ class LoggedFlow:
 
 
 @dataclass(frozen=True, slots=True)
+class AuditedWrite:
+    """One write that an imported audit log holds, done or refused (`code`), by whom and from where; also one that left no difference between
+    two snapshots. Never what was written."""
+
+    at: datetime
+    actor: str
+    groups: tuple[str, ...]
+    verb: str
+    object: str
+    code: int
+    source_ips: tuple[str, ...]
+    user_agent: str
+
+
+@dataclass(frozen=True, slots=True)
 class ObservedView:
     """`connections` counts by outcome, `verdicts` by how they stand to the computation. `shown` are the flows that disagree with it and those that
-    were denied as computed; all are in `flows`, which lies in data/logged_flows.csv."""
+    were denied as computed; all are in `flows`, which lies in data/logged_flows.csv. `writes` by audit logs lie in data/audited_writes.csv."""
 
     sources: tuple[LogSource, ...]
     stretches: tuple[Stretch, ...]
@@ -72,6 +87,7 @@ class ObservedView:
     verdicts: Mapping[str, int]
     shown: tuple[LoggedFlow, ...]
     flows: tuple[LoggedFlow, ...] = field(metadata={"outside_json": True})
+    writes: tuple[AuditedWrite, ...] = field(metadata={"outside_json": True})
 
 
 def observed_view(inputs: ReportInputs) -> ObservedView | None:
@@ -97,6 +113,32 @@ def observed_view(inputs: ReportInputs) -> ObservedView | None:
             if flow.verdict in told or (flow.verdict, flow.outcome) == (Verdict.AGREES.value, Outcome.DENIED.value)
         ),
         flows=flows,
+        writes=audited_writes(inputs),
+    )
+
+
+def audited_writes(inputs: ReportInputs) -> tuple[AuditedWrite, ...]:
+    """All of the period, oldest first, each once."""
+    found = {
+        change.id: change
+        for taken in inputs.audits
+        for change in taken.log.changes
+        if inputs.period_start <= change.at < inputs.period_end
+    }
+    return tuple(
+        AuditedWrite(
+            at=change.at,
+            actor=change.actor,
+            groups=change.groups,
+            verb=change.verb,
+            object=str(change.object)
+            if change.object.name
+            else f"every {change.object.kind} of {change.object.namespace}",
+            code=change.code,
+            source_ips=change.source_ips,
+            user_agent=change.user_agent,
+        )
+        for change in sorted(found.values(), key=lambda change: (change.at, change.id))
     )
 
 
