@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from evidence.cluster.objects import ObjectKey
-from evidence.observe.document import LogFile, files_json, files_of
+from evidence.observe.document import VERSION, LogFile, files_json, files_of, known_version
 
 SUCCESS = range(200, 300)
 _CALICO = frozenset({"crd.projectcalico.org", "projectcalico.org"})
@@ -73,6 +73,7 @@ class TakenAudit:
 def audit_log_json(log: AuditLog) -> dict[str, Any]:
     """The document of a record."""
     return {
+        "version": VERSION,
         "files": files_json(log.files),
         "events": log.events,
         "left_out": dict(log.left_out),
@@ -95,7 +96,8 @@ def audit_log_json(log: AuditLog) -> dict[str, Any]:
 
 
 def audit_log_of(value: Mapping[str, Any]) -> AuditLog:
-    """What `audit_log_json` wrote."""
+    """What `audit_log_json` wrote. Raises InputError for a document of another version."""
+    known_version(value, "audit log")
     return AuditLog(
         files=files_of(value["files"]),
         events=value["events"],

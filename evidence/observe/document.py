@@ -5,7 +5,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from evidence.errors import InputError
 from evidence.observe.model import ObservedFlow, Outcome, flow_json, flow_of
+
+VERSION = 1  # of the documents; another shape gets another number
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +86,7 @@ def files_of(value: Sequence[Mapping[str, Any]]) -> tuple[LogFile, ...]:
 def flow_log_json(log: FlowLog) -> dict[str, Any]:
     """The document of a record."""
     return {
+        "version": VERSION,
         "format": log.format,
         "title": log.title,
         "files": files_json(log.files),
@@ -96,7 +100,8 @@ def flow_log_json(log: FlowLog) -> dict[str, Any]:
 
 
 def flow_log_of(value: Mapping[str, Any]) -> FlowLog:
-    """What `flow_log_json` wrote."""
+    """What `flow_log_json` wrote. Raises InputError for a document of another version."""
+    known_version(value, "flow log")
     return FlowLog(
         format=value["format"],
         title=value["title"],
@@ -108,6 +113,14 @@ def flow_log_of(value: Mapping[str, Any]) -> FlowLog:
         notes=tuple(value["notes"]),
         flows=tuple(flow_of(flow, value["format"]) for flow in value["flows"]),
     )
+
+
+def known_version(value: Mapping[str, Any], what: str) -> None:
+    """Raises InputError for a document of another version than is written here."""
+    if value.get("version") != VERSION:
+        raise InputError(
+            f"it is a {what} in form {value.get('version')}, and this version of evidence reads form {VERSION}: import the log again with it"
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,11 +1,12 @@
 """What the store's records say around a snapshot, tied to its computation."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from evidence.errors import InputError, StoreError
 from evidence.observe.audit import TakenAudit, audit_log_of
 from evidence.observe.document import TakenLog, flow_log_of
 from evidence.observe.model import Side
@@ -23,7 +24,9 @@ if TYPE_CHECKING:
     from evidence.probe.model import ProbeRun
     from evidence.probe.standing import Standing
     from evidence.reach.engine import Reachability
-    from evidence.store import SnapshotInfo, Store
+    from evidence.store import RecordInfo, SnapshotInfo, Store
+
+T = TypeVar("T")
 
 MOST_AROUND = 100  # snapshots around one flow; of a flow over more of them nothing is said
 
@@ -99,21 +102,22 @@ class Records:
 
     def _log(self, number: int) -> TakenLog:
         if number not in self._logs:
-            record = self._store.read_record(number)
-            info = record.info
-            self._logs[number] = TakenLog(
-                number, info.digest, info.starts_at, info.ends_at, info.taken_in_at, flow_log_of(record.document)
-            )
+            info, log = self._read(number, flow_log_of)
+            self._logs[number] = TakenLog(number, info.digest, info.starts_at, info.ends_at, info.taken_in_at, log)
         return self._logs[number]
 
     def _audit(self, number: int) -> TakenAudit:
         if number not in self._audits:
-            record = self._store.read_record(number)
-            info = record.info
-            self._audits[number] = TakenAudit(
-                number, info.digest, info.starts_at, info.ends_at, info.taken_in_at, audit_log_of(record.document)
-            )
+            info, log = self._read(number, audit_log_of)
+            self._audits[number] = TakenAudit(number, info.digest, info.starts_at, info.ends_at, info.taken_in_at, log)
         return self._audits[number]
+
+    def _read(self, number: int, made: "Callable[[Any], T]") -> "tuple[RecordInfo, T]":
+        record = self._store.read_record(number)
+        try:
+            return record.info, made(record.document)
+        except InputError as error:
+            raise StoreError(f"record {number} in the store {self._store.url}: {error}") from error
 
     def _next(self, info: "SnapshotInfo") -> "SnapshotInfo | None":
         later = self._store.snapshots(self._cluster, info.taken_at, _END)

@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 import yaml
 
-from evidence.errors import CollectError, InputError, UsageError
+from evidence.errors import CollectError, InputError, StoreError, UsageError
 from evidence.pipeline.imports import ImportedFlows, import_audit, import_flows
 from evidence.pipeline.observations import agreements, seen_in
 from evidence.pipeline.reports import assess_period
 from evidence.pipeline.snapshots import collect_snapshot
 from evidence.pipeline.sources import FileSource
-from evidence.store import Store
+from evidence.store import NewRecord, RecordKind, Store
 from tests.cli.run import evidence
 
 START = datetime(2026, 7, 1, tzinfo=UTC)
@@ -195,6 +195,17 @@ def test_a_store_without_snapshots_needs_the_clusters_name(tmp_path: Path) -> No
     with pytest.raises(UsageError, match="give --cluster NAME"):
         take_in(str(tmp_path / "new.db"), tmp_path, line(5, "10.0.0.2"))
     assert take_in(str(tmp_path / "new.db"), tmp_path, line(5, "10.0.0.2"), cluster="prod").info.cluster == "prod"
+
+
+def test_a_record_of_another_form_is_named_and_not_guessed_at(db: str) -> None:
+    with Store.open(db) as store:
+        run = store.latest("prod").run
+        store.add_record(NewRecord("prod", RecordKind.FLOW_LOG, day(5), day(6), TAKEN_IN, {"version": 9}, run))
+    with (
+        Store.open(db, read_only=True) as store,
+        pytest.raises(StoreError, match=r"record 1 .* in form 9, .* import the log again"),
+    ):
+        assess_period(store, "prod", EVERY_SNAPSHOT)
 
 
 # -- findings of a period
