@@ -46,8 +46,8 @@ class PodClass:
     namespace: str
     pods: tuple[Pod, ...]
     host_network: bool
-    named_ports: tuple[NamedPort, ...] = ()
-    ways: Ways = ((NOTHING, BOTH_FAMILIES),)
+    named_ports: tuple[NamedPort, ...]
+    ways: Ways
 
     @property
     def addressed(self) -> bool:
@@ -99,7 +99,7 @@ class Looks:
             self._values[test.key].update(test.values)
             if test.test is Test.HAS or test.key.startswith((OF_NAMESPACE, OF_ACCOUNT)):
                 self._presence.add(test.key)
-            elif test.test not in (Test.IN, Test.NOT_IN):
+            if test.test not in (Test.IN, Test.NOT_IN, Test.HAS):
                 self._parts[test.key].append(test)
             self.accounts = self.accounts or of_account(test.key)
         self._keys = tuple(self._values)

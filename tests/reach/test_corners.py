@@ -1,5 +1,6 @@
 """Corners of the engine that random small clusters seldom reach, each found by changing the engine there and seeing every other test pass."""
 
+from collections.abc import Iterable
 from dataclasses import replace
 from ipaddress import ip_address, ip_network
 from typing import Any
@@ -8,7 +9,7 @@ import numpy as np
 import pytest
 
 from evidence.cluster.calico import Calico
-from evidence.cluster.model import Direction, Node, PodPeer, Protocol
+from evidence.cluster.model import Direction, Node, Pod, PodPeer, Protocol
 from evidence.cluster.objects import CollectedObject, ObjectKey
 from evidence.cluster.parse_calico import calico_policy
 from evidence.cluster.policies import Action, NodePeer
@@ -151,11 +152,14 @@ def test_a_rule_that_matches_nothing_is_no_other_decision_of_equal_priority() ->
     assert analyse(replace(cluster([pod("a")]), cluster_policies=both)).equal_priorities == ()
 
 
-def under_calico(**spec: Any) -> Reachability:
-    """Pods a, b and c of the app of their name under one global policy."""
+LETTERS = tuple(pod(name, labels={"app": name}) for name in "abc")
+
+
+def under_calico(pods: Iterable[Pod] = LETTERS, **spec: Any) -> Reachability:
+    """Pods (by default a, b and c of the app of their name) under one global policy."""
     key = ObjectKey("projectcalico.org", "GlobalNetworkPolicy", "", "p")
     found = calico_policy(CollectedObject.of(key, {"apiVersion": "projectcalico.org/v3", "spec": spec}, "f:1"))
-    return analyse(replace(cluster([pod(name, labels={"app": name}) for name in "abc"]), calico=Calico((found,))))
+    return analyse(replace(cluster(pods), calico=Calico((found,))))
 
 
 @pytest.mark.parametrize("chosen", ["app in {'a', 'b'}", "app != 'c'", "!(app == 'c')", "app == 'a' || app == 'b'"])
@@ -164,6 +168,28 @@ def test_a_selector_that_several_values_satisfy_means_the_pods_of_each(chosen: s
     assert not allowed(reach, "default/c", "default/a")
     assert not allowed(reach, "default/c", "default/b")
     assert allowed(reach, "default/a", "default/c")
+
+
+@pytest.mark.parametrize(("chosen", "open_pod"), [("has(app)", "bare"), ("!has(app)", "labelled")])
+def test_that_a_label_is_there_tells_pods_apart_whatever_its_value(chosen: str, open_pod: str) -> None:
+    pods = [pod("bare"), pod("labelled", labels={"app": "web"}), pod("x", "other", {"app": "x"})]
+    reach = under_calico(pods, selector=chosen, namespaceSelector="projectcalico.org/name == 'default'")
+    assert [name for name in ("bare", "labelled") if allowed(reach, "other/x", f"default/{name}")] == [open_pod]
+
+
+def test_parts_of_labels_from_the_service_account_tell_pods_apart() -> None:
+    teams = {"web": {"team": "red"}, "api": {"team": "blue"}, "x": {}}
+    pods = [replace(pod(name), service_account=name, account_labels=team) for name, team in teams.items()]
+    reach = under_calico(pods, serviceAccountSelector="team starts with 'r'")
+    assert not allowed(reach, "default/x", "default/web")
+    assert allowed(reach, "default/x", "default/api")
+
+
+def test_parts_of_a_pods_own_label_in_the_place_of_its_namespaces_tell_pods_apart() -> None:
+    pods = [pod(name, labels={"pcns.team": team}) for name, team in (("web", "red"), ("api", "blue"))]
+    reach = under_calico(pods, selector="pcns.team contains 'ed'")
+    assert not allowed(reach, "default/api", "default/web")
+    assert allowed(reach, "default/web", "default/api")
 
 
 def test_ports_that_a_rule_leaves_out_are_left_out_of_all_ports_too() -> None:
