@@ -34,8 +34,10 @@ def test_the_command_and_its_stages_are_measured(variant: str) -> None:
 
 
 def test_one_changed_policy_and_explanations_are_measured() -> None:
-    told = benchmark("change.py", "--pods", "120", "--count", "3")
+    told = benchmark("change.py", "--pods", "120", "--calico", "16", "--count", "3")
+    assert "| Calico's: removed | 3 |" in told
     assert "| a new network | 3 |" in told
+    assert "| a pod gone |" in told
     assert "| first explanation ms |" in told
 
 
