@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from evidence.cluster.calico import Calico
-from evidence.cluster.model import Direction, Node, Pod, PodPeer, Protocol
+from evidence.cluster.calico import Calico, CalicoPolicy
+from evidence.cluster.model import Direction, Namespace, Node, Pod, PodPeer, Protocol
 from evidence.cluster.objects import CollectedObject, ObjectKey
 from evidence.cluster.parse_calico import calico_policy
 from evidence.cluster.policies import Action, NodePeer
@@ -17,7 +17,7 @@ from evidence.cluster.selectors import LabelSelector, Operator, Requirement
 from evidence.reach.classes import IPV4, IPV6
 from evidence.reach.engine import Reachability, analyse
 from evidence.reach.peers import distinct
-from tests.builders import block, cluster, named_port, namespace, peer, pod, policy, port, rule, selector
+from tests.builders import NAME_LABEL, block, cluster, named_port, namespace, peer, pod, policy, port, rule, selector
 from tests.oracle.naive import may_connect
 from tests.reach.build import answered, cluster_policy, does, pods_of
 
@@ -153,18 +153,28 @@ def test_a_rule_that_matches_nothing_is_no_other_decision_of_equal_priority() ->
 
 
 LETTERS = tuple(pod(name, labels={"app": name}) for name in "abc")
+UNREAD = (
+    Namespace("east", {NAME_LABEL: "east"}, declared=False),
+    Namespace("west", {NAME_LABEL: "west"}, declared=False),
+)
 
 
-def under_calico(pods: Iterable[Pod] = LETTERS, **spec: Any) -> Reachability:
-    """Pods (by default a, b and c of the app of their name) under one global policy."""
-    key = ObjectKey("projectcalico.org", "GlobalNetworkPolicy", "", "p")
-    found = calico_policy(CollectedObject.of(key, {"apiVersion": "projectcalico.org/v3", "spec": spec}, "f:1"))
-    return analyse(replace(cluster(pods), calico=Calico((found,))))
+def calico(name: str = "p", home: str = "", **spec: Any) -> CalicoPolicy:
+    """A global policy, or one of a namespace."""
+    key = ObjectKey("projectcalico.org", "NetworkPolicy" if home else "GlobalNetworkPolicy", home, name)
+    return calico_policy(CollectedObject.of(key, {"apiVersion": "projectcalico.org/v3", "spec": spec}, "f:1"))
+
+
+def under_calico(
+    *policies: CalicoPolicy, pods: Iterable[Pod] = LETTERS, namespaces: Iterable[Namespace] = ()
+) -> Reachability:
+    """Pods, by default a, b and c of the app of their name, under Calico's policies."""
+    return analyse(replace(cluster(pods, (), namespaces), calico=Calico(policies)))
 
 
 @pytest.mark.parametrize("chosen", ["app in {'a', 'b'}", "app != 'c'", "!(app == 'c')", "app == 'a' || app == 'b'"])
 def test_a_selector_that_several_values_satisfy_means_the_pods_of_each(chosen: str) -> None:
-    reach = under_calico(selector=chosen)
+    reach = under_calico(calico(selector=chosen))
     assert not allowed(reach, "default/c", "default/a")
     assert not allowed(reach, "default/c", "default/b")
     assert allowed(reach, "default/a", "default/c")
@@ -173,26 +183,50 @@ def test_a_selector_that_several_values_satisfy_means_the_pods_of_each(chosen: s
 @pytest.mark.parametrize(("chosen", "open_pod"), [("has(app)", "bare"), ("!has(app)", "labelled")])
 def test_that_a_label_is_there_tells_pods_apart_whatever_its_value(chosen: str, open_pod: str) -> None:
     pods = [pod("bare"), pod("labelled", labels={"app": "web"}), pod("x", "other", {"app": "x"})]
-    reach = under_calico(pods, selector=chosen, namespaceSelector="projectcalico.org/name == 'default'")
+    reach = under_calico(calico(selector=chosen, namespaceSelector="projectcalico.org/name == 'default'"), pods=pods)
     assert [name for name in ("bare", "labelled") if allowed(reach, "other/x", f"default/{name}")] == [open_pod]
 
 
 def test_parts_of_labels_from_the_service_account_tell_pods_apart() -> None:
     teams = {"web": {"team": "red"}, "api": {"team": "blue"}, "x": {}}
     pods = [replace(pod(name), service_account=name, account_labels=team) for name, team in teams.items()]
-    reach = under_calico(pods, serviceAccountSelector="team starts with 'r'")
+    reach = under_calico(calico(serviceAccountSelector="team starts with 'r'"), pods=pods)
     assert not allowed(reach, "default/x", "default/web")
     assert allowed(reach, "default/x", "default/api")
 
 
 def test_parts_of_a_pods_own_label_in_the_place_of_its_namespaces_tell_pods_apart() -> None:
     pods = [pod(name, labels={"pcns.team": team}) for name, team in (("web", "red"), ("api", "blue"))]
-    reach = under_calico(pods, selector="pcns.team contains 'ed'")
+    reach = under_calico(calico(selector="pcns.team contains 'ed'"), pods=pods)
     assert not allowed(reach, "default/api", "default/web")
     assert allowed(reach, "default/web", "default/api")
 
 
 def test_ports_that_a_rule_leaves_out_are_left_out_of_all_ports_too() -> None:
-    reach = under_calico(ingress=[{"action": "Allow", "destination": {"notPorts": [80]}}])
+    reach = under_calico(calico(ingress=[{"action": "Allow", "destination": {"notPorts": [80]}}]))
     assert allowed(reach, "default/a", "default/b", 81)
     assert not allowed(reach, "default/a", "default/b", 80)
+
+
+PAIR = (pod("a", "east"), pod("b", "west"))
+
+
+def doubts(*policies: CalicoPolicy, namespaces: Iterable[Namespace] = UNREAD) -> tuple[str, ...]:
+    """About a connection from east/a to west/b, of whose namespaces the labels are not known."""
+    reach = under_calico(*policies, pods=PAIR, namespaces=namespaces)
+    assert not allowed(reach, "east/a", "west/b")
+    return reach.uncertain(reach.peer_of("east/a"), reach.peer_of("west/b"))
+
+
+def test_a_rule_that_may_be_about_the_pod_once_its_namespace_is_known_leaves_a_doubt() -> None:
+    limited = calico(ingress=[{"action": "Allow", "destination": {"namespaceSelector": "team == 'x'"}}])
+    [told] = doubts(limited)
+    assert "the labels of namespace west are not known" in told
+    assert not doubts(limited, namespaces=[namespace("east"), namespace("west")])
+
+
+@pytest.mark.parametrize(("home", "doubted"), [("", True), ("west", True), ("east", False)])
+def test_any_policy_that_may_be_about_the_pod_leaves_a_doubt(home: str, doubted: bool) -> None:
+    opens = calico("b", home, order=2, selector="pcns.team == 'x'", ingress=[{"action": "Allow"}])
+    told = doubts(calico("a", order=1, types=["Ingress"]), opens)
+    assert [f"whether {opens.key} is about its pods is not" in reason for reason in told] == [True] * doubted
