@@ -77,9 +77,13 @@ def _print(imported: "ImportedFlows") -> None:
         f"{count(log.lines, 'line')} of {count(len(log.files), 'file')}, digest {info.digest[:16]}"
     )
     parts = [f"{log.connections(outcome)} {outcome.value}" for outcome in Outcome if log.connections(outcome)]
-    click.echo(f"{count(len(log.flows), 'flow')} between workloads and addresses, counted day by day; connections: {', '.join(parts)}")
+    click.echo(
+        f"{count(len(log.flows), 'flow')} between workloads and addresses, counted day by day; connections: {', '.join(parts)}"
+    )
     for why, number in log.left_out.items():
         click.echo(f"left out: {number} {why}")
+    if nameless := log.nameless:
+        click.echo(f"of {count(nameless, 'flow')} no snapshot around that time says which pod had the private address")
     for loss in log.losses:
         click.echo(f"lost: {line(loss)}", err=True)
     for file in log.files:

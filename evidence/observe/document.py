@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from ipaddress import ip_address
 from typing import Any
 
 from evidence.errors import InputError
@@ -49,6 +50,12 @@ class FlowLog:
     def connections(self, *outcomes: Outcome) -> int:
         """How many connections ended in one of these ways."""
         return sum(flow.count for flow in self.flows if flow.outcome in outcomes)
+
+    @property
+    def nameless(self) -> int:
+        """How many flows have an end that is a private address: no snapshot says whose it was."""
+        addresses = ((flow.source.address, flow.destination.address) for flow in self.flows)
+        return sum(any(end and not ip_address(end).is_global for end in ends) for ends in addresses)
 
     @property
     def losses(self) -> tuple[str, ...]:

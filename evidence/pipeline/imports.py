@@ -144,10 +144,12 @@ def import_audit(
 
 
 def cluster_of(store: "Store", name: str | None) -> str:
-    """The named cluster (also one that has no snapshot yet), or the only one in the store."""
-    if name is None and not store.clusters():
+    """The named cluster, or the only one in the store. In a store without any snapshot it may have any name. Raises UsageError."""
+    if store.clusters():
+        return only_cluster(store, name)
+    if name is None:
         raise UsageError("the store holds no snapshot that would say which cluster this is: give --cluster NAME")
-    return name or only_cluster(store, None)
+    return name
 
 
 def places(store: "Store", cluster: str) -> "Places":

@@ -191,6 +191,11 @@ def test_a_packed_file_that_is_cut_off_is_refused(db: str, tmp_path: Path) -> No
         take_file(db, str(packed), keep_going=True)
 
 
+def test_another_clusters_name_is_refused_once_there_are_snapshots(db: str, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="there is no cluster 'prodd' in the store: give --cluster, one of prod"):
+        take_in(db, tmp_path, line(5, "10.0.0.2"), cluster="prodd")
+
+
 def test_a_store_without_snapshots_needs_the_clusters_name(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="give --cluster NAME"):
         take_in(str(tmp_path / "new.db"), tmp_path, line(5, "10.0.0.2"))
@@ -364,6 +369,10 @@ def test_the_commands_say_what_was_taken_in_and_assess_looks_at_it(db: str, tmp_
     assert "flows.json:3: is not JSON" in done.err
     assessed = evidence("assess", "--db", db, "--at", "2026-07-31")
     assert "LOG-001" in assessed.out
+    agent = tmp_path / "agent.log"
+    agent.write_text(line(5, "10.0.0.99") + line(5, "8.8.8.8"))
+    done = evidence("import", "flows", "--format", "aws-vpc-cni", agent, "--db", db)
+    assert "of 1 flow no snapshot around that time says which pod had the private address" in done.out
     audit = tmp_path / "audit.json"
     audit.write_text(event(1))
     assert (
