@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from evidence.cluster.calico import Calico, CalicoPolicy
-from evidence.cluster.model import Direction, Namespace, Node, Pod, PodPeer, Protocol
+from evidence.cluster.model import Direction, Namespace, NetworkPolicy, Node, Pod, PodPeer, Protocol
 from evidence.cluster.objects import CollectedObject, ObjectKey
 from evidence.cluster.parse_calico import calico_policy
 from evidence.cluster.policies import Action, NodePeer
@@ -17,6 +17,7 @@ from evidence.cluster.selectors import LabelSelector, Operator, Requirement
 from evidence.reach.classes import IPV4, IPV6
 from evidence.reach.engine import Reachability, analyse
 from evidence.reach.peers import distinct
+from evidence.reach.ports import PortSet
 from tests.builders import NAME_LABEL, block, cluster, named_port, namespace, peer, pod, policy, port, rule, selector
 from tests.oracle.naive import may_connect
 from tests.reach.build import answered, cluster_policy, does, pods_of
@@ -230,3 +231,17 @@ def test_any_policy_that_may_be_about_the_pod_leaves_a_doubt(home: str, doubted:
     opens = calico("b", home, order=2, selector="pcns.team == 'x'", ingress=[{"action": "Allow"}])
     told = doubts(calico("a", order=1, types=["Ingress"]), opens)
     assert [f"whether {opens.key} is about its pods is not" in reason for reason in told] == [True] * doubted
+
+
+def test_doubts_of_the_sending_side_are_about_its_ports_and_about_what_the_other_side_lets_in() -> None:
+    sends = policy("out", pods={"app": "a"}, egress=[rule([block("10.0.0.0/8")], [port(80)])])
+    pods = [pod("a", labels={"app": "a"}), pod("b", labels={"app": "b"})]
+
+    def told(*more: NetworkPolicy, number: int = 80) -> tuple[str, ...]:
+        reach = analyse(cluster(pods, [sends, *more]))
+        return reach.uncertain(reach.peer_of("default/a"), reach.peer_of("default/b"), PortSet.of(Protocol.TCP, number))
+
+    assert told()
+    assert told(number=81) == ()
+    assert told(policy("in", pods={"app": "b"}, ingress=[rule([], [port(81)])])) == ()
+    assert told(policy("in", pods={"app": "b"}, ingress=[rule([], [port(80)])]))
