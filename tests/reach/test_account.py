@@ -71,7 +71,8 @@ def test_the_suggested_change_turns_exactly_its_side(connection: Connection) -> 
             continue
         after = asking(applied(connection[0], [side.turned.change]), *connection[1:])
         assert getattr(after, name).reason.allowed is not side.reason.allowed
-        assert getattr(after, other).reason.allowed is getattr(before, other).reason.allowed
+        if connection[-1]:  # of pods with both families, the other side may be told for another pair of addresses
+            assert getattr(after, other).reason.allowed is getattr(before, other).reason.allowed
 
 
 @st.composite

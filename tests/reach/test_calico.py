@@ -388,6 +388,12 @@ def test_endpoints_of_one_service_that_differ_in_ports_are_told_apart() -> None:
     assert [allows(found, DB, OUTSIDE, port) for port in (80, 5432)] == [False, True]
 
 
+def test_an_address_in_several_slices_of_a_service_has_the_ports_of_all() -> None:
+    other = replace(SQL, name="y", ports=(EndpointPort("", Protocol.TCP, 80),))
+    found = cluster(np("p", egress=[{**ALLOW, "destination": NAMED}]), endpoint_slices=(SQL, other))
+    assert [allows(found, DB, OUTSIDE, port) for port in (80, 5432, 8080)] == [True, True, False]
+
+
 @pytest.mark.parametrize(
     "more",
     [
