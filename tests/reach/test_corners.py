@@ -245,3 +245,28 @@ def test_doubts_of_the_sending_side_are_about_its_ports_and_about_what_the_other
     assert told(number=81) == ()
     assert told(policy("in", pods={"app": "b"}, ingress=[rule([], [port(81)])])) == ()
     assert told(policy("in", pods={"app": "b"}, ingress=[rule([], [port(80)])]))
+
+
+@pytest.mark.parametrize("direction", list(Direction))
+def test_a_doubt_is_about_the_named_port_of_the_destination(direction: Direction) -> None:
+    web, client = pod("web", labels={"app": "web"}, ports=[named_port("http", 8080)]), pod("x", labels={"app": "x"})
+    rules = [rule([block("10.0.0.0/8")], [port("http")])]
+    given = (
+        policy("p", pods={"app": "web"}, ingress=rules)
+        if direction is Direction.INGRESS
+        else policy("p", pods={"app": "x"}, egress=rules)
+    )
+    reach = analyse(cluster([web, client], [given]))
+    ends = reach.peer_of("default/x"), reach.peer_of("default/web")
+    assert reach.uncertain(*ends, PortSet.of(Protocol.TCP, 8080))
+    assert not reach.uncertain(*ends, PortSet.of(Protocol.TCP, 8081))
+
+
+def test_a_rule_that_may_pass_the_connection_on_leaves_a_doubt() -> None:
+    passing = cluster_policy("pass", does(Action.PASS, pods_of({"team": "x"})), priority=1)
+    rest = cluster_policy("rest", does(Action.DENY), priority=2)
+    reach = analyse(replace(cluster(PAIR, (), UNREAD), cluster_policies=(passing, rest)))
+    assert reach.uncertain(reach.peer_of("east/a"), reach.peer_of("west/b"))
+    named = cluster_policy("pass", does(Action.PASS, pods_of({NAME_LABEL: "other"})), priority=1)
+    reach = analyse(replace(cluster(PAIR, (), UNREAD), cluster_policies=(named, rest)))
+    assert not reach.uncertain(reach.peer_of("east/a"), reach.peer_of("west/b"))
