@@ -2,11 +2,13 @@
 
 import json
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from evidence.cli.options import database_option
+from evidence.cli.options import database_option, key_folder
+from evidence.errors import InputError
 
 if TYPE_CHECKING:
     from evidence.store.describe import StoreDescription
@@ -32,23 +34,94 @@ def migrate(db: str) -> int:
 
 
 @command.command("check")
+@click.option(
+    "--log-key",
+    "log_keys",
+    multiple=True,
+    metavar="KEY",
+    help="Verifier key of the log, as `evidence db checkpoint` shows it; may be repeated. Default that of your own key folder.",
+)
+@click.option(
+    "--checkpoint",
+    "kept",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="A checkpoint that was kept outside the store, or a pack's log/checkpoint; may be repeated.",
+)
 @database_option
-def check(db: str) -> int:
-    """Recompute every digest and every root, and name what is wrong.
+def check(log_keys: tuple[str, ...], kept: tuple[Path, ...], db: str) -> int:
+    """Recompute every digest, every root and the log, and name what is wrong.
+
+    The log shows what was removed, added or put in another order up to its last checkpoint. Whoever can write to the store can also drop its
+    newest checkpoints: give one that was kept elsewhere.
 
     Exit codes: 0 everything is as it was stored, 1 something is not.
     """
+    from evidence.log.checkpoint import parse_verifier, verifier_of
+    from evidence.seal.logkey import load_log_key
     from evidence.store import Store
 
+    own = load_log_key(key_folder())
+    verifiers = [parse_verifier(key) for key in log_keys] or ([verifier_of(own.public_key())] if own else [])
     with Store.open(db, read_only=True) as store:
-        result = store.check()
+        result = store.check(verifiers, [_note(path) for path in kept])
     for problem in result.problems:
         click.echo(problem)
     found = f"{len(result.problems)} wrong" if result.problems else "all as stored"
     counted = [_count(result.snapshots, "snapshot"), _count(result.objects, "object")]
     counted += [_count(result.records, "record")] if result.records else []
+    counted += [f"a log of {result.log_entries} entries under {_count(result.checkpoints, 'checkpoint')}"]
     click.echo(f"{', '.join(counted)}: {found}")
     return 1 if result.problems else 0
+
+
+def _note(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: no checkpoint can be read here: {error}") from error
+
+
+@command.command("checkpoint")
+@click.option("--keys", "folder", type=click.Path(path_type=Path), help="Folder of the log's key, made on first use.")
+@click.option("--to", type=click.Path(path_type=Path), help="Folder outside the store to which a copy is added.")
+@database_option
+def checkpoint(folder: Path | None, to: Path | None, db: str) -> int:
+    """Sign the log's head, keep the checkpoint in the store, and print it for a copy elsewhere.
+
+    The copy is what shows that nothing was removed from the store later: keep it where the store's writers cannot write, such as a log
+    that is shipped off the cluster. The log's verifier key goes to standard error.
+    """
+    from evidence import pipeline
+    from evidence.log.checkpoint import verifier_of
+    from evidence.seal.logkey import load_or_create_log_key
+
+    keys = folder or key_folder()
+    note = pipeline.checkpoint(db, keys, make_key=True)
+    assert note is not None  # noqa: S101  (the key was made)
+    click.echo(note, nl=False)
+    click.echo(f"verifier key: {verifier_of(load_or_create_log_key(keys).public_key())}", err=True)
+    if to:
+        _copy(note, to)
+    return 0
+
+
+def _copy(note: str, folder: Path) -> None:
+    """Add a checkpoint to a folder, under the log's size; an earlier one is never written over."""
+    size = note.splitlines()[1]
+    name = f"checkpoint-{int(size):012}.txt"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with (folder / name).open("x", encoding="utf-8") as file:
+            file.write(note)
+    except FileExistsError:
+        if (folder / name).read_text(encoding="utf-8") != note:
+            raise InputError(
+                f"{folder / name}: another checkpoint of the same size is kept here: the store was changed since, or it is of another store"
+            ) from None
+    except OSError as error:
+        raise InputError(f"{folder}: the copy cannot be written: {error.strerror}; choose another --to") from error
 
 
 @command.command("info")

@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from evidence.pipeline.log import checkpoint
     from evidence.pipeline.packs import build_archive, verify_pack
     from evidence.pipeline.probes import clean_probes, plan_probes, run_probes
     from evidence.pipeline.reports import Pack, Signing, check_plan, chosen_frameworks, make_reports
@@ -27,6 +28,7 @@ __all__ = [
     "assess",
     "build_archive",
     "check_plan",
+    "checkpoint",
     "chosen_frameworks",
     "clean_probes",
     "collect_snapshot",
@@ -41,6 +43,7 @@ __all__ = [
 ]
 
 _MODULES = {
+    "log": ("checkpoint",),
     "packs": ("build_archive", "verify_pack"),
     "probes": ("clean_probes", "plan_probes", "run_probes"),
     "reports": ("Pack", "Signing", "check_plan", "chosen_frameworks", "make_reports"),

@@ -14,6 +14,7 @@ from evidence.cluster.rbac import GROUP as RBAC
 from evidence.cluster.rbac import KINDS as RBAC_KINDS
 from evidence.errors import ReportError, SealError, UsageError
 from evidence.observe.seen import RECENT
+from evidence.pipeline.log import enter_pack, log_of_pack
 from evidence.pipeline.observations import Records, agreements, seen_in
 from evidence.pipeline.packs import build_archive
 from evidence.pipeline.snapshots import shortfalls
@@ -97,7 +98,20 @@ def make_reports(
     organisation = assessed[-1].state.intent.system.organisation if assessed[-1].state.intent else ""
     key = signer(signing, organisation or "evidence", generated_at)
     packs = tuple(
-        make_pack(framework, name, assessed, runs, period, archive, key, generated_at, expect_every, baseline)
+        make_pack(
+            framework,
+            name,
+            assessed,
+            runs,
+            period,
+            archive,
+            db,
+            signing.folder,
+            key,
+            generated_at,
+            expect_every,
+            baseline,
+        )
         for framework in chosen
     )
     build_archive(archive)
@@ -147,12 +161,14 @@ def make_pack(
     runs: "Sequence[RunRecord]",
     period: tuple[datetime, datetime],
     archive: Path,
+    db: str,
+    key_folder: Path,
     key: "Signer",
     generated_at: datetime,
     expect_every: timedelta,
     baseline: str | None,
 ) -> Pack:
-    """Judge, render, sign and write one pack. The folder appears whole or not at all; an earlier one is never overwritten."""
+    """Judge, render, prove from the log, sign and write one pack. The folder appears whole or not at all; an earlier one is never overwritten."""
     from evidence.archive.folder import write_pack
     from evidence.frameworks.coverage import coverage_so_far
     from evidence.frameworks.judge import baseline_of, worst
@@ -209,7 +225,10 @@ def make_pack(
         "open_findings": dict(view.summary.open_findings),
         "sample": inputs.sample,
     }
-    files = seal(pack_files(view), key, generated_at, summary=summary)
+    roots = [snapshot.root_digest for snapshot in judged]
+    proofs = log_of_pack(db, cluster, roots, archive, framework.id, key_folder)
+    files = seal({**pack_files(view), **proofs}, key, generated_at, summary=summary)
+    enter_pack(db, cluster, files, key_folder)
     return Pack(write_pack(archive, view.cover.pack_id, files), verdicts, key.fingerprint)
 
 

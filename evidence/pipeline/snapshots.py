@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from evidence.cluster.objects import Collection
 from evidence.errors import CollectError, EvidenceError
+from evidence.log.entries import TreeHead, tree_head
 from evidence.pipeline.claims import refuse_backdating
 from evidence.pipeline.sources import FileSource, LiveSource, read_intent, read_source, run_info, source_location
 
@@ -18,16 +19,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """What `collect_snapshot` left in the store. `shortfalls` names what is missing from it, one sentence each."""
+    """What `collect_snapshot` left in the store. `shortfalls` names what is missing from it, one sentence each; `log`: the store's log since."""
 
     info: "SnapshotInfo"
     new_objects: int
     shortfalls: tuple[str, ...]
+    log: TreeHead
 
     def __str__(self) -> str:
         count = self.info.object_count
         objects = "1 object" if count == 1 else f"{count} objects"
-        return f"snapshot {self.info.id} of {self.info.cluster}: {objects}, {self.new_objects} new"
+        stored = f"snapshot {self.info.id} of {self.info.cluster}: {objects}, {self.new_objects} new"
+        return f"{stored}, root {self.info.root_digest[:16]}; log of {self.log.size}, head {self.log.root}"
 
 
 def collect_snapshot(
@@ -71,7 +74,7 @@ def collect_snapshot(
                     finished_at=clock() if clock else None,
                 )
             )
-            return Stored(info, store.object_count() - before, shortfalls(collection))
+            return Stored(info, store.object_count() - before, shortfalls(collection), tree_head(store.log_entries()))
         except BaseException as error:
             if record_failure and cluster:
                 with suppress(EvidenceError):  # what went wrong first is what is said

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from evidence.cluster.model import Cluster
 from evidence.cluster.objects import CollectedObject, Collection, ObjectKey
 from evidence.cluster.rbac import GROUP as RBAC
+from evidence.log.entries import tree_head
 from evidence.pipeline.snapshots import Stored, shortfalls
 from evidence.pipeline.sources import LiveSource, read_intent, run_info
 
@@ -148,7 +149,7 @@ def store_state(
                 finished_at=clock(),
             )
         )
-        return Stored(info, store.object_count() - before, shortfalls(collection))
+        return Stored(info, store.object_count() - before, shortfalls(collection), tree_head(store.log_entries()))
 
 
 def last_on_record(db: str, cluster: str, now: datetime) -> datetime | None:

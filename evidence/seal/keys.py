@@ -88,14 +88,14 @@ def load(key: Path, certificate: Path, password: bytes | None = None, *, now: da
     Raises SealError for an unreadable or wrong file, a missing or wrong password, a key of a kind that verifiers lack, a certificate that
     belongs to another key or is not meant for signing, and, with `now`, one that is not valid then.
     """
-    private_key = _private_key(_read(key), str(key), password)
-    signer = _signer(private_key, _certificates(_read(certificate), str(certificate)), str(certificate), str(key))
+    private_key = _private_key(read(key), str(key), password)
+    signer = _signer(private_key, _certificates(read(certificate), str(certificate)), str(certificate), str(key))
     if now is not None:
         signer.check_valid(now)
     return signer
 
 
-def _read(path: Path) -> bytes:
+def read(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
@@ -182,7 +182,7 @@ def load_own(folder: Path) -> Signer:
     path = folder / KEY_FILE
     if not path.exists():
         raise SealError(f"{folder}: there is no signing key here yet; `evidence keys create` makes one")
-    data = _read(path)
+    data = read(path)
     # Group access may be the administrator's will (a pod's fsGroup sets it on every file of a volume); others' never is.
     if path.stat().st_mode & stat.S_IRWXO:
         raise SealError(
@@ -206,9 +206,9 @@ def create(folder: Path, organisation: str, now: datetime) -> bool:
     public = certificate.public_bytes(serialization.Encoding.PEM)
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        made = _write_once(folder / KEY_FILE, secret + public, 0o600)
+        made = write_once(folder / KEY_FILE, secret + public, 0o600)
         if made:
-            _write_once(folder / CERTIFICATE_FILE, public, 0o644)
+            write_once(folder / CERTIFICATE_FILE, public, 0o644)
     except OSError as error:
         raise SealError(
             f"{folder}: a signing key cannot be made here: {error.strerror}; choose another folder with --keys"
@@ -216,7 +216,7 @@ def create(folder: Path, organisation: str, now: datetime) -> bool:
     return made
 
 
-def _write_once(path: Path, content: bytes, mode: int) -> bool:
+def write_once(path: Path, content: bytes, mode: int) -> bool:
     """Create a file whole or not at all; False when it is already there (a link, unlike a rename, does not replace).
 
     Some network file systems have no links: there the file is made in place, by one process still, but a crash can leave it cut.

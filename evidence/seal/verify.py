@@ -10,6 +10,7 @@ the present, rather than the chain model). A verifier who knows that the pack ex
 place of now.
 """
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -20,6 +21,7 @@ from cryptography import x509
 
 from evidence.canonical import digest
 from evidence.errors import SealError
+from evidence.log.proof import CHECKPOINT_FILE, PROOFS_FILE, check_log
 from evidence.seal import cms, pades
 from evidence.seal.certificates import fingerprint, from_pem, self_issued, subject_name, unfit_for_signing
 from evidence.seal.manifest import (
@@ -109,6 +111,7 @@ def verify(
         *signature_checks,
         *_report(files, signature),
         *_page(files),
+        *_log(files),
         *(_certificate(signature, at) if signature else ()),
         *(_trust(signature, trust, at) if signature else ()),
         *_not_checked(signature),
@@ -267,6 +270,37 @@ def _page(files: Mapping[str, bytes]) -> list[Check]:
     if files[EVIDENCE] not in files[PAGE]:
         return [_failed("page", f"{PAGE} does not carry the {EVIDENCE} beside it", PAGE)]
     return [_ok("page", f"{PAGE} carries the same {EVIDENCE}", PAGE)]
+
+
+def _log(files: Mapping[str, bytes]) -> list[Check]:
+    """The evidence's snapshots against the log that they are said to be in, and that log against the one of the pack before."""
+    if CHECKPOINT_FILE not in files and PROOFS_FILE not in files:
+        return [Check("log", Outcome.NOT_CHECKED, "the pack carries no proof that its snapshots are in a store's log")]
+    try:
+        missing = [path for path in (CHECKPOINT_FILE, PROOFS_FILE) if path not in files]
+        if missing:
+            raise SealError(f"{missing[0]} is missing")
+        cluster, roots = _snapshots(files.get(EVIDENCE, b""))
+        shown = check_log(files[CHECKPOINT_FILE], files[PROOFS_FILE], cluster, roots)
+    except SealError as error:
+        return [_failed("log", str(error), PROOFS_FILE)]
+    of = f"the log {shown.verifier.name} of {shown.head.size} entries, root {shown.head.root}"
+    since = "no earlier pack stood beside it in the archive"
+    if shown.previous_head:
+        since = f"it continues, unchanged, the log of the pack {shown.previous} ({shown.previous_head.size} entries)"
+    return [_ok("log", f"all {shown.snapshots} snapshots are in {of}; {since}", PROOFS_FILE)]
+
+
+def _snapshots(evidence: bytes) -> tuple[str, list[str]]:
+    """The cluster of the evidence, and the root digests of its snapshots. Raises SealError for evidence of another shape."""
+    try:
+        body = json.loads(evidence)
+        cluster, roots = body["cover"]["cluster"], [one["root_digest"] for one in body["population"]["snapshots"]]
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise SealError(f"{EVIDENCE} does not name a cluster and its snapshots") from error
+    if not isinstance(cluster, str) or not all(isinstance(root, str) for root in roots):
+        raise SealError(f"{EVIDENCE} does not name a cluster and its snapshots")
+    return cluster, roots
 
 
 def _certificate(signature: cms.Signature, at: datetime) -> list[Check]:

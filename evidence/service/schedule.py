@@ -155,6 +155,7 @@ def run_once(plan: Plan, progress: Progress, *, clock: Clock, say: Say) -> bool:
         return False
     try:
         say(str(stored) + "".join(f"; partial: {line}" for line in stored.shortfalls))
+        pipeline.checkpoint(plan.db, plan.signing.folder)
         _report(plan, progress, started_at, clock, say)
     except BaseException as error:
         progress.reported_at = None

@@ -1,7 +1,7 @@
 """Recomputes every digest and every root of a store and names what is wrong.
 
-What a digest covers is said in content.py and records.py. Not covered by any digest here: the failed runs, the absence of a whole
-snapshot at the end, and the absence of a whole record.
+What a digest covers is said in content.py and records.py; that nothing was removed, added or put in another order, the log says
+(log.py). What came after the last checkpoint that somebody kept elsewhere could still have been removed at the end.
 """
 
 from collections import defaultdict
@@ -13,15 +13,19 @@ from sqlalchemy import Connection, Row, func, select, text
 
 from evidence.cluster.objects import Collection, ObjectKey
 from evidence.errors import StoreError
+from evidence.log.checkpoint import LogVerifier
 from evidence.store.content import content_hash, object_leaf, parse_details, unpack
+from evidence.store.log import check_log
 from evidence.store.read import checked_body
 from evidence.store.records import check_records
 from evidence.store.rows import SNAPSHOTS, root_of, snapshot_info
 from evidence.store.tables import (
+    CheckpointRow,
     ClusterRow,
     DocumentRow,
     IntentRow,
     IntervalRow,
+    LogEntryRow,
     ObjectRow,
     RecordRow,
     SnapshotRow,
@@ -39,10 +43,14 @@ class CheckResult:
     snapshots: int
     objects: int
     records: int
+    log_entries: int
+    checkpoints: int
     problems: tuple[str, ...]
 
 
-def check_store(connection: Connection) -> CheckResult:
+def check_store(
+    connection: Connection, verifiers: tuple[LogVerifier, ...] = (), kept: tuple[str, ...] = ()
+) -> CheckResult:
     """Reads everything once; memory grows with one snapshot and the changes between snapshots, not with the bodies."""
     problems = [
         *_damaged_pages(connection),
@@ -52,13 +60,16 @@ def check_store(connection: Connection) -> CheckResult:
         *_bodies(connection, DocumentRow, "document"),
     ]
     problems += _unused(connection)
+    problems += _missing(connection)
     for cluster_id, name in connection.execute(select(ClusterRow.id, ClusterRow.name).order_by(ClusterRow.name)).all():
         problems += _cluster(connection, cluster_id, name)
     problems += check_records(connection)
-    snapshots, objects, records = (
-        connection.scalar(select(func.count()).select_from(table)) or 0 for table in (SnapshotRow, ObjectRow, RecordRow)
+    problems += check_log(connection, verifiers, kept)
+    snapshots, objects, records, log_entries, checkpoints = (
+        connection.scalar(select(func.count()).select_from(table)) or 0
+        for table in (SnapshotRow, ObjectRow, RecordRow, LogEntryRow, CheckpointRow)
     )
-    return CheckResult(snapshots, objects, records, tuple(problems))
+    return CheckResult(snapshots, objects, records, log_entries, checkpoints, tuple(problems))
 
 
 def _damaged_pages(connection: Connection) -> list[str]:
@@ -97,6 +108,19 @@ def _unused(connection: Connection) -> Iterator[str]:
     used = select(RecordRow.document_digest).where(RecordRow.document_digest == DocumentRow.digest).exists()
     for digest in connection.scalars(select(DocumentRow.digest).where(~used).order_by(DocumentRow.digest)):
         yield f"document {digest} belongs to no record"
+
+
+def _missing(connection: Connection) -> Iterator[str]:
+    """What is named and not there. The databases watch over that, too, for everybody who does not tell them not to."""
+    for named, table, what in (
+        (IntervalRow.digest, ObjectRow, "object"),
+        (SnapshotRow.intent_digest, IntentRow, "intent"),
+        (SnapshotRow.sources_digest, SourcesRow, "list of sources"),
+        (RecordRow.document_digest, DocumentRow, "document"),
+    ):
+        query = select(named).where(named.is_not(None), ~select(table.digest).where(table.digest == named).exists())
+        for digest in connection.scalars(query.distinct().order_by(named)):
+            yield f"{what} {digest} was removed"
 
 
 def _cluster(connection: Connection, cluster_id: int, name: str) -> Iterator[str]:

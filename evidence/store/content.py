@@ -4,7 +4,7 @@ An object's digest is the SHA-256 of its canonical JSON (RFC 8785) and nothing e
 The intent file's digest is the SHA-256 of its bytes. A snapshot's root digest is taken in two steps:
 
     leaf     canonical JSON of [group, kind, namespace, name, digest] of one object, objects in the order of their keys
-    content  RFC 9162 tree hash over the leaves (`evidence/store/merkle.py`)
+    content  RFC 9162 tree hash over the leaves (`evidence/log/merkle.py`)
     root     SHA-256 of "evidence/snapshot/v1", a newline, and the canonical JSON of the header below
 
 The header names the cluster, the times and whether the first was claimed, the run, the source, the result of each kind, the
@@ -29,7 +29,7 @@ import orjson
 from evidence.canonical import canonical_json
 from evidence.cluster.objects import Collection, KindResult, KindStatus, ObjectKey, Problem, SourceInfo
 from evidence.errors import StoreError
-from evidence.store.merkle import leaf_hash, tree_hash
+from evidence.log.merkle import leaf_hash, tree_hash
 from evidence.store.values import RunInfo
 
 ROOT_DOMAIN = b"evidence/snapshot/v1\n"

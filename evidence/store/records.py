@@ -18,7 +18,9 @@ from sqlalchemy import Connection, Row, Select, insert, select
 
 from evidence.canonical import canonical_json, digest
 from evidence.errors import InputError, StoreError
+from evidence.log.entries import EntryKind
 from evidence.store.content import parse_body, timestamp
+from evidence.store.log import append
 from evidence.store.read import checked_body
 from evidence.store.rows import run_info, storable_run, utc
 from evidence.store.tables import ClusterRow, DocumentRow, RecordRow
@@ -128,6 +130,7 @@ def write_record(connection: Connection, prepared: PreparedRecord) -> RecordInfo
         .returning(RecordRow.id)
     )
     assert number is not None  # noqa: S101  (INSERT … RETURNING gives a row)
+    append(connection, EntryKind.RECORD, cluster_id, number, info.digest)
     return replace(info, id=number)
 
 

@@ -3,6 +3,7 @@
 Every method is one transaction. Whatever the database says is raised as StoreError, one sentence.
 """
 
+from collections.abc import Sequence
 from datetime import datetime
 from types import TracebackType
 from typing import Self
@@ -10,6 +11,9 @@ from typing import Self
 from sqlalchemy import URL, Engine, func, insert, select
 
 from evidence.errors import StoreError, UsageError
+from evidence.log.checkpoint import LogVerifier
+from evidence.log.entries import EntryKind, LogEntry
+from evidence.store import log
 from evidence.store.check import CheckResult, check_store
 from evidence.store.database import connect, file_of, hidden, parse_url, reading, use_write_ahead_log, writing
 from evidence.store.describe import StoreDescription, describe_store
@@ -106,20 +110,26 @@ class Store:
     ) -> None:
         """Record an execution that left no snapshot, so that the gap has its reason. Raises StoreError."""
         custody = storable_run(run)
+        started_at, finished_at, message = utc(started_at), utc(finished_at), storable(message)
         with writing(self._engine, self.url, f"cluster/{cluster}", self._wait_seconds) as connection:
-            connection.execute(
-                insert(FailedRunRow).values(
-                    cluster_id=cluster_number(connection, cluster),
-                    started_at=utc(started_at),
-                    finished_at=utc(finished_at),
-                    message=storable(message),
+            cluster_id = cluster_number(connection, cluster)
+            number = connection.scalar(
+                insert(FailedRunRow)
+                .values(
+                    cluster_id=cluster_id,
+                    started_at=started_at,
+                    finished_at=finished_at,
+                    message=message,
                     software_version=custody.software_version,
                     host=custody.host,
                     identity=custody.identity,
                     command=custody.command,
                     configuration_digest=custody.configuration_digest,
                 )
+                .returning(FailedRunRow.id)
             )
+            digest = log.failed_run_digest(cluster, started_at, finished_at, message, custody)
+            log.append(connection, EntryKind.FAILED_RUN, cluster_id, number, digest)
 
     def add_record(self, new: NewRecord) -> RecordInfo:
         """Store what a probe run or an imported log saw, whole, or raise and leave the store as it was.
@@ -131,7 +141,22 @@ class Store:
         with writing(self._engine, self.url, f"cluster/{prepared.info.cluster}", self._wait_seconds) as connection:
             return write_record(connection, prepared)
 
+    def add_pack(self, cluster: str, digest: str) -> None:
+        """Enter into the log that a pack was made; `digest` is the hex SHA-256 of its SHA256SUMS. Raises StoreError."""
+        with writing(self._engine, self.url, f"cluster/{cluster}", self._wait_seconds) as connection:
+            log.append(connection, EntryKind.PACK, cluster_number(connection, cluster), None, digest)
+
+    def add_checkpoint(self, note: str) -> None:
+        """Keep a signed head of the log. Raises StoreError."""
+        with writing(self._engine, self.url, "checkpoints", self._wait_seconds) as connection:
+            log.add_checkpoint(connection, note)
+
     # -- find
+
+    def log_entries(self) -> tuple[LogEntry, ...]:
+        """The whole log, in its order."""
+        with reading(self._engine, self.url) as connection:
+            return log.entries(connection)
 
     def clusters(self) -> tuple[str, ...]:
         """Names of the clusters that have a snapshot, sorted."""
@@ -207,10 +232,13 @@ class Store:
 
     # -- the store as a whole
 
-    def check(self) -> CheckResult:
-        """Recompute every digest and root, see check.py."""
+    def check(self, verifiers: Sequence[LogVerifier] = (), kept: Sequence[str] = ()) -> CheckResult:
+        """Recompute every digest, every root and the log, see check.py and log.py.
+
+        `verifiers`: the keys by which the log's checkpoints have to be signed; `kept`: checkpoints that were kept outside the store.
+        """
         with reading(self._engine, self.url) as connection:
-            return check_store(connection)
+            return check_store(connection, tuple(verifiers), tuple(kept))
 
     def describe(self) -> StoreDescription:
         """What it holds, in numbers."""

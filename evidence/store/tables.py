@@ -9,6 +9,8 @@
     failed_runs   executions that left no snapshot
     documents     canonical JSON of what each record says, by SHA-256
     records       one row a probe run or imported log: its period, digest and chain of custody
+    log_entries   one row for each of the above and each pack, in the order in which they came in (evidence/log)
+    checkpoints   signed heads of that log
 
 Content is an interval over snapshots in the order of their entry, not of their times (docs/decisions/0005). Nothing is ever
 updated but `intervals.end_id`, which is set once. Digests are 32 bytes, times are UTC.
@@ -208,6 +210,30 @@ class RecordRow(Base):
     identity: Mapped[str] = mapped_column(String)
     command: Mapped[str] = mapped_column(String)
     configuration_digest: Mapped[str] = mapped_column(String)
+
+
+class LogEntryRow(Base):
+    """Positions count from 0 without a gap. `digest` is that of the thing itself, see evidence/log/entries.py.
+
+    `row_id`: its number in its own table; None for a pack, which is kept elsewhere.
+    """
+
+    __tablename__ = "log_entries"
+
+    position: Mapped[int] = mapped_column(Id, primary_key=True, autoincrement=False)
+    kind: Mapped[str] = mapped_column(String)
+    cluster_id: Mapped[int] = mapped_column(Id, ForeignKey("clusters.id"))
+    row_id: Mapped[int | None] = mapped_column(Id)
+    digest: Mapped[str] = mapped_column(Digest)
+
+
+class CheckpointRow(Base):
+    """`note` is the signed text, which also holds the size. Numbers count from 0 without a gap."""
+
+    __tablename__ = "checkpoints"
+
+    number: Mapped[int] = mapped_column(Id, primary_key=True, autoincrement=False)
+    note: Mapped[str] = mapped_column(String, unique=True)
 
 
 TABLES = frozenset(Base.metadata.tables)

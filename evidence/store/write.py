@@ -12,7 +12,9 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from evidence.canonical import canonical_json, digest
 from evidence.errors import InputError
+from evidence.log.entries import EntryKind
 from evidence.store.content import content_hash, details_json, object_leaf, pack, sources_json
+from evidence.store.log import append
 from evidence.store.rows import SNAPSHOTS, root_of, snapshot_info, storable_run, utc
 from evidence.store.tables import ClusterRow, DocumentRow, IntentRow, IntervalRow, ObjectRow, SnapshotRow, SourcesRow
 from evidence.store.values import NewSnapshot, SnapshotInfo
@@ -99,6 +101,7 @@ def write(connection: Connection, prepared: Prepared) -> SnapshotInfo:
     snapshot_id = _insert_snapshot(connection, cluster_id, prepared)
     _close(connection, cluster_id, went, snapshot_id)
     _open(connection, cluster_id, came, snapshot_id)
+    append(connection, EntryKind.SNAPSHOT, cluster_id, snapshot_id, info.root_digest)
     return replace(info, id=snapshot_id)
 
 

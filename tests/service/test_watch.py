@@ -168,7 +168,8 @@ def test_what_changes_nothing_that_is_reachable_waits_for_the_next_regular_snaps
         api.changes(POLICIES, "MODIFIED", same)
 
     watched.run(unimportant, every=3)
-    assert watched.said[1].endswith(": 5 objects, 2 new; regular")
+    assert ": 5 objects, 2 new, root " in watched.said[1]
+    assert watched.said[1].endswith("; regular")
 
 
 def test_what_serves_a_service_is_looked_at_only_where_policies_name_services() -> None:

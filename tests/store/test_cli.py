@@ -27,7 +27,7 @@ def fill(db: str) -> None:
 def test_check_of_a_good_store(db: str, capsys: pytest.CaptureFixture[str]) -> None:
     fill(db)
     assert evidence("db", "check", "--db", db) == 0
-    assert capsys.readouterr().out == "2 snapshots, 1 object: all as stored\n"
+    assert capsys.readouterr().out == "2 snapshots, 1 object, a log of 3 entries under 0 checkpoints: all as stored\n"
 
 
 def test_check_names_what_is_wrong_and_exits_1(db: str, capsys: pytest.CaptureFixture[str]) -> None:

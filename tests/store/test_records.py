@@ -109,7 +109,7 @@ def test_a_change_by_hand_is_found_and_not_handed_on(store: Store, db: str, chan
 def test_a_document_that_no_record_uses_is_named(store: Store, db: str) -> None:
     store.add_record(record())
     run(db, "DELETE FROM records")
-    assert [problem.split()[0] for problem in store.check().problems] == ["document"]
+    assert [problem.split()[0] for problem in store.check().problems] == ["document", "record"]
 
 
 def test_a_store_from_before_records_keeps_its_snapshots(db: str) -> None:
@@ -128,7 +128,10 @@ def test_a_store_from_before_records_keeps_its_snapshots(db: str) -> None:
 def test_the_commands_count_records(store: Store, db: str, capsys: pytest.CaptureFixture[str]) -> None:
     store.add_snapshot(snapshot(item("web")))
     store.add_record(record())
-    for command, expected in (("check", "1 snapshot, 1 object, 1 record: all as stored\n"), ("info", "records")):
+    for command, expected in (
+        ("check", "1 snapshot, 1 object, 1 record, a log of 2 entries under 0 checkpoints: all as stored\n"),
+        ("info", "records"),
+    ):
         with pytest.raises(SystemExit):
             main(["db", command, "--db", db])
         assert expected in capsys.readouterr().out

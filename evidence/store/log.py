@@ -1,0 +1,168 @@
+"""The log over the store: an entry for each snapshot, failed run, record and pack, in the order in which they came in.
+
+An entry is written in the transaction of the thing itself, so that neither is ever without the other. Writers of different clusters do not
+wait for each other until their last statement: that one takes the log's own lock, always after the cluster's.
+"""
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+
+from sqlalchemy import Connection, func, insert, select, text
+
+from evidence.canonical import canonical_json
+from evidence.errors import SealError
+from evidence.log.checkpoint import LogVerifier, read_checkpoint, stated
+from evidence.log.entries import EntryKind, LogEntry
+from evidence.log.merkle import tree_hash
+from evidence.store.content import timestamp
+from evidence.store.database import lock_number
+from evidence.store.rows import run_info
+from evidence.store.tables import CheckpointRow, ClusterRow, FailedRunRow, LogEntryRow, RecordRow, SnapshotRow
+from evidence.store.values import RunInfo
+
+FAILED_RUN_DOMAIN = b"evidence/failed-run/v1\n"
+
+
+def failed_run_digest(cluster: str, started_at: datetime, finished_at: datetime, message: str, run: RunInfo) -> str:
+    """Hex digest of a failed run: SHA-256 of "evidence/failed-run/v1", a newline, and the canonical JSON of all that the store says of it."""
+    header = {
+        "cluster": cluster,
+        "started_at": timestamp(started_at),
+        "finished_at": timestamp(finished_at),
+        "message": message,
+        "run": {
+            "software_version": run.software_version,
+            "host": run.host,
+            "identity": run.identity,
+            "command": run.command,
+            "configuration_digest": run.configuration_digest,
+        },
+    }
+    return hashlib.sha256(FAILED_RUN_DOMAIN + canonical_json(header)).hexdigest()
+
+
+def append(connection: Connection, kind: EntryKind, cluster_id: int, row_id: int | None, digest: str) -> None:
+    """One entry at the end; the caller commits, and soon. `row_id`: the thing's number in its own table."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": lock_number("log")})
+    last = connection.scalar(select(func.max(LogEntryRow.position)))
+    connection.execute(
+        insert(LogEntryRow).values(
+            position=0 if last is None else last + 1,
+            kind=kind.value,
+            cluster_id=cluster_id,
+            row_id=row_id,
+            digest=digest,
+        )
+    )
+
+
+def entries(connection: Connection) -> tuple[LogEntry, ...]:
+    """The whole log, in its order."""
+    query = (
+        select(LogEntryRow.kind, ClusterRow.name, LogEntryRow.digest)
+        .join_from(LogEntryRow, ClusterRow, LogEntryRow.cluster_id == ClusterRow.id)
+        .order_by(LogEntryRow.position)
+    )
+    return tuple(LogEntry(kind, cluster, digest) for kind, cluster, digest in connection.execute(query))
+
+
+def checkpoints(connection: Connection) -> tuple[str, ...]:
+    """All checkpoints that were ever made, in their order."""
+    return tuple(connection.scalars(select(CheckpointRow.note).order_by(CheckpointRow.number)))
+
+
+def add_checkpoint(connection: Connection, note: str) -> None:
+    """Keep a checkpoint; the very same again adds nothing."""
+    if connection.scalar(select(CheckpointRow.number).where(CheckpointRow.note == note)) is None:
+        count = connection.scalar(select(func.count()).select_from(CheckpointRow))
+        connection.execute(insert(CheckpointRow).values(number=count, note=note))
+
+
+# -- check ------------------------------------------------------------------------------------------------------------
+
+
+def check_log(connection: Connection, verifiers: tuple[LogVerifier, ...], kept: tuple[str, ...]) -> Iterator[str]:
+    """One sentence for each thing that is wrong.
+
+    `verifiers`: keys whose checkpoints are believed; with none, checkpoints are compared with the log and their signatures left alone.
+    `kept`: checkpoints that were kept elsewhere.
+    """
+    for column, what in ((LogEntryRow.position, "entries"), (CheckpointRow.number, "checkpoints")):
+        numbers = list(connection.scalars(select(column).order_by(column)))
+        if numbers != list(range(len(numbers))):
+            yield f"the log: its {what} do not count from 0 without a gap: some were removed or added"
+    log = entries(connection)
+    yield from _against_rows(connection)
+    hashes = [entry.hash for entry in log]
+    roots: dict[int, str] = {}
+    for where, note in [
+        *(("", note) for note in checkpoints(connection)),
+        *(("kept elsewhere ", note) for note in kept),
+    ]:
+        try:
+            name, head = stated(note)
+            if verifiers:
+                _believed(note, name, verifiers)
+        except SealError as error:
+            yield f"the log: a checkpoint {where}cannot be believed: {error}"
+            continue
+        if head.size > len(hashes):
+            yield f"the log: it had {head.size} entries at a checkpoint {where}and has {len(hashes)}: entries were removed at its end"
+        elif roots.setdefault(head.size, tree_hash(hashes[: head.size]).hex()) != head.root:
+            yield f"the log: its first {head.size} entries are not those of the checkpoint {where}: entries were changed or reordered"
+
+
+def _believed(note: str, name: str, verifiers: tuple[LogVerifier, ...]) -> None:
+    by_name = {verifier.name: verifier for verifier in verifiers}
+    if name not in by_name:
+        raise SealError(f"it is of the log {name}, whose key is not among those given")
+    read_checkpoint(note, by_name[name])
+
+
+_Thing = tuple[int | None, str]  # number in its own table, digest
+
+
+def _against_rows(connection: Connection) -> Iterator[str]:
+    """Every entry has its row and every row its entry, in the same order for each cluster and kind."""
+    logged: dict[tuple[str, str], list[_Thing]] = defaultdict(list)
+    names = {row.id: row.name for row in connection.execute(select(ClusterRow.id, ClusterRow.name))}
+    for row in connection.execute(select(*LogEntryRow.__table__.columns).order_by(LogEntryRow.position)):
+        logged[row.kind, names.get(row.cluster_id, "?")].append((row.row_id, row.digest))
+    stored = _stored(connection, names)
+    for kind, cluster in sorted({*stored, *logged}):
+        have, want = stored.get((kind, cluster), []), logged.get((kind, cluster), [])
+        if kind == EntryKind.PACK:
+            have = [(None, digest) for _, digest in want]
+        if have == want:
+            continue
+        gone, strange = [one for one in want if one not in have], [one for one in have if one not in want]
+        yield from (f"{_named(kind, one)} of {cluster} is in the log and not in the store" for one in gone)
+        yield from (f"{_named(kind, one)} of {cluster} is in the store and not in the log" for one in strange)
+        if not gone and not strange:
+            yield f"the log: the entries of kind {kind} of {cluster} stand in another order than they came in"
+
+
+def _named(kind: str, thing: _Thing) -> str:
+    number, digest = thing
+    return f"{kind} {'' if number is None else f'{number} '}with digest {digest}"
+
+
+def _stored(connection: Connection, names: Mapping[int, str]) -> dict[tuple[str, str], list[_Thing]]:
+    """What is in the tables, by kind and cluster, in the order of its entry."""
+    found: dict[tuple[str, str], list[_Thing]] = defaultdict(list)
+    for kind, table, column in (
+        (EntryKind.SNAPSHOT, SnapshotRow, SnapshotRow.root_digest),
+        (EntryKind.RECORD, RecordRow, RecordRow.record_digest),
+    ):
+        for cluster_id, number, digest in connection.execute(
+            select(table.cluster_id, table.id, column).order_by(table.id)
+        ):
+            found[kind.value, names.get(cluster_id, "?")].append((number, digest))
+    for row in connection.execute(select(*FailedRunRow.__table__.columns).order_by(FailedRunRow.id)):
+        cluster = names.get(row.cluster_id, "?")
+        digest = failed_run_digest(cluster, row.started_at, row.finished_at, row.message, run_info(row))
+        found[EntryKind.FAILED_RUN.value, cluster].append((row.id, digest))
+    return found

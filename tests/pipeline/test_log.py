@@ -1,0 +1,119 @@
+"""A store's log and its packs: each pack continues the one before, and a store that was changed makes no further one."""
+
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from evidence.canonical import digest
+from evidence.cli.main import cli
+from evidence.errors import SealError
+from evidence.log.checkpoint import parse_verifier, read_checkpoint
+from evidence.pipeline.log import enter_pack, log_of_pack
+from evidence.seal.manifest import SUMS
+from evidence.store import Store
+from tests.seal.builders import SUMMARY, own_signer, report_files, sealed, write
+from tests.store.build import hours, item, snapshot
+from tests.store.rows import run
+
+FRAMEWORK = str(SUMMARY["framework"])
+
+
+@pytest.fixture
+def db(tmp_path: Path) -> str:
+    found = str(tmp_path / "evidence.db")
+    with Store.open(found) as store:
+        store.add_snapshot(snapshot(item("web"), cluster="shop"))
+        store.add_snapshot(snapshot(item("web"), at=hours(1), cluster="shop"))
+    return found
+
+
+def root(db: str, number: int) -> str:
+    with Store.open(db, read_only=True) as store:
+        return store.read(number).info.root_digest
+
+
+def make(db: str, folder: Path, name: str) -> dict[str, bytes]:
+    """A pack of both snapshots in the archive, as a report makes one."""
+    archive, keys = folder / "archive", folder / "keys"
+    archive.mkdir(exist_ok=True)
+    proofs = log_of_pack(db, "shop", [root(db, 1), root(db, 2)], archive, FRAMEWORK, keys)
+    files = sealed(own_signer(keys), report_files() | proofs)
+    enter_pack(db, "shop", files, keys)
+    write(archive / name, files)
+    return proofs
+
+
+def test_each_pack_continues_the_one_before(db: str, tmp_path: Path) -> None:
+    assert b'"previous":null' in make(db, tmp_path, "pci_1")["log/proofs.json"]
+    assert b'"pack":"pci_1"' in make(db, tmp_path, "pci_2")["log/proofs.json"]
+    with Store.open(db, read_only=True) as store:
+        kinds = [entry.kind for entry in store.log_entries()]
+        assert kinds == ["snapshot", "snapshot", "pack", "pack"]
+        assert store.check().checkpoints == 3  # the second pack was made at the head that the first left
+
+
+def test_a_store_whose_history_was_cut_makes_no_further_pack(db: str, tmp_path: Path) -> None:
+    make(db, tmp_path, "pci_1")
+    run(db, "DELETE FROM log_entries WHERE position = 0")
+    run(db, "UPDATE log_entries SET position = position - 1")
+    with pytest.raises(SealError, match="no entry for the snapshot"):
+        make(db, tmp_path, "pci_2")
+
+
+def test_a_store_that_was_put_back_makes_no_further_pack(db: str, tmp_path: Path) -> None:
+    """As it was before a snapshot that an earlier pack was made from: the archive knows better."""
+    with Store.open(db) as store:
+        store.add_snapshot(snapshot(item("db"), at=hours(2), cluster="shop"))
+    make(db, tmp_path, "pci_1")
+    run(db, "DELETE FROM log_entries WHERE position >= 2")
+    with pytest.raises(SealError, match="no continuation of the one that the pack pci_1 was made from"):
+        make(db, tmp_path, "pci_2")
+
+
+def test_a_damaged_log_of_the_pack_before_is_named(db: str, tmp_path: Path) -> None:
+    make(db, tmp_path, "pci_1")
+    proofs = tmp_path / "archive" / "pci_1" / "log" / "proofs.json"
+    proofs.write_bytes(b"x" * proofs.stat().st_size)
+    with pytest.raises(SealError, match="is not JSON"):
+        make(db, tmp_path, "pci_2")
+
+
+# -- the commands -----------------------------------------------------------------------------------------------------
+
+
+def command(*arguments: str | Path) -> tuple[int, str, str]:
+    done = CliRunner().invoke(cli, [str(argument) for argument in arguments], standalone_mode=False)
+    if done.exception and not isinstance(done.exception, SystemExit):
+        raise done.exception
+    return int(done.return_value or 0), done.stdout, done.stderr
+
+
+def test_a_checkpoint_is_printed_kept_and_copied_and_finds_what_was_removed(db: str, tmp_path: Path) -> None:
+    keys, copies = tmp_path / "keys", tmp_path / "copies"
+    code, note, told = command("db", "checkpoint", "--db", db, "--keys", keys, "--to", copies)
+    key = told.removeprefix("verifier key: ").strip()
+    assert (code, read_checkpoint(note, parse_verifier(key)).size) == (0, 2)
+    [copy] = copies.iterdir()
+    assert copy.read_text() == note
+    assert command("db", "check", "--db", db, "--log-key", key, "--checkpoint", copy)[0] == 0
+    for table in ("intervals", "snapshots", "log_entries", "checkpoints", "objects", "sources"):
+        run(db, f"DELETE FROM {table}")
+    code, said, _ = command("db", "check", "--db", db, "--log-key", key, "--checkpoint", copy)
+    assert code == 1
+    assert "it had 2 entries at a checkpoint kept elsewhere and has 0" in said
+
+
+def test_a_copy_of_another_history_is_never_written_over(db: str, tmp_path: Path) -> None:
+    arguments = ("--db", db, "--keys", tmp_path / "keys", "--to", tmp_path / "copies")
+    assert command("db", "checkpoint", *arguments)[0] == 0
+    assert command("db", "checkpoint", *arguments)[0] == 0
+    run(db, "UPDATE log_entries SET digest = zeroblob(32) WHERE position = 0")
+    with pytest.raises(Exception, match="another checkpoint of the same size is kept here"):
+        command("db", "checkpoint", *arguments)
+
+
+def test_sums_are_what_the_log_knows_a_pack_by(db: str, tmp_path: Path) -> None:
+    make(db, tmp_path, "pci_1")
+    with Store.open(db, read_only=True) as store:
+        assert store.log_entries()[-1].digest == digest((tmp_path / "archive" / "pci_1" / SUMS).read_bytes())
