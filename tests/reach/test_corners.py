@@ -270,3 +270,11 @@ def test_a_rule_that_may_pass_the_connection_on_leaves_a_doubt() -> None:
     named = cluster_policy("pass", does(Action.PASS, pods_of({NAME_LABEL: "other"})), priority=1)
     reach = analyse(replace(cluster(PAIR, (), UNREAD), cluster_policies=(named, rest)))
     assert not reach.uncertain(reach.peer_of("east/a"), reach.peer_of("west/b"))
+
+
+def test_what_a_denial_means_is_certain_where_the_labels_are_known() -> None:
+    denies = cluster_policy("c", does(Action.DENY, pods_of({"team": "x"})))
+    state = cluster([*PAIR, pod("c", "known")], (), [*UNREAD, namespace("known", team="x")])
+    reach = analyse(replace(state, cluster_policies=(denies,)))
+    assert not allowed(reach, "known/c", "west/b")
+    assert reach.uncertain(reach.peer_of("known/c"), reach.peer_of("west/b")) == ()
