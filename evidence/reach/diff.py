@@ -21,7 +21,7 @@ import numpy.typing as npt
 from evidence.cluster.model import Direction
 from evidence.reach import refine
 from evidence.reach.classes import PeerId
-from evidence.reach.engine import Reachability
+from evidence.reach.engine import FlowTable, Reachability
 from evidence.reach.ports import PortSet
 from evidence.reach.refine import Compared, Part, Presence, Slice
 
@@ -73,8 +73,12 @@ class Row:
 class Diff:
     """The changes from one analysed cluster to another."""
 
-    def __init__(self, before: Reachability, after: Reachability) -> None:
+    def __init__(
+        self, before: Reachability, after: Reachability, among: tuple[FlowTable, FlowTable] | None = None
+    ) -> None:
+        """`among`: of two engines of the same peers, the rows of either flow table that may differ; None: any."""
         self.before, self.after = before, after
+        self._among = among
         self._sets: list[PortSet] = [PortSet.none()]
         self._numbers: dict[PortSet, int] = {PortSet.none(): 0}
 
@@ -142,8 +146,8 @@ class Diff:
 
     def _flows(self, reach: Reachability, earlier: bool) -> tuple[Numbers, Numbers]:
         """Allowed connections between parts and slices: sorted pairs, each once, and the numbers of their ports."""
-        table = reach.flow_table
-        numbers = self._port_numbers(reach)
+        table = reach.flow_table if self._among is None else self._among[0 if earlier else 1]
+        numbers = self._port_numbers(reach, table)
         starts, members = self._ends_of(reach, earlier)
         counts = np.diff(starts)
         sources = _spread(table.sources.astype(np.int64), counts)
@@ -156,9 +160,9 @@ class Diff:
         hidden_keys, hidden_ports = self._hidden(reach, earlier)
         return self._united(np.r_[keys, hidden_keys], np.r_[ports, hidden_ports])
 
-    def _port_numbers(self, reach: Reachability) -> Numbers:
+    def _port_numbers(self, reach: Reachability, table: FlowTable) -> Numbers:
         """Our number of each of the analysis's port sets that occurs."""
-        times = np.bincount(reach.flow_table.ports)
+        times = np.bincount(table.ports)
         found = np.zeros(len(times), dtype=np.int64)
         for number in np.flatnonzero(times).tolist():
             found[number] = self._number(reach.port_ids.port_set(number))

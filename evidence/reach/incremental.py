@@ -86,7 +86,8 @@ def updated(reach: Reachability, cluster: Cluster) -> Diff:
     change = _change(reach, cluster)
     if len(change.come) + len(change.anew) > max(_FORMER_KEPT, len(change.forms) // _MUCH):
         return Diff(reach, analyse(cluster, reach.extra_networks))
-    return Diff(reach, _step(reach, cluster, change).after)
+    step = _step(reach, cluster, change)
+    return Diff(reach, step.after, step.rows if step.after.peer_ids is reach.peer_ids else None)
 
 
 def _with_few_former(reach: Reachability) -> Reachability:
@@ -226,9 +227,9 @@ def _around_calico(cluster: Cluster) -> object:
 
 
 def _around_cilium(cluster: Cluster) -> object:
-    """Whether nodes, and all Services, were read, and what names of ports stand for."""
+    """Whether nodes, and what else Cilium's peers are looked up in, were read, and what names of ports stand for."""
     names = {(port.name, port.protocol, port.number) for pod in cluster.pods if not pod.finished for port in pod.ports}
-    return bool(cluster.nodes), "Service" in cluster.unread_kinds, names
+    return bool(cluster.nodes), cluster.unread_kinds, names
 
 
 def _nodes(cluster: Cluster) -> object:
@@ -276,6 +277,15 @@ class _Step:
     old: tuple[Keys, Ids]
     new: tuple[Keys, Ids]
 
+    @property
+    def rows(self) -> tuple[FlowTable, FlowTable]:
+        """The same rows, before and after."""
+        return _table(*self.old), _table(*self.new)
+
+
+def _table(keys: Keys, ports: Ids) -> FlowTable:
+    return FlowTable((keys >> 32).astype(np.int32), (keys & 0xFFFFFFFF).astype(np.int32), ports)
+
 
 def _step(reach: Reachability, cluster: Cluster, change: _Change) -> _Step:
     """Ask again what the policies' subjects, and peers that are new, may send or let in."""
@@ -300,12 +310,7 @@ def _step(reach: Reachability, cluster: Cluster, change: _Change) -> _Step:
     kept = ~is_asked
     keys = np.concatenate((keys_of(table.sources[kept], table.destinations[kept]), new[0]))
     order = np.argsort(keys, kind="stable")
-    keys = keys[order]
-    after.flow_table = FlowTable(
-        (keys >> 32).astype(np.int32),
-        (keys & 0xFFFFFFFF).astype(np.int32),
-        np.concatenate((table.ports[kept], new[1]))[order],
-    )
+    after.flow_table = _table(keys[order], np.concatenate((table.ports[kept], new[1]))[order])
     return _Step(before, after, old, new)
 
 
