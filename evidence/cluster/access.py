@@ -24,6 +24,7 @@ class Power(StrEnum):
     POLICIES = "change policies"
     NAMESPACE_LABELS = "change labels of namespaces"
     POD_LABELS = "change labels of pods"
+    ENFORCEMENT = "change what the network plugin enforces"
     ROLES = "give out rights it does not have"
     IMPERSONATION = "act as somebody else"
 
@@ -144,6 +145,11 @@ GUARDED: tuple[Guarded, ...] = (
     *_policies("k8s.cni.cncf.io", "multi-networkpolicies"),
     *_policies("networking.gke.io", "fqdnnetworkpolicies"),
     *_policies("crd.nsx.vmware.com", "securitypolicies"),
+    Guarded("cilium.io", "ciliumnodeconfigs", Power.ENFORCEMENT, _CHANGES),
+    Guarded("crd.projectcalico.org", "felixconfigurations", Power.ENFORCEMENT, _CHANGES, False),
+    Guarded("networking.k8s.aws", "policyendpoints", Power.ENFORCEMENT, _CHANGES),
+    Guarded("operator.tigera.io", "installations", Power.ENFORCEMENT, _CHANGES, False),
+    Guarded("projectcalico.org", "felixconfigurations", Power.ENFORCEMENT, _CHANGES, False),
     # A new namespace may carry the labels that policies admit. Writes to the status and to finalizers take labels along.
     Guarded("", "namespaces", Power.NAMESPACE_LABELS, _LABELS, False, _IN_PLACE),
     Guarded("", "namespaces/finalize", Power.NAMESPACE_LABELS, _IN_PLACE, False, _IN_PLACE),
