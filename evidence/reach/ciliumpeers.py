@@ -83,7 +83,7 @@ class CiliumPeers:
                 blocks = self._blocks(peer)
                 for block in blocks or ():
                     yield Within(((block,),), (_EVERY_POD,))
-                if blocks is None:
+                if blocks is None or "CiliumCIDRGroup" in self._cluster.unread_kinds:
                     yield Unplaced(f"the networks of {_group(peer)} are not known", outside=True)
             case Entity():
                 yield from self._entity(peer)
@@ -140,7 +140,7 @@ class CiliumPeers:
 
     def _on_nodes(self) -> Iterator[Matcher]:
         yield from _ON_NODES
-        if not self._cluster.nodes:
+        if not self._cluster.nodes or "Node" in self._cluster.unread_kinds:
             yield Unplaced("the addresses of the nodes are not known", outside=True)
 
     def _blocks(self, peer: CidrGroupPeer) -> tuple[IpBlock, ...] | None:
@@ -192,7 +192,7 @@ class CiliumPeers:
         if addresses:
             blocks = (IpBlock(ip_network(address)) for address in sorted(addresses, key=lambda a: (a.version, int(a))))
             yield Within((tuple(blocks),), (_EVERY_POD,))
-        if not slices:
+        if not slices or "EndpointSlice" in self._cluster.unread_kinds:
             yield Unplaced(f"{what} is not known" if what.endswith("server") else f"{what} are not known", outside=True)
 
 

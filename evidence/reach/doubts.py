@@ -55,6 +55,7 @@ class Doubts:
         pods = reach.peers.pods
         self._unaddressed = frozenset(int(found.id) for found in reach.classes if not found.addressed)
         self._beside, self._on_unread = _of_nodes(reach)
+        self._nodes_unread = not reach.cluster.nodes or "Node" in reach.cluster.unread_kinds
         self._undeclared = frozenset(
             int(found.id) for found in reach.classes if not reach.cluster.namespaces[found.namespace].declared
         )
@@ -118,7 +119,7 @@ class Doubts:
             case IpBlock() | Addresses():
                 return bool(self._unaddressed or self._on_unread) or any(self._covers(peer, n) for n in self._beside)
             case Nodes():
-                return bool(self._unaddressed)
+                return bool(self._unaddressed) or self._nodes_unread
             case Pods(namespaces=LabelSelector() as selector):
                 return bool(self._undeclared) and any(need.key != NAME_LABEL for need in selector.requirements)
             case Domains() | Unplaced():
@@ -200,19 +201,8 @@ class Doubts:
         """Why the peer may mean the other end although it does not seem to; "" when that is certain."""
         outside = other >= len(self._reach.classes)
         match peer:
-            case IpBlock() | Addresses() | Nodes() if other in self._unaddressed:
-                match peer:
-                    case IpBlock():
-                        what = f"ipBlock {peer.cidr}"
-                    case Addresses():
-                        what = f"the networks {peer_text(peer)}"
-                    case _:
-                        what = "the node selector"
-                return f"the address of {self._named(other)} is not known, so {what} may cover it"
-            case IpBlock() | Addresses() if other in self._on_unread and not self._means((peer,), other):
-                return f"the node of {self._named(other)} was not read, so {peer_text(peer)} may cover another address of it"
-            case IpBlock() | Addresses() if other in self._beside and self._covers(peer, other):
-                return f"the node of {self._named(other)} may be met by another address, which {peer_text(peer)} covers"
+            case IpBlock() | Addresses() | Nodes():
+                return self._reason_by_address(peer, other)
             case Endpoints() if other in self._undeclared and looks_beyond_names(peer.selector):
                 found = self._reach.classes[other]
                 if found.host_network or peer.namespace not in (None, found.namespace):
@@ -229,6 +219,27 @@ class Doubts:
                 return peer.why if meant else ""
             case Within():
                 return self._reason_within(peer, other)
+        return ""
+
+    def _reason_by_address(self, peer: IpBlock | Addresses | Nodes, other: PeerId) -> str:
+        """Why an address that is not known may be the other end's."""
+        match peer:
+            case IpBlock():
+                what = f"ipBlock {peer.cidr}"
+            case Addresses():
+                what = f"the networks {peer_text(peer)}"
+            case Nodes():
+                what = "the node selector"
+                if other >= len(self._reach.classes) and self._nodes_unread:
+                    return f"not every node was read, so {what} may mean it"
+        if other in self._unaddressed:
+            return f"the address of {self._named(other)} is not known, so {what} may cover it"
+        if isinstance(peer, Nodes):
+            return ""
+        if other in self._on_unread and not self._means((peer,), other):
+            return f"the node of {self._named(other)} was not read, so {what} may cover another address of it"
+        if other in self._beside and self._covers(peer, other):
+            return f"the node of {self._named(other)} may be met by another address, which {what} covers"
         return ""
 
     def _reason_within(self, peer: Within, other: PeerId) -> str:

@@ -234,6 +234,22 @@ def test_services_that_were_not_read_may_be_anything() -> None:
     assert "Services tier=front are not known" in str(ask(partly, DB, WEB).uncertain)
 
 
+@pytest.mark.parametrize(
+    ("kind", "entry", "who"),
+    [
+        ("CiliumCIDRGroup", {"toCIDRSet": [{"cidrGroupSelector": {"matchLabels": {"of": "partners"}}}]}, ELSEWHERE),
+        ("EndpointSlice", {"toEntities": ["kube-apiserver"]}, OUTSIDE),
+        ("Node", {"toEntities": ["remote-node"]}, OUTSIDE),
+    ],
+)
+def test_what_was_read_in_part_may_mean_more(kind: str, entry: Any, who: str) -> None:
+    of_api = EndpointSlice("default", "kubernetes", "kubernetes", (Endpoint((ip_address(NODE_1),)),), ())
+    group = CidrGroup("partners", {"of": "partners"}, (ip_network("203.0.113.0/24"),))
+    found = let_out(entry, cidr_groups=(group,), endpoint_slices=(of_api,))
+    assert ask(found, DB, who).uncertain == ()
+    assert ask(replace(found, unread_kinds=(kind,)), DB, who).uncertain != ()
+
+
 def test_a_denied_service_denies_nothing_for_agents_resolve_services_where_they_allow() -> None:
     spec = {
         "egress": [{"toEntities": ["all"]}],

@@ -5,8 +5,9 @@ from ipaddress import ip_address, ip_network
 
 import pytest
 
-from evidence.cluster.model import Direction, Namespace, Node, Protocol
-from evidence.cluster.policies import Action
+from evidence.cluster.model import Cluster, Direction, Namespace, Node, Protocol
+from evidence.cluster.policies import Action, NetworksPeer, NodePeer
+from evidence.cluster.selectors import LabelSelector
 from evidence.reach.engine import Reachability, analyse
 from evidence.reach.ports import PortSet
 from tests.builders import NAME_LABEL, block, cluster, peer, pod, policy, port, rule
@@ -114,17 +115,34 @@ def host(network: str, *nodes: Node, direction: Direction = Direction.INGRESS) -
 @pytest.mark.parametrize("direction", list(Direction))
 def test_a_node_may_be_met_by_an_address_of_its_pod_network(direction: Direction) -> None:
     (reason,) = host("10.9.0.0/16", NODE, direction=direction)
-    assert "the node of pod kube-system/agent may be met by another address, which 10.9.0.0/16 covers" in reason
+    assert "the node of pod kube-system/agent may be met by another address, which ipBlock 10.9.0.0/16 covers" in reason
     assert host("10.9.2.0/24", NODE, direction=direction) == ()
     assert host("192.168.0.0/16", NODE, direction=direction) == ()
 
 
 def test_an_annotation_of_the_plug_in_names_further_addresses_of_a_node() -> None:
     tunnel = {"projectcalico.org/IPv4IPIPTunnelAddr": "10.9.7.7"}
-    assert "10.9.7.7/32 covers" in host("10.9.7.7/32", replace(NODE, annotations=tunnel))[0]
+    assert "ipBlock 10.9.7.7/32 covers" in host("10.9.7.7/32", replace(NODE, annotations=tunnel))[0]
 
 
 def test_a_node_that_was_not_read_may_have_any_further_address() -> None:
     assert "the node of pod kube-system/agent was not read" in host("10.0.0.0/8")[0]
     assert host("192.168.0.0/16") == ()
     assert host("10.0.0.0/8", replace(NODE, pod_cidrs=())) == ()
+
+
+def test_an_outside_address_may_be_of_a_node_that_was_not_read() -> None:
+    accepting = cluster_policy(
+        "c", does(Action.ACCEPT, NodePeer(LabelSelector())), does(Action.DENY, NetworksPeer((ip_network("0.0.0.0/0"),))),
+        direction=Direction.EGRESS,
+    )  # fmt: skip
+    state = replace(cluster([GUARDED]), cluster_policies=(accepting,))
+
+    def outside(found: Cluster) -> tuple[str, ...]:
+        reach = analyse(found)
+        return reach.uncertain(reach.peer_of("default/b"), reach.external[0].id)
+
+    said = "ClusterNetworkPolicy c spec.egress[0]: not every node was read, so the node selector may mean it"
+    assert outside(state) == (said,)
+    assert outside(replace(state, nodes=(NODE,), unread_kinds=("Node",))) == (said,)
+    assert outside(replace(state, nodes=(NODE,))) == ()
