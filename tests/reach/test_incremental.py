@@ -14,7 +14,8 @@ from evidence.reach.diff import Diff
 from evidence.reach.engine import Reachability, analyse, policies_of
 from evidence.reach.incremental import Changed, changed, updated
 from evidence.reach.ports import PortSet
-from tests.builders import block, cluster, named_port, peer, pod, policy, port, rule, selector
+from tests.builders import block, cluster, named_port, namespace, peer, pod, policy, port, rule, selector
+from tests.manifests import body, cluster_of
 from tests.oracle.calico_strategies import calico_clusters
 from tests.oracle.cilium_strategies import cilium_clusters
 from tests.oracle.strategies import NETWORKS, clusters
@@ -106,6 +107,7 @@ def test_an_engine_carried_from_state_to_state_answers_as_one_made_anew(
         assert by_pod(found.after) == by_pod(whole)
         assert sides_by_pod(found.after) == sides_by_pod(whole)
         assert doubts_by_pod(found.after) == doubts_by_pod(whole)
+        assert found.after.equal_priorities == whole.equal_priorities
         assert rows_of(found) == rows_of(Diff(analyse(reach.cluster, NETWORKS[:1]), whole))
         reach = found.after
 
@@ -247,6 +249,35 @@ def test_an_engine_that_was_never_asked_for_its_flows_knows_them_before_the_chan
         ("shop/web", "shop/db", "+ TCP 5399", "- no ports"),
         ("shop/web", "shop/cache", "+ TCP 5399", "- no ports"),
     }
+
+
+SCRAPED = policy("scraped", "shop", ingress=[rule([peer(namespaces={"team": "b"})])])
+FROM_DB = body(
+    "cilium.io/v2", "CiliumNetworkPolicy", "from-db", "shop",
+    spec={"endpointSelector": {"matchLabels": {"app": "web"}}, "ingress": [{"fromEndpoints": [{"matchLabels": {"tier": "fast"}}]}]},
+)  # fmt: skip
+KNOWN = cluster(PODS, [CLOSED, SCRAPED, ABOUT_WEB], [namespace("shop", team="a"), namespace("ops", team="b")])
+STATES = {
+    "a policy that changed": replace(KNOWN, policies=(OPEN_TO_WEB, ABOUT_WEB)),
+    "a network that nobody named": replace(
+        KNOWN, policies=(*KNOWN.policies, policy("n", "ops", ingress=[rule([block("10.0.0.0/31")])]))
+    ),
+    "a policy of Cilium's": replace(KNOWN, cilium_policies=cluster_of(FROM_DB).cilium_policies),
+    "a pod that is gone": replace(KNOWN, pods=KNOWN.pods[1:]),
+    "a pod like another": replace(KNOWN, pods=(*KNOWN.pods, pod("web2", "shop", {"app": "web"}, ip="10.0.0.9"))),
+    "a pod like no other": replace(KNOWN, pods=(*KNOWN.pods, pod("mail", "shop", {"app": "mail"}, ip="10.0.0.9"))),
+    "a namespace with other labels": replace(KNOWN, namespaces={**KNOWN.namespaces, "ops": namespace("ops", team="c")}),
+    "everything read again": copy.deepcopy(KNOWN),
+}
+
+
+@pytest.mark.parametrize("name", STATES)
+def test_an_engine_is_carried_over_to(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unwanted(*_: object) -> None:
+        raise AssertionError("a whole analysis")
+
+    monkeypatch.setattr(incremental, "analyse", unwanted)
+    assert by_pod(updated(analyse(KNOWN), STATES[name]).after) == by_pod(analyse(STATES[name]))
 
 
 def test_a_later_state_of_a_cluster_gives_its_engine_and_the_flows_that_differ() -> None:
