@@ -33,7 +33,6 @@ from evidence.cluster.model import (
     Workload,
 )
 from evidence.cluster.objects import CollectedObject, Collection, KindStatus, ObjectKey
-from evidence.cluster.parse_calico import calico_policy, calico_tier, network_set, staged_policy
 from evidence.cluster.parse_clusterpolicies import cluster_policy
 from evidence.cluster.parse_others import ingress, namespace, node, service, undeclared_namespace
 from evidence.cluster.parse_pods import CONTROLLERS, controller, finished_job, pod, workload
@@ -395,18 +394,26 @@ def _reference_grant(parsed: Parsed, obj: CollectedObject, _: Raw) -> None:
 
 
 def _calico_policy(parsed: Parsed, obj: CollectedObject, _: Raw) -> None:
+    from evidence.cluster.parse_calico import calico_policy
+
     parsed.calico_policies.append(calico_policy(obj))
 
 
 def _calico_tier(parsed: Parsed, obj: CollectedObject, _: Raw) -> None:
+    from evidence.cluster.parse_calico import calico_tier
+
     parsed.calico_tiers.append(calico_tier(obj))
 
 
 def _network_set(parsed: Parsed, obj: CollectedObject, metadata: Raw) -> None:
+    from evidence.cluster.parse_calico import network_set
+
     parsed.network_sets.append(network_set(obj, metadata, _annotations(metadata)))
 
 
 def _staged(parsed: Parsed, obj: CollectedObject, _: Raw) -> None:
+    from evidence.cluster.parse_calico import staged_policy
+
     parsed.staged.append(staged_policy(obj))
 
 

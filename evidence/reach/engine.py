@@ -353,10 +353,12 @@ class Reachability:
             *self.cluster.cluster_policies,
             *self.cluster.cilium_policies,
         )
-        from evidence.reach import calico
-
         found = (*self.cluster.other_policies, *(policy for policy in kinds if any(policy.unknown())))
-        return (*found, *calico.unevaluated(self.cluster)) if self.cluster.calico else found
+        if not self.cluster.calico:
+            return found
+        from evidence.reach import calico  # not read for clusters without it
+
+        return (*found, *calico.unevaluated(self.cluster))
 
     @cached_property
     def equal_priorities(self) -> tuple[str, ...]:
