@@ -304,7 +304,9 @@ def _step(reach: Reachability, cluster: Cluster, change: _Change) -> _Step:
         )
         for direction in (Direction.EGRESS, Direction.INGRESS)
     )
-    is_asked = np.isin(table.sources, sources) | np.isin(table.destinations, destinations)
+    is_source, is_destination = np.zeros((2, len(after.classes) + len(after.external)), dtype=bool)
+    is_source[sources] = is_destination[destinations] = True
+    is_asked = is_source[table.sources] | is_destination[table.destinations]
     old = keys_of(table.sources[is_asked], table.destinations[is_asked]), table.ports[is_asked]
     new = _asked(after, sources, destinations)
     kept = ~is_asked

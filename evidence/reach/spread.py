@@ -22,10 +22,10 @@ class Spread:
         self._starts = np.searchsorted(came_from[self._parts], np.arange(count + 1))
         self._counts = np.diff(self._starts)
         self._ordered = bool((np.diff(self._parts) > 0).all())
-        first = np.full(count, -1, dtype=np.int32)
-        some = self._counts > 0
-        first[some] = self._parts[self._starts[:-1][some]]
-        moved = np.flatnonzero((self._counts != 1) | (first != np.arange(count)))
+        self._single: Ends = np.full(count, -1, dtype=np.int32)  # the part of what has one
+        single = self._counts == 1
+        self._single[single] = self._parts[self._starts[:-1][single]]
+        moved = np.flatnonzero(self._single != np.arange(count))
         self._first_moved = int(moved[0]) if len(moved) else count
         self._known: dict[int, tuple[Ends, Ends]] = {}
 
@@ -55,7 +55,20 @@ class Spread:
         return found if self._ordered else np.sort(found)
 
     def pairs(self, first: Ends, second: Ends) -> tuple[npt.NDArray[np.intp], Ends, Ends]:
-        """Every pair of parts of pairs: the places of the pairs that they come from, and both parts."""
+        """Every pair of parts of pairs: the places of the pairs that they come from, and both parts. Pairs of single parts come first."""
+        one, other = self._single[first], self._single[second]
+        is_single = (one >= 0) & (other >= 0)
+        if is_single.all():
+            return np.arange(len(first)), one, other
+        left = np.flatnonzero(~is_single)
+        rows, some, others = self._pairs(first[left], second[left])
+        return (
+            np.concatenate((np.flatnonzero(is_single), left[rows])),
+            np.concatenate((one[is_single], some)),
+            np.concatenate((other[is_single], others)),
+        )
+
+    def _pairs(self, first: Ends, second: Ends) -> tuple[npt.NDArray[np.intp], Ends, Ends]:
         many = self._counts[second]
         times = self._counts[first] * many
         rows = np.repeat(np.arange(len(times)), times)
