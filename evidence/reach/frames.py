@@ -56,7 +56,7 @@ def evaluated(ordered: Sequence[PlacedPolicy], direction: Direction, peers: Peer
     _through(state, before, closed)
     state.ask(late.early)
     left = state.left.copy()
-    if late.others or after or state.passed.any():
+    if late.others or state.passed.any():  # otherwise nothing is left to later tiers where a NetworkPolicy isolates
         shut = state.copy()
         _finish_after(shut, late.others, np.arange(len(left)), after, closed)
         passes_closed = shut.finally_open()

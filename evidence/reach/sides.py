@@ -25,7 +25,6 @@ from evidence.reach.rules import Policy, PolicyForm, PortMatch, RuleForm, Tier, 
 from evidence.reach.spread import Spread
 from evidence.reach.tiers import Part, PlacedPolicy, PlacedRule
 
-_MANY = 48
 _Wanted = tuple[int, tuple[PortMatch, ...]]  # ports by number, as bits, and by name
 
 
@@ -64,7 +63,6 @@ class Side:
         self.direction = direction
         self._peers = peers
         self._ports = ports
-        self._port_bits: dict[tuple[PortMatch, ...], tuple[int, tuple[PortMatch, ...]]] = {}
         self.policies: list[PlacedPolicy] = []
         there = {id(placed.form): placed for placed in earlier.policies} if earlier else {}
         for form_id in anew:
@@ -98,7 +96,7 @@ class Side:
     def moved(self, peers: Peers, ports: PortIds, spread: Spread) -> "Side":
         """The same policies on other peers, of which each is a part of one here or new. What is new no policy means or isolates yet."""
         other = Side.__new__(Side)
-        vars(other).update(vars(self), _peers=peers, _ports=ports, _port_bits={}, _by_block={}, _by_subject=None)
+        vars(other).update(vars(self), _peers=peers, _ports=ports, _by_block={}, _by_subject=None)
         if spread.stays:
             return other
         pods = spread.came_from[: peers.pods]
