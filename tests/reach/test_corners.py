@@ -209,6 +209,16 @@ def test_ports_that_a_rule_leaves_out_are_left_out_of_all_ports_too() -> None:
     assert not allowed(reach, "default/a", "default/b", 80)
 
 
+@pytest.mark.parametrize("order", [999, 1000, 1001])
+def test_policies_are_asked_whose_order_is_that_of_network_policies(order: int) -> None:
+    reach = under_calico(
+        calico("shut", order=5000),
+        calico(order=order, ingress=[{"action": "Allow", "source": {"selector": "app == 'a'"}}]),
+    )
+    assert allowed(reach, "default/a", "default/b")
+    assert not allowed(reach, "default/c", "default/b")
+
+
 PAIR = (pod("a", "east"), pod("b", "west"))
 
 
