@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 import click
 
 from evidence.cli.options import database_option, key_folder
-from evidence.errors import InputError
+from evidence.cli.terminal import line
+from evidence.errors import InputError, SealError, UsageError
 
 if TYPE_CHECKING:
+    from evidence.log.checkpoint import LogVerifier
     from evidence.store.describe import StoreDescription
 
 
@@ -33,13 +35,19 @@ def migrate(db: str) -> int:
     return 0
 
 
-@command.command("check")
+@command.command("check", short_help="Recompute every digest and the log; name what is wrong.")
 @click.option(
     "--log-key",
     "log_keys",
     multiple=True,
     metavar="KEY",
-    help="Verifier key of the log, as `evidence db checkpoint` shows it; may be repeated. Default that of your own key folder.",
+    help="Verifier key of the log, as `evidence db checkpoint` shows it; may be repeated. Default the one in --keys.",
+)
+@click.option(
+    "--keys",
+    "folder",
+    type=click.Path(path_type=Path),
+    help="Folder of the log's key, as given to `evidence report`; default evidence/keys in your configuration folder.",
 )
 @click.option(
     "--checkpoint",
@@ -50,7 +58,7 @@ def migrate(db: str) -> int:
     help="A checkpoint that was kept outside the store, or a pack's log/checkpoint; may be repeated.",
 )
 @database_option
-def check(log_keys: tuple[str, ...], kept: tuple[Path, ...], db: str) -> int:
+def check(log_keys: tuple[str, ...], folder: Path | None, kept: tuple[Path, ...], db: str) -> int:
     """Recompute every digest, every root and the log, and name what is wrong.
 
     The log shows what was removed, added or put in another order up to its last checkpoint. Whoever can write to the store can also drop its
@@ -58,12 +66,16 @@ def check(log_keys: tuple[str, ...], kept: tuple[Path, ...], db: str) -> int:
 
     Exit codes: 0 everything is as it was stored, 1 something is not.
     """
-    from evidence.log.checkpoint import parse_verifier, verifier_of
+    from evidence.log.checkpoint import verifier_of
     from evidence.seal.logkey import load_log_key
     from evidence.store import Store
 
-    own = load_log_key(key_folder())
-    verifiers = [parse_verifier(key) for key in log_keys] or ([verifier_of(own.public_key())] if own else [])
+    verifiers = [_verifier(key) for key in log_keys]
+    if folder or not log_keys:
+        own = load_log_key(folder or key_folder())
+        if folder and own is None:
+            raise UsageError(f"--keys {folder}: there is no log key here (log-key.pem)")
+        verifiers += [verifier_of(own.public_key())] if own else []
     with Store.open(db, read_only=True) as store:
         result = store.check(verifiers, [_note(path) for path in kept])
     for problem in result.problems:
@@ -76,14 +88,25 @@ def check(log_keys: tuple[str, ...], kept: tuple[Path, ...], db: str) -> int:
     return 1 if result.problems else 0
 
 
+def _verifier(key: str) -> "LogVerifier":
+    from evidence.log.checkpoint import parse_verifier
+
+    try:
+        return parse_verifier(key)
+    except SealError as error:
+        raise UsageError(f"--log-key {key}: {error}; `evidence db checkpoint` shows it") from error
+
+
 def _note(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: no checkpoint can be read here: {error}") from error
+    except OSError as error:
+        raise InputError(f"--checkpoint {path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"--checkpoint {path}: not a checkpoint, which is text") from error
 
 
-@command.command("checkpoint")
+@command.command("checkpoint", short_help="Sign the log's head, for a copy elsewhere.")
 @click.option("--keys", "folder", type=click.Path(path_type=Path), help="Folder of the log's key, made on first use.")
 @click.option("--to", type=click.Path(path_type=Path), help="Folder outside the store to which a copy is added.")
 @database_option
@@ -145,22 +168,19 @@ def _count(number: int, noun: str) -> str:
 
 
 def _print(description: "StoreDescription") -> None:
-    from rich.console import Console
-    from rich.markup import escape
-    from rich.table import Table
-
     click.echo(f"store    {description.url} ({description.database}, schema {description.schema_version})")
     click.echo(f"size     {description.size / 1024 / 1024:.1f} MiB")
     click.echo(
         f"content  {_count(description.objects, 'object version')}, {_count(description.intervals, 'interval')}, "
         f"{_count(description.intents, 'version')} of the intent file"
     )
-    table = Table(
-        "cluster", "snapshots", "partial", "failed", "records", "first taken", "last taken", box=None, pad_edge=False
-    )
     for cluster in description.clusters:
-        times = [f"{at:%Y-%m-%dT%H:%MZ}" if at else "" for at in (cluster.first_taken_at, cluster.last_taken_at)]
-        numbers = [str(number) for number in (cluster.snapshots, cluster.partial, cluster.failed_runs, cluster.records)]
-        table.add_row(escape(cluster.name), *numbers, *times)
-    if description.clusters:
-        Console().print(table)
+        counted = [
+            f"{_count(cluster.snapshots, 'snapshot')} ({cluster.partial} partial)",
+            _count(cluster.failed_runs, "failed run"),
+            _count(cluster.records, "record"),
+        ]
+        times = [f"{at:%Y-%m-%dT%H:%MZ}" for at in (cluster.first_taken_at, cluster.last_taken_at) if at]
+        click.echo(
+            f"cluster  {line(cluster.name)}: {', '.join(counted)}{'; taken ' if times else ''}{' to '.join(times)}"
+        )

@@ -5,7 +5,7 @@ wait for each other until their last statement: that one takes the log's own loc
 """
 
 import hashlib
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 
@@ -98,28 +98,31 @@ def check_log(connection: Connection, verifiers: tuple[LogVerifier, ...], kept: 
     yield from _against_rows(connection)
     hashes = [entry.hash for entry in log]
     roots: dict[int, str] = {}
+    by_name = {verifier.name: verifier for verifier in verifiers}
+    strangers: Counter[tuple[str, str]] = Counter()  # where it is, the name of its log
     for where, note in [
         *(("", note) for note in checkpoints(connection)),
         *(("kept elsewhere ", note) for note in kept),
     ]:
         try:
             name, head = stated(note)
+            if verifiers and name not in by_name:
+                strangers[where, name] += 1
+                continue
             if verifiers:
-                _believed(note, name, verifiers)
+                read_checkpoint(note, by_name[name])
         except SealError as error:
             yield f"the log: a checkpoint {where}cannot be believed: {error}"
             continue
         if head.size > len(hashes):
             yield f"the log: it had {head.size} entries at a checkpoint {where}and has {len(hashes)}: entries were removed at its end"
         elif roots.setdefault(head.size, tree_hash(hashes[: head.size]).hex()) != head.root:
-            yield f"the log: its first {head.size} entries are not those of the checkpoint {where}: entries were changed or reordered"
-
-
-def _believed(note: str, name: str, verifiers: tuple[LogVerifier, ...]) -> None:
-    by_name = {verifier.name: verifier for verifier in verifiers}
-    if name not in by_name:
-        raise SealError(f"it is of the log {name}, whose key is not among those given")
-    read_checkpoint(note, by_name[name])
+            yield f"the log: its first {head.size} entries are not those of a checkpoint {where}of that size: entries were changed or reordered"
+    for (where, name), number in strangers.items():
+        yield (
+            f"the log: {number} checkpoint{'s' if number > 1 else ''} {where}cannot be believed: signed in the name of {name}, "
+            "whose key was not given; if that is your log, give its key with --log-key or its folder with --keys"
+        )
 
 
 _Thing = tuple[int | None, str]  # number in its own table, digest

@@ -7,7 +7,7 @@ from click.testing import CliRunner
 
 from evidence.canonical import digest
 from evidence.cli.main import cli
-from evidence.errors import SealError
+from evidence.errors import SealError, UsageError
 from evidence.log.checkpoint import parse_verifier, read_checkpoint
 from evidence.pipeline.log import enter_pack, log_of_pack
 from evidence.seal.manifest import SUMS
@@ -102,6 +102,25 @@ def test_a_checkpoint_is_printed_kept_and_copied_and_finds_what_was_removed(db: 
     code, said, _ = command("db", "check", "--db", db, "--log-key", key, "--checkpoint", copy)
     assert code == 1
     assert "it had 2 entries at a checkpoint kept elsewhere and has 0" in said
+
+
+def test_check_says_once_whose_key_it_lacks_and_takes_it_from_a_folder(db: str, tmp_path: Path) -> None:
+    keys, other = tmp_path / "keys", tmp_path / "other"
+    command("db", "checkpoint", "--db", db, "--keys", keys)
+    with Store.open(db) as store:
+        store.add_pack("shop", "0" * 64)
+    command("db", "checkpoint", "--db", db, "--keys", keys)
+    code, _, told = command("db", "checkpoint", "--db", str(tmp_path / "another.db"), "--keys", other)
+    assert code == 0
+    code, said, _ = command("db", "check", "--db", db, "--log-key", told.removeprefix("verifier key: ").strip())
+    assert (code, said.count("the log: ")) == (1, 1)
+    assert "the log: 2 checkpoints cannot be believed" in said
+    assert "give its key with --log-key or its folder with --keys" in said
+    assert command("db", "check", "--db", db, "--keys", keys)[0] == 0
+    with pytest.raises(UsageError, match="there is no log key here"):
+        command("db", "check", "--db", db, "--keys", tmp_path / "nowhere")
+    with pytest.raises(UsageError, match="--log-key foo: the log's verifier key is not"):
+        command("db", "check", "--db", db, "--log-key", "foo")
 
 
 def test_a_copy_of_another_history_is_never_written_over(db: str, tmp_path: Path) -> None:

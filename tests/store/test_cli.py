@@ -57,7 +57,9 @@ def test_info_for_people(db: str, capsys: pytest.CaptureFixture[str]) -> None:
     out = capsys.readouterr().out
     assert f"schema {VERSION}" in out
     assert "1 object version, 1 interval, 1 version of the intent file" in out
-    assert out.splitlines()[-1].split() == ["prod", "2", "0", "1", "0", "2026-07-01T12:00Z", "2026-07-01T13:00Z"]
+    assert out.splitlines()[-1] == (
+        "cluster  prod: 2 snapshots (0 partial), 1 failed run, 0 records; taken 2026-07-01T12:00Z to 2026-07-01T13:00Z"
+    )
 
 
 def test_info_for_programs(db: str, capsys: pytest.CaptureFixture[str]) -> None:
