@@ -25,6 +25,7 @@ COMMANDS = {
     "controls": "List frameworks, controls, and which finding rule feeds which.",
     "db": "Migrate, check and describe the store.",
     "demo": "The whole pipeline on the sample cluster, into a folder.",
+    "diff": "What changed between two snapshots: objects, flows, findings, and who wrote.",
     "import": "Take flow logs and audit logs into the store.",
     "keys": "Show or make the key that signs packs.",
     "probe": "Probes: test the computed result with real connections, few and chosen.",

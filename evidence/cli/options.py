@@ -1,4 +1,4 @@
-"""Options that several commands share, and the two value types that click lacks: a time and a period."""
+"""Options that several commands share, and the value types that click lacks: a time, a period, an interval, a snapshot."""
 
 from collections.abc import Callable
 from datetime import UTC, date, datetime, time, timedelta
@@ -10,6 +10,7 @@ import click
 F = TypeVar("F", bound=Callable[..., Any])
 
 DEFAULT_DATABASE = "evidence.db"
+NEWEST = "newest"
 
 
 def now() -> datetime:
@@ -30,6 +31,25 @@ class Time(click.ParamType[datetime]):
             return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
         except (ValueError, OverflowError):
             self.fail(f"{value!r} is not a time such as 2026-08-01 or 2026-08-01T12:00Z", param, ctx)
+
+
+class Snapshot(click.ParamType[int | datetime | None]):
+    """A snapshot of the store: its number, or a time (the newest snapshot at that time), or `newest`, which gives None."""
+
+    name = "snapshot"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int | datetime | None:
+        if not isinstance(value, str):
+            return value  # type: ignore[no-any-return]  # click converts twice, and has done it already
+        asked = value.removeprefix("@")
+        if asked == NEWEST:
+            return None
+        if asked.isdecimal():
+            return int(asked)
+        try:
+            return Time().convert(asked, param, ctx)
+        except click.BadParameter as error:
+            self.fail(f"{error.message}, {NEWEST} or a snapshot's number such as 12", param, ctx)
 
 
 class Period(click.ParamType[tuple[datetime, datetime]]):

@@ -3,12 +3,11 @@
 import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from evidence.cli.options import Time, database_option
+from evidence.cli.options import Snapshot, database_option
 from evidence.cli.reach_source import Source, read
 from evidence.errors import UsageError
 
@@ -16,7 +15,7 @@ if TYPE_CHECKING:
     from evidence.cluster.model import Cluster
     from evidence.reach.diff import Diff, Row
 
-SNAPSHOT, NEWEST = "@", "newest"
+SNAPSHOT = "@"
 HEADER = ("change", "source", "destination", "ports", "workloads", "doubts")
 SHOWN_POSSIBLE = 10
 WORKLOADS = {"both": "", "new": "new workload", "gone": "workload gone"}
@@ -70,7 +69,7 @@ def diff(
         for text in _summary(found, rows):
             click.echo(text, err=True)
     else:
-        for text in _table(found, rows):
+        for text in table(found, rows):
             click.echo(text)
     failed = (fail_on_new or fail_on_possible) and any(row.added for row in rows)
     return 1 if failed or (fail_on_possible and found.possible) else 0
@@ -80,18 +79,15 @@ def _cluster(place: str, db: str, cluster: str | None, keep_going: bool) -> "Clu
     """The cluster of a path, or of a snapshot for "@…"."""
     if not place.startswith(SNAPSHOT):
         return read(Source((place,), db, None, None, keep_going))[0]
-    asked = place.removeprefix(SNAPSHOT)
-    if asked.isdecimal():
+    try:
+        asked = Snapshot().convert(place, None, None)
+    except click.BadParameter as error:
+        raise UsageError(f"{place}: {error.message}") from None
+    if isinstance(asked, int):
         from evidence.pipeline.states import snapshot_state
 
-        return snapshot_state(db, cluster, int(asked)).cluster
-    at: datetime | None = None
-    if asked != NEWEST:
-        try:
-            at = Time().convert(asked, None, None)
-        except click.BadParameter as error:
-            raise UsageError(f"{place}: {error.message}, @{NEWEST} or a snapshot's number such as @12") from None
-    return read(Source((), db, cluster, at, keep_going))[0]
+        return snapshot_state(db, cluster, asked).cluster
+    return read(Source((), db, cluster, asked, keep_going))[0]
 
 
 def _lines(rows: "Sequence[Row]") -> Iterator[tuple[str, ...]]:
@@ -103,7 +99,8 @@ def _lines(rows: "Sequence[Row]") -> Iterator[tuple[str, ...]]:
                 yield change, row.source, row.destination, str(ports), WORKLOADS[row.presence.value], doubts
 
 
-def _table(found: "Diff", rows: "Sequence[Row]") -> Iterator[str]:
+def table(found: "Diff", rows: "Sequence[Row]") -> Iterator[str]:
+    """A line for each change and each doubt, then what is possible, then the counts."""
     from evidence.cli.terminal import line
 
     listed = [tuple(map(line, cells)) for cells in _lines(rows)]

@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from evidence.pipeline.differences import Difference, compare_snapshots
     from evidence.pipeline.log import checkpoint
     from evidence.pipeline.packs import build_archive, verify_pack
     from evidence.pipeline.probes import clean_probes, plan_probes, run_probes
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Assessed",
+    "Difference",
     "FileSource",
     "LiveSource",
     "Pack",
@@ -32,6 +34,7 @@ __all__ = [
     "chosen_frameworks",
     "clean_probes",
     "collect_snapshot",
+    "compare_snapshots",
     "load_cluster",
     "load_state",
     "make_reports",
@@ -43,6 +46,7 @@ __all__ = [
 ]
 
 _MODULES = {
+    "differences": ("Difference", "compare_snapshots"),
     "log": ("checkpoint",),
     "packs": ("build_archive", "verify_pack"),
     "probes": ("clean_probes", "plan_probes", "run_probes"),

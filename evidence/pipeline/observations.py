@@ -100,6 +100,13 @@ class Records:
             self._standing = same, Standing(runs, reach, zones, state.intent, policies, digests)
         return self._standing[1]
 
+    def audits(self, start: datetime, end: datetime) -> tuple[TakenAudit, ...]:
+        """The audit logs that tell of any of the time from `start` to `end`, both included."""
+        from evidence.store import RecordKind
+
+        found = self._store.records(self._cluster, start, end + timedelta(microseconds=1), RecordKind.AUDIT_LOG)
+        return tuple(self._audit(record.id) for record in found)
+
     def _log(self, number: int) -> TakenLog:
         if number not in self._logs:
             info, log = self._read(number, flow_log_of)

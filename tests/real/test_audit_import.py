@@ -10,12 +10,12 @@ import pytest
 
 from evidence.collect.cluster import connect
 from evidence.collect.connection import Refused
+from evidence.observe.changes import audited
 from evidence.pipeline.imports import import_audit
 from evidence.pipeline.observations import seen_in
 from evidence.pipeline.reports import assess_period
 from evidence.pipeline.snapshots import collect_snapshot
 from evidence.pipeline.sources import LiveSource
-from evidence.report.view.changes import audited
 from evidence.store import Store
 from tests.real.controlplane import control_plane
 from tests.real.test_kube_apiserver import create, delete

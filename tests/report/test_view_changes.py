@@ -10,9 +10,10 @@ from evidence.canonical import digest
 from evidence.cluster.objects import CollectedObject, KindResult, KindStatus, ObjectKey
 from evidence.cluster.rbac import GROUP as RBAC
 from evidence.cni.model import CniReport, Enforcement
+from evidence.observe.changes import changed_fields
 from evidence.report.view import build_view, pack_id
 from evidence.report.view.access import access_view
-from evidence.report.view.changes import changed_fields, changes
+from evidence.report.view.changes import changes
 from evidence.report.view.model import AccessRow, Action
 from evidence.report.view.objects import file_names, policy_objects
 from evidence.seal.manifest import bad_path, clashes
