@@ -38,6 +38,22 @@ def test_links_lead_to_files(page: Path) -> None:
     assert missing == []
 
 
+def headings(page: Path) -> set[str]:
+    """The anchors of a page, as code hosts make them of headings: small letters, digits, underscores and hyphens."""
+    text = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+    shown = [
+        re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", found).lower() for found in re.findall(r"^#+ (.*)$", text, re.MULTILINE)
+    ]
+    return {re.sub(r"[^\w\- ]", "", heading).replace(" ", "-") for heading in shown}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_into_pages_lead_to_headings(page: Path) -> None:
+    links = re.findall(r"\]\(([^)#:]*)#([^)]+)\)", page.read_text(encoding="utf-8"))
+    missing = [(link, anchor) for link, anchor in links if anchor not in headings(page.parent / link if link else page)]
+    assert missing == []
+
+
 def test_every_command_in_the_readme_exists() -> None:
     named = set(re.findall(r"^\s+evidence ([a-z]+)", (ROOT / "README.md").read_text(encoding="utf-8"), re.MULTILINE))
     assert named <= set(COMMANDS)
