@@ -4,12 +4,14 @@ Exit codes: 0 good, 1 findings at the asked severity or a failed check, 2 usage,
 Settings: flag > EVIDENCE_* variable > evidence.toml > default (click's own order; see `evidence/settings.py`).
 """
 
+import gc
 import sys
 from typing import Any, NoReturn
 
 import click
 
 from evidence import __version__
+from evidence.cli import USUAL_THRESHOLD
 from evidence.cli.lazy import Later, LazyGroup
 from evidence.cli.process import end
 from evidence.errors import EvidenceError, UsageError
@@ -53,6 +55,7 @@ def cli(ctx: click.Context, debug: bool) -> None:
 
     Start with `evidence demo`; then `evidence collect`, `evidence report`, `evidence verify`.
     """
+    gc.set_threshold(*USUAL_THRESHOLD)
     ctx.obj = {"debug": debug}
     ctx.default_map = _defaults(ctx, ctx.invoked_subcommand)
 
