@@ -65,7 +65,7 @@ def import_flows(
         for line in read_logs(paths, chosen.read, stdin=stdin, keep_going=keep_going, files=files):
             gathering.take(line)
         if gathering.first is None or gathering.last is None:
-            raise InputError(_nothing(files, f"no connection as {chosen.title} writes it", gathering.left_out))
+            raise InputError(_nothing(files, f"no connection in the form of {chosen.title}", gathering.left_out))
         log = FlowLog(
             format=chosen.name,
             title=chosen.title,
@@ -176,5 +176,7 @@ def _nothing(files: Sequence["ReadFile"], what: str, left_out: Counter[str]) -> 
             yield f"{number} {why}"
 
     names = ", ".join(file.name for file in files)
+    if not any(file.lines for file in files):
+        return f"{names}: holds no line; nothing was stored"
     held = f" (only {', '.join(said())})" if left_out else ""
-    return f"{names}: holds {what}{held}; nothing was stored; choose the log's --format"
+    return f"{names}: holds {what}{held}; nothing was stored; give a log of this form"

@@ -177,9 +177,11 @@ def test_a_line_without_end_is_cut_and_counted(db: str, tmp_path: Path) -> None:
 
 def test_a_log_of_another_format_is_refused_and_says_what_it_holds(db: str, tmp_path: Path) -> None:
     with pytest.raises(
-        InputError, match=r"holds no connection as OVN ACL logs writes it \(only 1 other lines of ovn-controller\)"
+        InputError, match=r"holds no connection in the form of OVN ACL logs \(only 1 other lines of ovn-controller\)"
     ):
         take_in(db, tmp_path, line(5, "10.0.0.2"), format_name="ovn")
+    with pytest.raises(InputError, match=r"agent\.log: holds no line; nothing was stored"):
+        take_in(db, tmp_path, "\n")
     with pytest.raises(CollectError, match=r"gone\.log: cannot be read: No such file"):
         take_file(db, str(tmp_path / "gone.log"))
 

@@ -127,7 +127,7 @@ def _unread(found: LogFile) -> InputError:
     shown = "\n".join(found.named)
     more = f"\nand {found.bad - len(found.named)} more" if found.bad > len(found.named) else ""
     return InputError(
-        f"{shown}{more}\nnothing was stored; choose the log's --format, or leave such lines out (counted and named) with --keep-going"
+        f"{shown}{more}\nnothing was stored; give a log of this form, or leave such lines out (counted and named) with --keep-going"
     )
 
 
