@@ -19,7 +19,7 @@ from evidence.sample import intent_path, sample_dumps
 from tests.cli.run import evidence
 from tests.conftest import ROOT
 
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")), *sorted((ROOT / "deploy").rglob("*.md"))]
 
 
 def test_generated_pages_are_as_committed() -> None:
