@@ -12,7 +12,7 @@ from evidence.cluster.calico import Calico, CalicoPolicy
 from evidence.cluster.model import Direction, Namespace, NetworkPolicy, Node, Pod, PodPeer, Protocol
 from evidence.cluster.objects import CollectedObject, ObjectKey
 from evidence.cluster.parse_calico import calico_policy
-from evidence.cluster.policies import Action, NodePeer
+from evidence.cluster.policies import Action, ClusterPolicyPort, NodePeer
 from evidence.cluster.selectors import LabelSelector, Operator, Requirement
 from evidence.reach.classes import IPV4, IPV6
 from evidence.reach.engine import Reachability, analyse
@@ -122,6 +122,19 @@ def test_a_range_of_ports_is_whole_where_others_name_ports_inside_it() -> None:
     assert [allowed(reach, "default/b", "default/a", number) for number in (78, 79, 80, 81, 82, 90)] == [
         False, True, True, True, False, False
     ]  # fmt: skip
+
+
+def test_a_name_is_the_port_of_every_pod_although_another_policy_decides_first_for_some() -> None:
+    pods = [
+        pod("a"),
+        *(pod(n, labels={"app": n}, ports=[named_port("http", p)]) for n, p in (("b", 8080), ("c", 9090))),
+    ]
+    first = cluster_policy("first", does(Action.ACCEPT), priority=1, subject=pods_of({}, {"app": "b"}))
+    http = cluster_policy("http", does(Action.DENY, ports=[ClusterPolicyPort(None, "http")]), priority=2)
+    reach = analyse(replace(cluster(pods), cluster_policies=(first, http)))
+    assert allowed(reach, "default/a", "default/b", 8080)
+    assert not allowed(reach, "default/a", "default/c", 9090)
+    assert allowed(reach, "default/a", "default/c", 8080)
 
 
 def test_a_port_name_means_the_port_of_that_name_alone() -> None:
