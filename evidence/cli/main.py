@@ -23,7 +23,7 @@ COMMANDS = {
     "archive": "Build the auditor's index page over a folder of packs.",
     "assess": "Findings of a snapshot: table, JSON, SARIF or JUnit.",
     "cni": "What the cluster's network plugin is and what it enforces.",
-    "collect": "Take one snapshot of a cluster, or of manifests, into the store.",
+    "collect": "Take a snapshot of a cluster, or of manifests, into the store; or follow a cluster.",
     "controls": "List frameworks, controls, and which finding rule feeds which.",
     "db": "Migrate, check and describe the store.",
     "demo": "The whole pipeline on the sample cluster, into a folder.",
@@ -34,7 +34,7 @@ COMMANDS = {
     "reach": "Reachability: flows, paths, changes, assertions, and what decides.",
     "report": "Assess a period, render and sign a pack, add it to the archive.",
     "schedule": "Collect, assess and report on a schedule, in one process.",
-    "verify": "Check a pack offline: every file, every signature.",
+    "verify": "Check a pack offline: every file, every signature, the log.",
 }
 
 

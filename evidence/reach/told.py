@@ -70,7 +70,8 @@ def text(told: Account) -> Iterator[str]:
     yield f"{told.source} → {told.destination} {port}: {'allowed' if found.allowed else 'denied'}"
     for name, title in _SIDES:
         side: SideAccount = getattr(told, name)
-        yield f"  {title}: {'allowed' if side.reason.allowed else 'denied'}, {side.reason.reason}"
+        verdict, reason = "allowed" if side.reason.allowed else "denied", side.reason.reason
+        yield f"  {title}: {reason if reason.startswith(f'{verdict} by ') else f'{verdict}, {reason}'}"
         if not side.policies:
             yield f"    selected by: {', '.join(map(str, side.reason.selecting)) or 'no policy'}"
         for asked in side.policies:

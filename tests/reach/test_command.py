@@ -105,7 +105,7 @@ def test_explain_names_the_rule_on_each_side_and_what_would_turn_it(manifests: P
         "shop/web → shop/db TCP 5432: allowed",
         "  egress of the source: allowed, not isolated",
         "    selected by: no policy",
-        "  ingress of the destination: allowed, allowed by NetworkPolicy shop/db spec.ingress[0]",
+        "  ingress of the destination: allowed by NetworkPolicy shop/db spec.ingress[0]",
         "    NetworkPolicy shop/db (default tier): decides",
         "      spec.ingress[0] Accept: matches",
     ]
