@@ -60,6 +60,23 @@ def test_every_command_in_the_readme_exists() -> None:
     assert named >= {"collect", "assess", "report", "verify"}
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_command_and_option_that_a_page_names_exists(page: Path) -> None:
+    help_texts = (ROOT / "docs" / "commands.md").read_text(encoding="utf-8")
+    known = set(re.findall(r"^## (evidence .*)$", help_texts, re.MULTILINE))
+    groups = {name for name in known if any(other.startswith(f"{name} ") for other in known)}
+    options = {"--debug", "--version", *re.findall(r"--[a-z-]+", help_texts)}
+    missing = []
+    named = re.findall(
+        r"(?:`|^ {4}|\| )(evidence [a-z]+)(?: ([a-z]+))?(.*?)(?:`|$)", page.read_text(encoding="utf-8"), re.MULTILINE
+    )
+    for command, below, rest in named:
+        missing += [command] if command not in known else []
+        missing += [f"{command} {below}"] if command in groups and below and f"{command} {below}" not in known else []
+        missing += [option for option in re.findall(r"(?<![\w-])--[a-z-]+(?<!-)", rest) if option not in options]
+    assert missing == []
+
+
 # Commands of the README that only read, with what of their output shows that they answered.
 READ_ONLY = {"assess": "NET-", "reach": "production/postgres-0 TCP 5432: allowed", "cni": "enforced"}
 
