@@ -28,6 +28,7 @@ COMMANDS = {
     "db": "Migrate, check and describe the store.",
     "demo": "The whole pipeline on the sample cluster, into a folder.",
     "diff": "What changed between two snapshots: objects, flows, findings, and who wrote.",
+    "history": "A period's timeline: changes, findings, failed runs, and the time that nobody looked.",
     "import": "Take flow logs and audit logs into the store.",
     "keys": "Show or make the key that signs packs.",
     "probe": "Probes: test the computed result with real connections, few and chosen.",

@@ -121,6 +121,11 @@ class Rule:
     reads_rules: bool = False
     needs_seen: str = ""
 
+    @property
+    def moves(self) -> bool:
+        """True when time, or what records say of it, may change the answer for a cluster and an intent file that stay as they are."""
+        return self.family == "time" or bool(self.needs_seen)
+
 
 FLOW_LOG, AUDIT_LOG, PROBE_RUN = "flow log", "audit log", "probe run"
 
@@ -191,12 +196,12 @@ class Assessment:
     runs: tuple[RuleRun, ...]
 
 
-def evaluate(context: Context) -> Assessment:
-    """Run every rule."""
+def evaluate(context: Context, rules: Iterable[Rule] | None = None) -> Assessment:
+    """Run every rule, or the given ones."""
     findings: list[Finding] = []
     runs: list[RuleRun] = []
-    for rule_id in sorted(RULES):
-        run, found = run_rule(RULES[rule_id], context)
+    for each in sorted(RULES.values() if rules is None else rules, key=lambda rule: rule.id):
+        run, found = run_rule(each, context)
         runs.append(run)
         findings += found
     findings.sort(key=lambda finding: (finding.rule_id, finding.subject, finding.discriminator))

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from evidence.pipeline.snapshots import Stored, collect_snapshot, record_failed_run, snapshot_counts
     from evidence.pipeline.sources import FileSource, LiveSource
     from evidence.pipeline.states import Assessed, State, assess, load_cluster, load_state
+    from evidence.pipeline.timeline import Timeline, period_timeline
 
 __all__ = [
     "Assessed",
@@ -27,6 +28,7 @@ __all__ = [
     "Signing",
     "State",
     "Stored",
+    "Timeline",
     "assess",
     "build_archive",
     "check_plan",
@@ -38,6 +40,7 @@ __all__ = [
     "load_cluster",
     "load_state",
     "make_reports",
+    "period_timeline",
     "plan_probes",
     "record_failed_run",
     "run_probes",
@@ -54,6 +57,7 @@ _MODULES = {
     "snapshots": ("Stored", "collect_snapshot", "record_failed_run", "snapshot_counts"),
     "sources": ("FileSource", "LiveSource"),
     "states": ("Assessed", "State", "assess", "load_cluster", "load_state"),
+    "timeline": ("Timeline", "period_timeline"),
 }
 _MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
 

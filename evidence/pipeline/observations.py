@@ -47,13 +47,18 @@ class Records:
         self._ties: tuple[Reachability, Ties] | None = None
         self._last: State | None = None
 
+    @property
+    def any(self) -> bool:
+        """True when there is any record of the cluster."""
+        return bool(self._store.records(self._cluster, _START, _END))
+
     def around(self, state: "State", reach: "Reachability", look_back: timedelta = LOOK_BACK) -> Observations | None:
         """What was seen around a snapshot of the store; None when no record tells anything of that time."""
         from evidence.store import RecordKind
 
         info = state.info
         assert info is not None  # noqa: S101  (only snapshots of the store are looked at)
-        following = self._next(info)
+        following = self._store.next_after(self._cluster, info.taken_at)
         until = following.taken_at if following else None
         since = info.taken_at - look_back
         found = self._store.records(self._cluster, info.taken_at - LOOK_BACK, until or _END)
@@ -125,10 +130,6 @@ class Records:
             return record.info, made(record.document)
         except InputError as error:
             raise StoreError(f"record {number} in the store {self._store.url}: {error}") from error
-
-    def _next(self, info: "SnapshotInfo") -> "SnapshotInfo | None":
-        later = self._store.snapshots(self._cluster, info.taken_at, _END)
-        return next((found for found in later if found.taken_at > info.taken_at), None)
 
     def _elsewhere(self, flow: "ObservedFlow", here: "SnapshotInfo") -> "Iterator[Reachability] | None":
         """Of the snapshots from the last one at or before the flow's first time to the first one at or after its last, but this one."""

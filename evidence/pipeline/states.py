@@ -1,6 +1,6 @@
 """One cluster at one time, from the store or straight from files, and what analysis says of it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -13,7 +13,7 @@ from evidence.pipeline.sources import FileSource, parsed_intent, read_intent, re
 
 if TYPE_CHECKING:
     from evidence.cni.model import CniReport
-    from evidence.findings.registry import Assessment
+    from evidence.findings.registry import Assessment, Rule
     from evidence.intent.model import Intent
     from evidence.intent.zones import ZoneMap
     from evidence.observe.seen import Observations
@@ -143,9 +143,10 @@ def assess(
     before: Assessed | None = None,
     observed: "Callable[[State, Reachability], Observations | None] | None" = None,
     probed: "Callable[[State, Reachability, ZoneMap], Standing | None] | None" = None,
+    rules: "Iterable[Rule] | None" = None,
 ) -> Assessed:
     """Findings of a state as of `at`; a pure function of its arguments. `before`: an assessment of the same cluster and intent, not computed
-    again. `observed` tells what logs saw around a state, `probed` what probe runs say of it, None for nothing."""
+    again. `observed` tells what logs saw around a state, `probed` what probe runs say of it, None for nothing. `rules`: only these."""
     from evidence.findings.registry import Context, evaluate
     from evidence.intent.zones import assign
     from evidence.pipeline.unseen import unseen_kinds
@@ -169,7 +170,7 @@ def assess(
         observed=seen,
         probed=standing,
     )
-    return Assessed(state, reach, zones, cni, evaluate(context), seen, standing)
+    return Assessed(state, reach, zones, cni, evaluate(context, rules), seen, standing)
 
 
 def reach_of(state: State) -> "tuple[CniReport, Reachability]":

@@ -67,7 +67,7 @@ def as_yaml(body: Any) -> str:
     return yaml.dump(body, Dumper=_Plain, sort_keys=False)
 
 
-class _Plain(yaml.SafeDumper):
+class _Plain(getattr(yaml, "CSafeDumper", yaml.SafeDumper)):  # type: ignore[misc]  # libyaml, where PyYAML was built with it
     """Writes a value that occurs twice out twice: anchors and aliases read badly in a manifest."""
 
     def ignore_aliases(self, data: Any) -> bool:

@@ -9,6 +9,7 @@ from evidence.store.values import (
     RunInfo,
     RunRecord,
     SnapshotInfo,
+    SnapshotOutline,
     StoredRecord,
     StoredSnapshot,
 )
@@ -21,6 +22,7 @@ __all__ = [
     "RunInfo",
     "RunRecord",
     "SnapshotInfo",
+    "SnapshotOutline",
     "Store",
     "StoredRecord",
     "StoredSnapshot",

@@ -128,6 +128,22 @@ def parse_details(data: bytes) -> tuple[SourceInfo, tuple[KindResult, ...], tupl
         raise StoreError("its source, kinds and problems cannot be read") from error
 
 
+Texts = tuple[tuple[str, str, str], ...]
+
+
+def parse_outline(data: bytes) -> tuple[Texts, Texts]:
+    """Group, kind and status of each kind, and the problems, of what `details_json` wrote: the little that a year of snapshots is compared by.
+
+    Raises StoreError for anything else.
+    """
+    try:
+        value: dict[str, Any] = orjson.loads(data)
+        kinds = tuple((group, kind, status) for group, kind, status, _, _, _ in value["kinds"])
+        return kinds, tuple((where, message, kind) for where, message, kind in value["problems"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise StoreError("its kinds and problems cannot be read") from error
+
+
 def timestamp(moment: datetime) -> str:
     return moment.isoformat(timespec="microseconds")
 

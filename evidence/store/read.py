@@ -1,16 +1,28 @@
 """Reading one snapshot back, and checking it on the way: no byte is handed on that its digest does not cover."""
 
 import hashlib
+from collections.abc import Iterator
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, Row, or_, select
 
-from evidence.cluster.objects import CollectedObject, Collection, ObjectKey
+from evidence.cluster.objects import CollectedObject, Collection, KindStatus, ObjectKey
 from evidence.errors import StoreError
-from evidence.store.content import content_hash, object_leaf, parse_body, parse_details, parse_sources, unpack
+from evidence.store.content import (
+    content_hash,
+    object_leaf,
+    parse_body,
+    parse_details,
+    parse_outline,
+    parse_sources,
+    unpack,
+)
 from evidence.store.rows import SNAPSHOTS, root_of, snapshot_info
-from evidence.store.tables import IntentRow, IntervalRow, ObjectRow, SnapshotRow, SourcesRow
-from evidence.store.values import StoredSnapshot
+from evidence.store.tables import ClusterRow, IntentRow, IntervalRow, ObjectRow, SnapshotRow, SourcesRow
+from evidence.store.values import SnapshotOutline, StoredSnapshot
+
+_MISSING = frozenset({KindStatus.FORBIDDEN.value, KindStatus.FAILED.value})  # as in `Collection.partial`
 
 
 def read_snapshot(connection: Connection, snapshot_id: int) -> StoredSnapshot:
@@ -29,6 +41,23 @@ def read_snapshot(connection: Connection, snapshot_id: int) -> StoredSnapshot:
     if (content.hex(), collection.partial) != (row.content, info.partial):
         raise StoreError("what follows from its content was changed")
     return StoredSnapshot(info, collection, intent)
+
+
+def read_outlines(connection: Connection, cluster: str, start: datetime, end: datetime) -> Iterator[SnapshotOutline]:
+    """Those taken from `start` to before `end`, oldest first. Raises StoreError where the root digest does not cover what is given."""
+    rows = connection.execute(
+        SNAPSHOTS.where(ClusterRow.name == cluster, SnapshotRow.taken_at >= start, SnapshotRow.taken_at < end).order_by(
+            SnapshotRow.taken_at, SnapshotRow.id
+        )
+    )
+    for row in rows:
+        info, details = snapshot_info(row), unpack(row.details)
+        if root_of(info, details, row.sources_digest, bytes.fromhex(row.content)) != info.root_digest:
+            raise StoreError(f"snapshot {info.id}: its root digest does not match its header")
+        kinds, problems = parse_outline(details)
+        if info.partial != (bool(problems) or any(status in _MISSING for _, _, status in kinds)):
+            raise StoreError(f"snapshot {info.id}: what follows from its content was changed")
+        yield SnapshotOutline(info, row.content, kinds, problems)
 
 
 def _objects(

@@ -19,7 +19,7 @@ from evidence.store.database import connect, file_of, hidden, parse_url, reading
 from evidence.store.describe import StoreDescription, describe_store
 from evidence.store.failures import explained
 from evidence.store.identity import refuse_other_cluster
-from evidence.store.read import read_snapshot
+from evidence.store.read import read_outlines, read_snapshot
 from evidence.store.records import list_records, prepare_record, read_record, write_record
 from evidence.store.rows import SNAPSHOTS, run_info, snapshot_info, storable, storable_run, utc
 from evidence.store.schema import Condition, migrate, read_schema, require_current
@@ -32,6 +32,7 @@ from evidence.store.values import (
     RunInfo,
     RunRecord,
     SnapshotInfo,
+    SnapshotOutline,
     StoredRecord,
     StoredSnapshot,
 )
@@ -189,6 +190,28 @@ class Store:
         with reading(self._engine, self.url) as connection:
             return tuple(snapshot_info(row) for row in connection.execute(query))
 
+    def next_after(self, cluster: str, moment: datetime) -> SnapshotInfo | None:
+        """The first snapshot taken after a time; None when there is none."""
+        query = (
+            SNAPSHOTS.where(ClusterRow.name == cluster, SnapshotRow.taken_at > utc(moment))
+            .order_by(SnapshotRow.taken_at, SnapshotRow.id)
+            .limit(1)
+        )
+        with reading(self._engine, self.url) as connection:
+            row = connection.execute(query).first()
+        return snapshot_info(row) if row is not None else None
+
+    def outlines(self, cluster: str, start: datetime, end: datetime) -> tuple[SnapshotOutline, ...]:
+        """Those of `snapshots` with what tells whether they hold the same objects, so that only those that differ need to be read.
+
+        Raises StoreError where one is not what was stored, as far as its objects are not concerned.
+        """
+        with reading(self._engine, self.url) as connection:
+            try:
+                return tuple(read_outlines(connection, cluster, utc(start), utc(end)))
+            except StoreError as error:
+                raise StoreError(f"the store {self.url}: {error}") from error
+
     def runs(self, cluster: str, start: datetime, end: datetime) -> tuple[RunRecord, ...]:
         """The runs that gave the snapshots of a period, and those that began in it and failed; in the order of their start."""
         stored = [
@@ -203,6 +226,10 @@ class Store:
             )
             for info in self.snapshots(cluster, start, end)
         ]
+        return tuple(sorted([*stored, *self.failed_runs(cluster, start, end)], key=lambda run: run.started_at))
+
+    def failed_runs(self, cluster: str, start: datetime, end: datetime) -> tuple[RunRecord, ...]:
+        """The runs that began in a period and left no snapshot, in the order of their start."""
         query = (
             select(*FailedRunRow.__table__.columns)
             .join_from(FailedRunRow, ClusterRow, FailedRunRow.cluster_id == ClusterRow.id)
@@ -212,11 +239,10 @@ class Store:
             .order_by(FailedRunRow.started_at, FailedRunRow.id)
         )
         with reading(self._engine, self.url) as connection:
-            failed = [
+            return tuple(
                 RunRecord(cluster, row.started_at, row.finished_at, "failed", row.message, None, run_info(row))
                 for row in connection.execute(query)
-            ]
-        return tuple(sorted(stored + failed, key=lambda run: run.started_at))
+            )
 
     def records(
         self, cluster: str, start: datetime, end: datetime, kind: RecordKind | None = None

@@ -61,6 +61,19 @@ class SnapshotInfo:
 
 
 @dataclass(frozen=True, slots=True)
+class SnapshotOutline:
+    """A stored snapshot without its objects. `content` (hex) is the hash over them: snapshots with the same one hold the same objects.
+
+    `kinds`: group, kind and status of each kind that was asked for; `problems`: where, what and kind of each, as in `Problem`.
+    """
+
+    info: SnapshotInfo
+    content: str
+    kinds: tuple[tuple[str, str, str], ...]
+    problems: tuple[tuple[str, str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class StoredSnapshot:
     """A snapshot read back: `collection` equals the one that was stored, `intent` are the file's own bytes."""
 

@@ -1,0 +1,113 @@
+"""Findings over time: the stretches in which each was open.
+
+A cluster is looked at now and then. From one look to the next:
+1. A finding opens with the first look that hits it, and closes with the first look in which its rule looked at everything and did not hit it.
+2. A look that could not look at everything and does not hit closes nothing: until a later look decides, the finding counts as open, and its
+   state at the end is "not determined".
+3. The first look does not tell since when its findings are open; neither does a hit after a look that could not look at everything.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from evidence.findings.finding import Finding
+from evidence.findings.registry import Assessment, RunStatus
+
+
+class SpellState(StrEnum):
+    OPEN = "open"
+    NOT_DETERMINED = "not determined"
+    CLOSED = "closed"
+
+
+@dataclass(frozen=True, slots=True)
+class Spell:
+    """One stretch of a finding. `since_before`: nobody can say that it was not open before; `ended_at`: of the look that closed it, else None;
+    `last_seen`: of the last look that hit it."""
+
+    opened_at: datetime
+    since_before: bool
+    last_seen: datetime
+    state: SpellState = SpellState.OPEN
+    ended_at: datetime | None = None
+
+    def length(self, until: datetime) -> timedelta:
+        """How long it was open at least, the end of what is not closed being `until`."""
+        return (self.ended_at or until) - self.opened_at
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """A finding as it was last seen, and its stretches, oldest first."""
+
+    finding: Finding
+    spells: tuple[Spell, ...]
+
+    @property
+    def state(self) -> SpellState:
+        return self.spells[-1].state
+
+    def open_for(self, until: datetime) -> timedelta:
+        """All stretches together."""
+        return sum((spell.length(until) for spell in self.spells), timedelta())
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """What one look changed: findings that opened, that closed, and of which it leaves open whether they are there."""
+
+    at: datetime
+    opened: tuple[Finding, ...]
+    closed: tuple[Finding, ...]
+    lost: tuple[Finding, ...]
+
+
+class Spells:
+    """Findings of one cluster, look by look."""
+
+    def __init__(self) -> None:
+        self._newest: dict[str, Finding] = {}
+        self._spells: dict[str, list[Spell]] = {}
+        self._running: set[str] = set()  # fingerprints of findings that are not closed
+        self._statuses: Mapping[str, RunStatus] | None = None  # of the look before
+
+    def look(self, at: datetime, assessment: Assessment) -> Turn:
+        """Take in the next look. What the first one hits has not opened then: it was there."""
+        statuses = {run.rule_id: run.status for run in assessment.runs}
+        found = {finding.fingerprint: finding for finding in assessment.findings}
+        opened = [finding for fingerprint, finding in found.items() if fingerprint not in self._running]
+        closed, lost = [], []
+        for fingerprint in sorted(self._running - found.keys()):
+            finding, spell = self._newest[fingerprint], self._spells[fingerprint][-1]
+            if statuses[finding.rule_id] is RunStatus.RAN:
+                self._spells[fingerprint][-1] = replace(spell, state=SpellState.CLOSED, ended_at=at)
+                self._running.discard(fingerprint)
+                closed.append(finding)
+            elif spell.state is SpellState.OPEN:
+                self._spells[fingerprint][-1] = replace(spell, state=SpellState.NOT_DETERMINED)
+                lost.append(finding)
+        for fingerprint, finding in found.items():
+            if fingerprint in self._running:
+                spell = self._spells[fingerprint][-1]
+                self._spells[fingerprint][-1] = replace(spell, state=SpellState.OPEN, last_seen=at)
+            else:
+                known = self._statuses is not None and self._statuses[finding.rule_id] is RunStatus.RAN
+                self._spells.setdefault(fingerprint, []).append(Spell(at, not known, at))
+        first = self._statuses is None
+        self._newest |= found
+        self._running |= found.keys()
+        self._statuses = statuses
+        return Turn(at, () if first else _worst_first(opened), _worst_first(closed), _worst_first(lost))
+
+    def histories(self) -> tuple[History, ...]:
+        """Every finding: open ones first, then not determined ones, then closed ones; most severe first."""
+        states = list(SpellState)
+        every = [History(finding, tuple(self._spells[each])) for each, finding in self._newest.items()]
+        order = {id(finding): place for place, finding in enumerate(_worst_first(self._newest.values()))}
+        return tuple(sorted(every, key=lambda each: (states.index(each.state), order[id(each.finding)])))
+
+
+def _worst_first(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+    return tuple(sorted(findings, key=lambda one: (-one.severity.rank, one.rule_id, one.subject, one.discriminator)))

@@ -1,0 +1,65 @@
+"""`evidence history`: the sample cluster's quarter."""
+
+import json
+from pathlib import Path
+
+import jsonschema
+import pytest
+
+from evidence import resources
+from evidence.sample import intent_path, sample_dumps
+from tests.cli.run import evidence
+
+QUARTER = "2026-07-01..2026-08-31"
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("history") / "evidence.db"
+    for dump in sample_dumps()[1:4]:
+        taken = dump.taken_at.isoformat()
+        ran = evidence("collect", "--from", dump.path, "--cluster", "shop", "--taken-at", taken, "--intent", intent_path(),
+                       "--db", path)  # fmt: skip
+        assert ran.code == 0, ran.err
+    return path
+
+
+def test_json_follows_its_schema_and_tells_changes_findings_and_gaps(store: Path) -> None:
+    ran = evidence("history", "--db", store, "--period", QUARTER, "--expect-every", "17d", "--format", "json")
+    assert ran.code == 0, ran.err
+    body = json.loads(ran.out)
+    schema = json.loads(resources.package_file("pipeline", "history.schema.json").read_text())
+    jsonschema.Draft202012Validator(schema).validate(body)
+    assert (body["snapshots"], body["snapshots_read"]) == (3, 3)
+    first, _, drift = body["changes"]
+    assert (first["first"], first["opened"], first["policies"]["added"]) == (True, [], 0)
+    assert drift["objects"] == {"added": 2, "removed": 0, "changed": 0}
+    assert drift["policies"] == {"added": 1, "removed": 0, "changed": 0}
+    assert {"SEG-001", "CHG-004"} <= {finding["rule"] for finding in drift["opened"]}
+    assert body["coverage"]["longest_gap"] == {
+        "start": "2026-08-18T06:00:00+00:00",
+        "end": "2026-08-20T06:00:00+00:00",
+        "seconds": 172800.0,
+    }
+    opened = next(found for found in body["findings"] if found["subject"] == "ZonePair batch -> card-data")
+    assert (opened["state"], opened["open_seconds"]) == ("open", 0.0)
+    assert opened["spells"][0]["opened_at"] == "2026-08-20T06:00:00+00:00"
+    closed = next(found for found in body["findings"] if found["state"] == "closed")
+    assert closed["open_seconds"] == 17 * 86400
+
+
+def test_the_table_says_the_same(store: Path) -> None:
+    ran = evidence("history", "--db", store, "--period", QUARTER)
+    assert ran.code == 0, ran.err
+    lines = ran.out.splitlines()
+    assert lines[0] == "shop, 2026-07-01 00:00 to 2026-09-01 00:00 UTC: 3 snapshots, 3 read and analysed"
+    assert "2026-08-20 06:00  snapshot 3, time as claimed: objects +2 -0 ~0, policies +1 -0 ~0" in lines
+    assert "2026-08-20 06:00  opened: critical SEG-001 ZonePair batch -> card-data" in lines
+    assert "2026-07-16 06:00  gap of 16 d, until 2026-08-01 06:00" in lines
+    times = [line[:16] for line in lines if line.startswith("2026-")]
+    assert times == sorted(times)
+
+
+def test_a_period_without_snapshots_is_one_sentence(store: Path) -> None:
+    ran = evidence("history", "--db", store, "--period", "2020-01-01..2020-02-01")
+    assert (ran.code, "there is no snapshot of shop between 2020-01-01 00:00" in ran.err) == (2, True)
