@@ -39,9 +39,8 @@ _POOL = re.compile(r"^HTTPS?Connection(Pool)?\([^)]*\): ")  # the client's name 
 _PASSING = frozenset({429, 500, 502, 503, 504})
 T = TypeVar("T")
 
-logging.getLogger("urllib3.connectionpool").setLevel(
-    logging.ERROR
-)  # what it warns of is retried here and reported in the end
+for _name in ("urllib3.connectionpool", "stamina"):  # what they warn of is retried here and reported in the end
+    logging.getLogger(_name).setLevel(logging.ERROR)
 
 
 class Unreachable(CollectError):  # noqa: N818  (as Refused)

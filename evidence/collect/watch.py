@@ -224,6 +224,29 @@ class Watch:
         self._since, self._version = at, version or self._version
 
 
+def require_watching(connection: Connection) -> None:
+    """Raises CollectError when the account may not watch NetworkPolicies, without which nothing is followed.
+
+    A server that does not say what the account may is not asked again: each watch then finds out for itself.
+    """
+    asked = {"verb": "watch", "group": "networking.k8s.io", "resource": "networkpolicies"}
+    review = {
+        "apiVersion": "authorization.k8s.io/v1",
+        "kind": "SelfSubjectAccessReview",
+        "spec": {"resourceAttributes": asked},
+    }
+    try:
+        answer = connection.post("/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", review)
+    except Refused:
+        return
+    status = answer.get("status") if isinstance(answer, dict) else None
+    if isinstance(status, dict) and status.get("allowed") is False:
+        raise CollectError(
+            f"{connection.url}: {connection.identity or 'this user'} lacks the verb watch on networkpolicies.networking.k8s.io, so the cluster "
+            "cannot be followed: grant it (docs/operate.md), or take single snapshots without --watch"
+        )
+
+
 def _seen(at: datetime, served: Served, body: dict[str, Any], version: str, *, gone: bool) -> Seen:
     metadata, kind = body["metadata"], served.kind
     key = ObjectKey(kind.group, kind.kind, str(metadata.get("namespace") or ""), str(metadata.get("name") or ""))

@@ -37,10 +37,13 @@ Changes = Iterable[tuple[ObjectKey, CollectedObject | None, CollectedObject | No
 
 
 def follow(source: LiveSource, clock: Callable[[], datetime]) -> tuple["Follower", str]:
-    """A follower of the cluster, everything listed once, and the name by which the source knows the cluster. Raises CollectError."""
+    """A follower of the cluster, everything listed once, and the name by which the source knows the cluster.
+
+    Raises CollectError, also when the account may not watch.
+    """
     from evidence.collect.connection import connect
     from evidence.collect.follow import Follower
-    from evidence.collect.watch import Wire
+    from evidence.collect.watch import Wire, require_watching
 
     connection = connect(
         context=source.context,
@@ -48,6 +51,7 @@ def follow(source: LiveSource, clock: Callable[[], datetime]) -> tuple["Follower
         in_cluster=source.in_cluster,
         impersonate=source.impersonate,
     )
+    require_watching(connection)
     follower = Follower(Wire(connection, clock))
     try:
         follower.look_again()

@@ -40,6 +40,7 @@ class Api:
     watched: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
     version: int = 77
     verbs: list[str] = field(default_factory=lambda: ["get", "list", "watch"])
+    may_watch: bool = True
     closed: bool = False
 
     def changes(self, path: str, kind: str, obj: dict[str, Any]) -> None:
@@ -86,6 +87,8 @@ class Api:
             )
         if path.endswith("/selfsubjectreviews"):
             return 201, {}, {"status": {"userInfo": {"username": "system:serviceaccount:evidence:collector"}}}
+        if path.endswith("/selfsubjectaccessreviews"):
+            return 201, {}, {"status": {"allowed": self.may_watch}}
         items = self.lists.get(path, [])
         start, limit = int(query.get("continue", ["0"])[0]), int(query["limit"][0])
         more = {"continue": str(start + limit)} if start + limit < len(items) else {}

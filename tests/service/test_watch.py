@@ -18,7 +18,7 @@ from evidence.cluster.objects import CollectedObject, Collection, ObjectKey, Sou
 from evidence.collect.discovery import Served
 from evidence.collect.kinds import BY_GROUP_KIND
 from evidence.collect.watch import Seen
-from evidence.errors import StoreError
+from evidence.errors import CollectError, StoreError
 from evidence.pipeline import watching
 from evidence.pipeline.reports import Signing, make_reports
 from evidence.pipeline.sources import LiveSource
@@ -222,6 +222,23 @@ def test_the_time_before_a_watch_is_on_record_as_not_watched(watched: Watched) -
     assert gap.message.startswith("not known to have been watched")
     assert gap.started_at == stopped.finished_at
     assert gap.run.command == "collect --watch"
+
+
+def test_an_account_that_may_not_watch_is_told_so_at_once(api: Api, watched: Watched) -> None:
+    api.may_watch = False
+    with pytest.raises(
+        CollectError, match=r"evidence:collector lacks the verb watch on networkpolicies\.networking\.k8s\.io"
+    ):
+        watched.run()
+    assert (watched.said, api.seen[POLICIES]) == ([], 0)
+    (failed,) = watched.gaps()
+    assert "cannot be followed" in failed.message
+
+
+def test_a_server_that_does_not_say_what_an_account_may_is_followed(api: Api, watched: Watched) -> None:
+    api.trouble["/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"] = [(404, {}, {"message": "not here"})]
+    watched.run()
+    assert len(watched.snapshots()) == 1
 
 
 def test_a_list_read_again_puts_on_record_what_could_not_be_seen(api: Api, watched: Watched) -> None:
