@@ -50,6 +50,7 @@ def read_outlines(connection: Connection, cluster: str, start: datetime, end: da
             SnapshotRow.taken_at, SnapshotRow.id
         )
     )
+    same: tuple[tuple[str, str, str], ...] = ()  # kinds of the one before: a year of snapshots shares them
     for row in rows:
         info, details = snapshot_info(row), unpack(row.details)
         if root_of(info, details, row.sources_digest, bytes.fromhex(row.content)) != info.root_digest:
@@ -57,7 +58,8 @@ def read_outlines(connection: Connection, cluster: str, start: datetime, end: da
         kinds, problems = parse_outline(details)
         if info.partial != (bool(problems) or any(status in _MISSING for _, _, status in kinds)):
             raise StoreError(f"snapshot {info.id}: what follows from its content was changed")
-        yield SnapshotOutline(info, row.content, kinds, problems)
+        same = same if kinds == same else kinds
+        yield SnapshotOutline(info, row.content, same, problems)
 
 
 def _objects(
