@@ -12,11 +12,13 @@ import pytest
 import yaml
 
 from evidence.errors import CollectError, InputError, StoreError, UsageError
+from evidence.findings.spells import Spells
 from evidence.pipeline.imports import ImportedFlows, import_audit, import_flows
 from evidence.pipeline.observations import agreements, seen_in
 from evidence.pipeline.reports import assess_period
 from evidence.pipeline.snapshots import collect_snapshot
 from evidence.pipeline.sources import FileSource
+from evidence.pipeline.timeline import period_timeline
 from evidence.store import NewRecord, RecordKind, Store
 from tests.cli.run import evidence
 
@@ -386,3 +388,21 @@ def test_the_commands_say_what_was_taken_in_and_assess_looks_at_it(db: str, tmp_
 def test_prefixes_are_for_netfilter_alone(db: str, tmp_path: Path) -> None:
     refused = evidence("import", "flows", "--format", "ovn", "x.log", "--denied-prefix", "DROP", "--db", db)
     assert (refused.code, "are for --format netfilter" in refused.err) == (2, True)
+
+
+def test_a_history_tells_of_what_logs_show_as_every_snapshot_does(db: str, tmp_path: Path) -> None:
+    take_in(db, tmp_path, *hubble(5, "job"), format_name="hubble")
+    period = (START, day(40))
+    told = period_timeline(db, cluster="prod", period=period, expect_every=timedelta(days=10), now=day(40))
+    whole = Spells()
+    with Store.open(db, read_only=True) as store:
+        for one in assess_period(store, "prod", period):
+            assert one.state.taken_at
+            whole.look(one.state.taken_at, one.assessment)
+    assert {history.finding.fingerprint: history.spells for history in told.findings} == {
+        history.finding.fingerprint: history.spells for history in whole.histories()
+    }
+    (contradiction,) = [history for history in told.findings if history.finding.rule_id == "LOG-006"]
+    assert [(spell.opened_at, spell.ended_at) for spell in contradiction.spells] == [
+        (day(0), day(30))  # on day 20 the rule had no log to look at, so it closed nothing
+    ]
