@@ -178,7 +178,7 @@ class Store:
         if row is None:
             when = f" at or before {utc(at):%Y-%m-%d %H:%M:%S} UTC" if at else ""
             raise UsageError(
-                f"the store {self.url} holds no snapshot of {cluster}{when}; give another --at or --cluster"
+                f"the store {self.url} holds no snapshot of {cluster}{when}; give another time or --cluster"
             )
         return snapshot_info(row)
 
