@@ -130,7 +130,7 @@ def test_the_commands_count_records(store: Store, db: str, capsys: pytest.Captur
     store.add_record(record())
     for command, expected in (
         ("check", "1 snapshot, 1 object, 1 record, a log of 2 entries under 0 checkpoints: all as stored\n"),
-        ("info", "records"),
+        ("info", "1 snapshot (0 partial), 0 failed runs, 1 record; taken "),
     ):
         with pytest.raises(SystemExit):
             main(["db", command, "--db", db])
