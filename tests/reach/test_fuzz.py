@@ -1,7 +1,7 @@
 """Selectors, networks and policies of any shape: read or refused in one sentence, never a crash, and then meant as the words of the API say."""
 
 from collections.abc import Callable, Mapping, Sequence
-from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from ipaddress import IPv4Network, IPv6Network, collapse_addresses, ip_address, ip_network
 from itertools import pairwise
 from typing import Any, TypeVar
 
@@ -14,7 +14,7 @@ from evidence.cluster.model import IPAddress, IpBlock, IPNetwork
 from evidence.cluster.parse_policies import label_selector
 from evidence.errors import InputError
 from evidence.reach import matrix
-from evidence.reach.addresses import AddressSpace, intervals_of
+from evidence.reach.addresses import AddressSpace, intervals_of, joined, networks_of
 from evidence.reach.engine import analyse
 from tests.builders import cluster, peer, pod, policy, rule
 from tests.manifests import parsed_cluster, pod_body, policy_body
@@ -186,3 +186,21 @@ def test_selectors_with_any_values_pick_the_pods_that_have_them(
 def test_addresses_are_compared_as_numbers() -> None:
     space = AddressSpace([intervals_of(IpBlock(ip_network("9.0.0.0/8")))])
     assert space.signature(ip_address("10.0.0.1")) != space.signature(ip_address("9.255.255.255"))
+
+
+near_networks = st.one_of(
+    st.integers(0, 31).flatmap(lambda a: st.integers(27, 32).map(lambda n: IPv4Network((0x0A000000 + a, n), strict=False))),
+    st.integers(0, 7).flatmap(lambda a: st.integers(125, 128).map(lambda n: IPv6Network((a, n), strict=False))),
+)  # fmt: skip
+
+
+@RELAXED
+@given(st.lists(near_networks, max_size=6))
+@example([IPv4Network("10.0.0.0/31"), IPv4Network("10.0.0.2/31"), IPv6Network("::/127"), IPv6Network("::/128")])
+def test_networks_are_joined_to_the_fewest_that_hold_the_same_addresses(given: list[IPNetwork]) -> None:
+    found = joined(given)
+    assert list(networks_of(found)) == [
+        *collapse_addresses(network for network in given if isinstance(network, IPv4Network)),
+        *collapse_addresses(network for network in given if isinstance(network, IPv6Network)),
+    ]
+    assert all(one[0] != other[0] or one[2] < other[1] for one, other in pairwise(found))
