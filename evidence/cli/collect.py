@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from evidence.cli.options import Interval, Time, database_option, key_folder, now
+from evidence.cli.options import Interval, Time, database_option, now
 
 if TYPE_CHECKING:
     from evidence.pipeline import LiveSource
@@ -101,7 +101,6 @@ def command(
         record_failure=not from_paths,
     )
     click.echo(str(stored))
-    pipeline.checkpoint(db, key_folder())
     for line in stored.shortfalls:
         click.echo(f"partial: {line}", err=True)
     return 3 if stored.info.partial and not allow_partial else 0

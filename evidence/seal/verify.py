@@ -288,7 +288,7 @@ def _log(files: Mapping[str, bytes]) -> list[Check]:
     since = "no earlier pack stood beside it in the archive"
     if shown.previous_head:
         since = f"it continues, unchanged, the log of the pack {shown.previous} ({shown.previous_head.size} entries)"
-    return [_ok("log", f"all {shown.snapshots} snapshots are in {of}; {since}", PROOFS_FILE)]
+    return [_ok("log", f"every snapshot ({shown.snapshots}) is in {of}; {since}", PROOFS_FILE)]
 
 
 def _snapshots(evidence: bytes) -> tuple[str, list[str]]:

@@ -51,7 +51,7 @@ def test_a_pack_whose_snapshots_are_in_the_log_is_intact(signer: Signer) -> None
     made = pack(signer, evidence(digest(1), digest(4)), proofs(6, digest(1), digest(4), after=3))
     [(outcome, said)] = words(made)
     assert outcome is Outcome.OK
-    assert f"all 2 snapshots are in the log {VERIFIER.name} of 8 entries" in said
+    assert f"every snapshot (2) is in the log {VERIFIER.name} of 8 entries" in said
     assert "it continues, unchanged, the log of the pack pci_before (4 entries)" in said
     assert answer(made).intact
 
