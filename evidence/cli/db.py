@@ -85,6 +85,10 @@ def check(log_keys: tuple[str, ...], folder: Path | None, kept: tuple[Path, ...]
     counted += [_count(result.records, "record")] if result.records else []
     counted += [f"a log of {result.log_entries} entries under {_count(result.checkpoints, 'checkpoint')}"]
     click.echo(f"{', '.join(counted)}: {found}")
+    if result.checkpoints and not verifiers:
+        click.echo(
+            "the checkpoints' signatures were not checked: no log key is here; give --keys or --log-key", err=True
+        )
     return 1 if result.problems else 0
 
 

@@ -11,7 +11,6 @@ the byte 1 and the public key. Its first character is an em dash, U+2014. A veri
 """
 
 import base64
-import binascii
 import hashlib
 import re
 from dataclasses import dataclass
@@ -57,10 +56,9 @@ def parse_verifier(text: str) -> LogVerifier:
     """A verifier key as `str` writes it. Raises SealError."""
     name, _, rest = text.partition("+")
     stated, _, encoded = rest.partition("+")
-    try:
-        raw = base64.b64decode(encoded, validate=True)
-    except binascii.Error as error:
-        raise SealError("the log's verifier key is not in base64") from error
+    raw = _decoded(encoded)
+    if raw is None:
+        raise SealError("the log's verifier key is not in base64")
     found = LogVerifier(name, raw[1:])
     if raw[:1] != _ED25519 or len(raw) != 33 or stated != found.hash.hex():
         raise SealError("the log's verifier key is not one of an Ed25519 key with its hash")
@@ -121,5 +119,5 @@ def _signed(encoded: str, text: str, verifier: LogVerifier) -> bool:
 def _decoded(text: str) -> bytes | None:
     try:
         return base64.b64decode(text, validate=True)
-    except binascii.Error:
+    except ValueError:  # also for text that is not ASCII
         return None

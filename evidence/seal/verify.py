@@ -20,7 +20,7 @@ from typing import Any
 from cryptography import x509
 
 from evidence.canonical import digest
-from evidence.errors import SealError
+from evidence.errors import InputError, SealError
 from evidence.log.proof import CHECKPOINT_FILE, PROOFS_FILE, check_log
 from evidence.seal import cms, pades
 from evidence.seal.certificates import fingerprint, from_pem, self_issued, subject_name, unfit_for_signing
@@ -282,7 +282,7 @@ def _log(files: Mapping[str, bytes]) -> list[Check]:
             raise SealError(f"{missing[0]} is missing")
         cluster, roots = _snapshots(files.get(EVIDENCE, b""))
         shown = check_log(files[CHECKPOINT_FILE], files[PROOFS_FILE], cluster, roots)
-    except SealError as error:
+    except (SealError, InputError) as error:  # the second: a name that canonical JSON has no bytes for
         return [_failed("log", str(error), PROOFS_FILE)]
     of = f"the log {shown.verifier.name} of {shown.head.size} entries, root {shown.head.root}"
     since = "no earlier pack stood beside it in the archive"

@@ -68,6 +68,8 @@ def test_the_signatures_of_witnesses_are_passed_over() -> None:
         (lambda note: note.split("\n\n")[0] + "\n", "not a signed note"),
         (lambda note: note.replace("\n\n", "\n\n\N{EM DASH} x y z\n")[:-3], "not a signed note"),
         (lambda note: "x" * 5000 + note, "not a signed note"),
+        (lambda note: note.replace("\n6\n", "\n6\né"), "root is not a SHA-256"),
+        (lambda note: note.removesuffix("\n") + "é\n", "not signed by the key"),
     ],
 )
 def test_a_changed_note_is_refused(change: object, words: str) -> None:
@@ -85,7 +87,9 @@ def test_another_key_cannot_sign_for_this_log() -> None:
         read_checkpoint(renamed, VERIFIER)
 
 
-@pytest.mark.parametrize("text", ["", "name", "name+00000000+AQ==", "name+zz+%%", str(VERIFIER).replace("+", "-", 1)])
+@pytest.mark.parametrize(
+    "text", ["", "name", "name+00000000+AQ==", "name+zz+%%", "name+00000000+é", str(VERIFIER).replace("+", "-", 1)]
+)
 def test_what_is_no_verifier_key_is_refused(text: str) -> None:
     with pytest.raises(SealError, match="verifier key"):
         parse_verifier(text)

@@ -123,6 +123,16 @@ def test_check_says_once_whose_key_it_lacks_and_takes_it_from_a_folder(db: str, 
         command("db", "check", "--db", db, "--log-key", "foo")
 
 
+def test_signatures_that_were_not_checked_are_said_to_be_so(
+    db: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "nothing here"))
+    keys = tmp_path / "keys"
+    command("db", "checkpoint", "--db", db, "--keys", keys)
+    assert "signatures were not checked" in command("db", "check", "--db", db)[2]
+    assert command("db", "check", "--db", db, "--keys", keys)[2] == ""
+
+
 def test_a_copy_of_another_history_is_never_written_over(db: str, tmp_path: Path) -> None:
     arguments = ("--db", db, "--keys", tmp_path / "keys", "--to", tmp_path / "copies")
     assert command("db", "checkpoint", *arguments)[0] == 0

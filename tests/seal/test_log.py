@@ -79,6 +79,11 @@ def test_evidence_of_another_shape_fails_beside_a_log(signer: Signer) -> None:
     ]
 
 
+def test_evidence_whose_cluster_has_no_name_in_utf_8_fails_beside_a_log(signer: Signer) -> None:
+    odd = evidence(digest(1)).replace(CLUSTER.encode(), rb"\ud800")
+    assert [outcome for outcome, _ in words(pack(signer, odd, proofs(6, digest(1))))] == [Outcome.FAILED]
+
+
 def test_a_pack_without_a_log_is_said_to_have_none(signer: Signer) -> None:
     assert [outcome for outcome, _ in words(sealed(signer))] == [Outcome.NOT_CHECKED]
 
