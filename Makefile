@@ -51,8 +51,8 @@ mutate: $(VENV)/dev.stamp
 	$(BIN)/python benchmarks/mutation/run.py $(MODULES)
 
 lock:
-	uv pip compile pyproject.toml --extra postgres --generate-hashes --no-emit-index-url --no-header --python-version 3.11 -o requirements.lock
-	uv pip compile pyproject.toml --extra postgres --group dev --generate-hashes --no-emit-index-url --no-header --python-version 3.11 -c requirements.lock -o requirements-dev.lock
+	uv pip compile pyproject.toml --extra postgres --extra serve --generate-hashes --no-emit-index-url --no-header --python-version 3.11 -o requirements.lock
+	uv pip compile pyproject.toml --all-extras --group dev --generate-hashes --no-emit-index-url --no-header --python-version 3.11 -c requirements.lock -o requirements-dev.lock
 
 clean:
 	rm -rf $(VENV) evidence-demo dist build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
