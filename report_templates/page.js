@@ -98,7 +98,7 @@
       if (file && (await sha256(await file.arrayBuffer())) === digest) right += 1;
       else say(steps, false, file ? `${path} was changed` : `${path} is missing`);
     }
-    const more = [...byPath.keys()].filter((path) => !listed.has(path) && path !== "SHA256SUMS" && path !== "SHA256SUMS.p7s");
+    const more = [...byPath.keys()].filter((path) => !listed.has(path) && !["SHA256SUMS", "SHA256SUMS.p7s", "SHA256SUMS.tsr"].includes(path));
     more.forEach((path) => say(steps, false, `${path} is not listed`));
     const own = (await byPath.get("evidence.json")?.text()) === find("evidence").textContent;
     if (!own) say(steps, false, "evidence.json of the folder is not the one that this page carries");

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 
 import click
 
+from evidence.cli.keeping import keep_checkpoint, keeping_options
 from evidence.cli.options import Interval, Time, database_option, now
 
 if TYPE_CHECKING:
-    from evidence.pipeline import LiveSource
+    from evidence.pipeline import Keeping, LiveSource
 
 
 @click.command("collect")
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     help="With --watch, how often at least a snapshot is stored.",
 )
 @click.option("--allow-partial", is_flag=True, help="Exit 0 even when the snapshot is partial.")
+@keeping_options
 @database_option
 def command(
     from_paths: tuple[str, ...],
@@ -56,6 +58,7 @@ def command(
     watch: bool,
     every: timedelta,
     allow_partial: bool,
+    keeping: "Keeping",
     db: str,
 ) -> int:
     """Take one snapshot of a cluster, or of manifests, into the store.
@@ -83,7 +86,7 @@ def command(
         raise click.UsageError("--from needs --cluster NAME: files do not say which cluster they are of")
     if watch:
         live = pipeline.LiveSource(context, str(kubeconfig) if kubeconfig else None, in_cluster, impersonate)
-        return _watch(db, live, cluster, intent, every)
+        return _watch(db, live, cluster, intent, every, keeping)
     source = (
         pipeline.FileSource(from_paths, sys.stdin.buffer)
         if from_paths
@@ -101,16 +104,19 @@ def command(
         record_failure=not from_paths,
     )
     click.echo(str(stored))
+    keep_checkpoint(db, keeping)
     for line in stored.shortfalls:
         click.echo(f"partial: {line}", err=True)
     return 3 if stored.info.partial and not allow_partial else 0
 
 
-def _watch(db: str, source: "LiveSource", cluster: str | None, intent: Path | None, every: timedelta) -> int:
+def _watch(
+    db: str, source: "LiveSource", cluster: str | None, intent: Path | None, every: timedelta, keeping: "Keeping"
+) -> int:
     from evidence.cli.schedule import say
     from evidence.service import schedule, watch
 
-    plan = watch.Plan(db, source, cluster, intent, every)
+    plan = watch.Plan(db, source, cluster, intent, every, keeping)
     try:
         with schedule.stopped_by_signals():
             watch.run_watch(plan, clock=now, say=say)

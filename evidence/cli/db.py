@@ -1,19 +1,25 @@
 """`evidence db`: migrate, check and describe the store."""
 
 import json
-from dataclasses import asdict
+import re
+from collections.abc import Iterator
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from evidence.cli.keeping import keeping_options
 from evidence.cli.options import database_option, key_folder
 from evidence.cli.terminal import line
 from evidence.errors import InputError, SealError, UsageError
 
 if TYPE_CHECKING:
     from evidence.log.checkpoint import LogVerifier
+    from evidence.pipeline import Keeping
     from evidence.store.describe import StoreDescription
+
+_LINE = re.compile(r'\bcheckpoint (".*)$')  # a checkpoint as one line of a log (pipeline.log.Kept.line)
 
 
 @click.group("db")
@@ -55,7 +61,7 @@ def migrate(db: str) -> int:
     multiple=True,
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="A checkpoint that was kept outside the store, or a pack's log/checkpoint; may be repeated.",
+    help="A checkpoint that was kept outside the store, a pack's log/checkpoint, or a log with checkpoint lines; may be repeated.",
 )
 @database_option
 def check(log_keys: tuple[str, ...], folder: Path | None, kept: tuple[Path, ...], db: str) -> int:
@@ -77,7 +83,7 @@ def check(log_keys: tuple[str, ...], folder: Path | None, kept: tuple[Path, ...]
             raise UsageError(f"--keys {folder}: there is no log key here (log-key.pem)")
         verifiers += [verifier_of(own.public_key())] if own else []
     with Store.open(db, read_only=True) as store:
-        result = store.check(verifiers, [_note(path) for path in kept])
+        result = store.check(verifiers, [note for path in kept for note in _notes(path)])
     for problem in result.problems:
         click.echo(problem)
     found = f"{len(result.problems)} wrong" if result.problems else "all as stored"
@@ -101,54 +107,52 @@ def _verifier(key: str) -> "LogVerifier":
         raise UsageError(f"--log-key {key}: {error}; `evidence db checkpoint` shows it") from error
 
 
-def _note(path: Path) -> str:
+def _notes(path: Path) -> Iterator[str]:
+    """The checkpoints of a file: its one, or those of a log's lines `… checkpoint "…"`. Raises InputError."""
     try:
-        return path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8")
     except OSError as error:
         raise InputError(f"--checkpoint {path}: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise InputError(f"--checkpoint {path}: not a checkpoint, which is text") from error
+    lines = [(number, found[1]) for number, one in enumerate(text.splitlines(), 1) if (found := _LINE.search(one))]
+    if not lines:
+        yield text
+    for number, quoted in lines:
+        try:
+            yield json.loads(quoted)
+        except ValueError as error:
+            raise InputError(
+                f"--checkpoint {path}:{number}: the checkpoint on this line is cut or was changed"
+            ) from error
 
 
 @command.command("checkpoint", short_help="Sign the log's head, for a copy elsewhere.")
-@click.option("--keys", "folder", type=click.Path(path_type=Path), help="Folder of the log's key, made on first use.")
-@click.option("--to", type=click.Path(path_type=Path), help="Folder outside the store to which a copy is added.")
+@click.option("--to", "to", multiple=True, metavar="PLACE", help="As --checkpoint-to.")
+@keeping_options
 @database_option
-def checkpoint(folder: Path | None, to: Path | None, db: str) -> int:
+def checkpoint(to: tuple[str, ...], keeping: "Keeping", db: str) -> int:
     """Sign the log's head, keep the checkpoint in the store, and print it for a copy elsewhere.
 
     The copy is what shows that nothing was removed from the store later: keep it where the store's writers cannot write, such as a log
-    that is shipped off the cluster. The log's verifier key goes to standard error.
+    that is shipped off the cluster. With --timestamp a timestamp is kept beside it. The log's verifier key goes to standard error.
+
+    Exit codes: 0 signed and kept everywhere, 3 a copy or a timestamp could not be had.
     """
     from evidence import pipeline
     from evidence.log.checkpoint import verifier_of
     from evidence.seal.logkey import load_or_create_log_key
 
-    keys = folder or key_folder()
-    note = pipeline.checkpoint(db, keys, make_key=True)
-    assert note is not None  # noqa: S101  (the key was made)
-    click.echo(note, nl=False)
-    click.echo(f"verifier key: {verifier_of(load_or_create_log_key(keys).public_key())}", err=True)
-    if to:
-        _copy(note, to)
-    return 0
-
-
-def _copy(note: str, folder: Path) -> None:
-    """Add a checkpoint to a folder, under the log's size; an earlier one is never written over."""
-    size = note.splitlines()[1]
-    name = f"checkpoint-{int(size):012}.txt"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with (folder / name).open("x", encoding="utf-8") as file:
-            file.write(note)
-    except FileExistsError:
-        if (folder / name).read_text(encoding="utf-8") != note:
-            raise InputError(
-                f"{folder / name}: another checkpoint of the same size is kept here: the store was changed since, or it is of another store"
-            ) from None
-    except OSError as error:
-        raise InputError(f"{folder}: the copy cannot be written: {error.strerror}; choose another --to") from error
+    keeping = replace(keeping, copies=(*to, *keeping.copies))
+    if keeping.authority and not set(keeping.copies) - {"-"}:
+        raise UsageError("--timestamp: a timestamp is kept beside a copy; give --to PLACE, too")
+    kept = pipeline.checkpoint(db, keeping, make_key=True)
+    assert kept is not None  # noqa: S101  (the key was made)
+    click.echo(kept.line + "\n" if "-" in keeping.copies else kept.note, nl=False)
+    click.echo(f"verifier key: {verifier_of(load_or_create_log_key(keeping.folder).public_key())}", err=True)
+    for problem in kept.problems:
+        click.echo(problem, err=True)
+    return 3 if kept.problems else 0
 
 
 @command.command("info")

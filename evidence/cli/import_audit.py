@@ -1,11 +1,16 @@
 """`evidence import audit`: an API server's audit log into the store."""
 
 import sys
+from typing import TYPE_CHECKING
 
 import click
 
+from evidence.cli.keeping import keep_checkpoint, keeping_options
 from evidence.cli.options import database_option, now
 from evidence.cli.terminal import line
+
+if TYPE_CHECKING:
+    from evidence.pipeline import Keeping
 
 
 @click.command("audit")
@@ -14,8 +19,9 @@ from evidence.cli.terminal import line
 @click.option(
     "--keep-going", is_flag=True, help="Leave out lines that cannot be read; they are counted and the first few named."
 )
+@keeping_options
 @database_option
-def command(paths: tuple[str, ...], cluster: str | None, keep_going: bool, db: str) -> int:
+def command(paths: tuple[str, ...], cluster: str | None, keep_going: bool, keeping: "Keeping", db: str) -> int:
     """Take an API server's audit log into the store. PATH: files of JSON lines (gzip or plain), or - for standard input.
 
     Kept is who wrote what, when, from where and with which answer, of policies, namespaces, roles, bindings and pods; never what was written,
@@ -44,4 +50,5 @@ def command(paths: tuple[str, ...], cluster: str | None, keep_going: bool, db: s
     for file in log.files:
         for named in file.named:
             click.echo(f"unread: {line(named)}", err=True)
+    keep_checkpoint(db, keeping)
     return 0

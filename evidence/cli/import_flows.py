@@ -5,10 +5,12 @@ from typing import TYPE_CHECKING
 
 import click
 
+from evidence.cli.keeping import keep_checkpoint, keeping_options
 from evidence.cli.options import database_option, now
 from evidence.cli.terminal import line
 
 if TYPE_CHECKING:
+    from evidence.pipeline import Keeping
     from evidence.pipeline.imports import ImportedFlows
 
 FORMATS = ("hubble", "calico", "netfilter", "ovn", "aws-vpc-cni", "antrea")
@@ -31,6 +33,7 @@ FORMATS = ("hubble", "calico", "netfilter", "ovn", "aws-vpc-cni", "antrea")
 @click.option(
     "--denied-prefix", "denied", multiple=True, metavar="TEXT", help="netfilter: prefix of rules that drop packets."
 )
+@keeping_options
 @database_option
 def command(
     paths: tuple[str, ...],
@@ -39,6 +42,7 @@ def command(
     keep_going: bool,
     allowed: tuple[str, ...],
     denied: tuple[str, ...],
+    keeping: "Keeping",
     db: str,
 ) -> int:
     """Take a flow log into the store. PATH: files (gzip or plain), or - for standard input.
@@ -64,6 +68,7 @@ def command(
         denied_prefixes=denied,
     )
     _print(imported)
+    keep_checkpoint(db, keeping)
     return 0
 
 

@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, NoReturn
 
 import click
 
+from evidence.cli.keeping import keep_checkpoint, keeping_options
 from evidence.cli.options import F, database_option, now
 from evidence.cli.probe_plan import SHOWN, chosen_seed, plan_lines, plan_options
 
 if TYPE_CHECKING:
+    from evidence.pipeline import Keeping
     from evidence.probe.model import Plan, ProbeRun, Result, Target
 
 TERMINATED = 143  # 128 + SIGTERM
@@ -52,6 +54,7 @@ def connection_options(command: F) -> F:
     show_default=True,
     help="What sends: stand-in pods, or ephemeral containers in the real pods where allowed (auto, ephemeral).",
 )
+@keeping_options
 @database_option
 @click.option("--format", "output", type=click.Choice(["table", "json"]), default="table", show_default=True)
 def run_command(
@@ -68,6 +71,7 @@ def run_command(
     seed: int | None,
     image: str | None,
     how: str,
+    keeping: "Keeping",
     db: str,
     output: str,
 ) -> int:
@@ -106,6 +110,7 @@ def run_command(
     else:
         for text in run_lines(run):
             click.echo(text)
+    keep_checkpoint(db, keeping, err=output == "json")
     return exit_code(run)
 
 

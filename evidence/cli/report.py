@@ -2,10 +2,15 @@
 
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from evidence.cli.options import Interval, Period, database_option, key_folder, now
+from evidence.cli.keeping import keeping_options
+from evidence.cli.options import Interval, Period, database_option, now
+
+if TYPE_CHECKING:
+    from evidence.pipeline import Keeping
 
 
 @click.command("report")
@@ -37,8 +42,8 @@ from evidence.cli.options import Interval, Period, database_option, key_folder, 
 )
 @click.option("--key", type=click.Path(path_type=Path), help="Signing key (PEM); default one made on first use.")
 @click.option("--certificate", type=click.Path(path_type=Path), help="Its certificate, with the chain (PEM).")
-@click.option("--keys", "keys_folder", type=click.Path(path_type=Path), help="Folder of the key made on first use.")
 @click.option("--require-signing", is_flag=True, help="Fail rather than sign with a self-made certificate.")
+@keeping_options
 @database_option
 def command(
     frameworks: tuple[str, ...],
@@ -50,14 +55,14 @@ def command(
     controls_folder: tuple[Path, ...],
     key: Path | None,
     certificate: Path | None,
-    keys_folder: Path | None,
     require_signing: bool,
+    keeping: "Keeping",
     db: str,
 ) -> int:
     """Assess a period, render and sign a pack for each framework, and add them to the archive."""
     from evidence import pipeline
 
-    signing = pipeline.Signing(key, certificate, keys_folder or key_folder(), require_signing)
+    signing = pipeline.Signing(key, certificate, keeping, require_signing)
     packs = pipeline.make_reports(
         db,
         cluster=cluster,
@@ -73,6 +78,8 @@ def command(
     for pack in packs:
         counts = ", ".join(f"{number} {verdict}" for verdict, number in pack.verdicts.items() if number)
         click.echo(f"{pack.folder}: {counts}")
+        for problem in pack.problems:
+            click.echo(f"{pack.folder}: {problem}", err=True)
     click.echo(f"archive: {archive / 'index.html'}")
     click.echo(f"verify:  evidence verify {packs[0].folder} --trust sha256:{packs[0].fingerprint}")
     return 0

@@ -3,13 +3,17 @@
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import click
 
 from evidence.cli import collect, report
-from evidence.cli.options import Interval, key_folder, now
+from evidence.cli.keeping import keeping_options
+from evidence.cli.options import Interval, now
+
+if TYPE_CHECKING:
+    from evidence.pipeline import Keeping
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -65,9 +69,9 @@ def options_of(command: click.Command, *names: str) -> Callable[[F], F]:
     "controls_folder",
     "key",
     "certificate",
-    "keys_folder",
     "require_signing",
 )
+@keeping_options
 def command(
     every: timedelta | None,
     cron: str | None,
@@ -90,8 +94,8 @@ def command(
     controls_folder: tuple[Path, ...],
     key: Path | None,
     certificate: Path | None,
-    keys_folder: Path | None,
     require_signing: bool,
+    keeping: "Keeping",
 ) -> int:
     """Collect, assess, report and archive again and again, in one process.
 
@@ -129,7 +133,7 @@ def command(
         report_every=report_every,
         expect_every=expect_every or trigger.longest_wait(when, now()),
         archive=archive,
-        signing=pipeline.Signing(key, certificate, keys_folder or key_folder(), require_signing),
+        signing=pipeline.Signing(key, certificate, keeping, require_signing),
         baseline=baseline,
         controls_folders=controls_folder,
     )

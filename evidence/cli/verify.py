@@ -25,12 +25,21 @@ _COLOURS = {"ok": "green", "failed": "red", "not checked": "yellow"}
     help="A certificate that you trust, of the signer or of the authority that issued theirs; may be repeated.",
 )
 @click.option(
+    "--trust-timestamps",
+    "timestamps_trusted",
+    multiple=True,
+    metavar="FILE|sha256:FINGERPRINT",
+    help="The certificate of a timestamp authority that you believe, or of the authority that issued it; may be repeated.",
+)
+@click.option(
     "--at",
     type=Time(),
     help="A time at which you know that you already had this pack; the certificate has to be valid then rather than now.",
 )
 @click.option("--format", "output", type=click.Choice(["table", "json"]), default="table", show_default=True)
-def command(pack: Path, trusted: tuple[str, ...], at: datetime | None, output: str) -> int:
+def command(
+    pack: Path, trusted: tuple[str, ...], timestamps_trusted: tuple[str, ...], at: datetime | None, output: str
+) -> int:
     """Check a pack (a folder, or a zip of one): every file, every signature, and whose they are.
 
     Exit code 0 only when the pack is intact and its signer is one that you trust: by --trust, or by a certificate in your own
@@ -38,7 +47,7 @@ def command(pack: Path, trusted: tuple[str, ...], at: datetime | None, output: s
     """
     from evidence import pipeline
 
-    answer = pipeline.verify_pack(pack, trusted, key_folder(), at or now())
+    answer = pipeline.verify_pack(pack, trusted, key_folder(), at or now(), timestamps_trusted)
     if output == "json":
         click.echo(json.dumps(as_json(answer), indent=1))
     else:

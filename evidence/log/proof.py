@@ -1,6 +1,6 @@
 """What a pack carries of its store's log, and the check of it without the store.
 
-Two files: `log/checkpoint`, the signed head, and `log/proofs.json`:
+`log/checkpoint`, the signed head, where asked for a timestamp of it (RFC 3161) in `log/checkpoint.tsr`, and `log/proofs.json`:
 
     format     evidence-log-proofs/1
     verifier   the log's verifier key, as in checkpoint.py
@@ -24,6 +24,7 @@ from evidence.log.merkle import consistency_proof, inclusion_proofs, is_consiste
 
 CHECKPOINT_FILE = "log/checkpoint"
 PROOFS_FILE = "log/proofs.json"
+CHECKPOINT_STAMP_FILE = "log/checkpoint.tsr"
 FORMAT = "evidence-log-proofs/1"
 
 

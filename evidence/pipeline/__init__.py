@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from evidence.pipeline.differences import Difference, compare_snapshots
-    from evidence.pipeline.log import checkpoint
+    from evidence.pipeline.log import Keeping, checkpoint
     from evidence.pipeline.packs import build_archive, verify_pack
     from evidence.pipeline.probes import clean_probes, plan_probes, run_probes
     from evidence.pipeline.reports import Pack, Signing, check_plan, chosen_frameworks, make_reports
@@ -23,6 +23,7 @@ __all__ = [
     "Assessed",
     "Difference",
     "FileSource",
+    "Keeping",
     "LiveSource",
     "Pack",
     "Signing",
@@ -50,7 +51,7 @@ __all__ = [
 
 _MODULES = {
     "differences": ("Difference", "compare_snapshots"),
-    "log": ("checkpoint",),
+    "log": ("Keeping", "checkpoint"),
     "packs": ("build_archive", "verify_pack"),
     "probes": ("clean_probes", "plan_probes", "run_probes"),
     "reports": ("Pack", "Signing", "check_plan", "chosen_frameworks", "make_reports"),

@@ -16,11 +16,15 @@ def build_archive(archive: Path) -> Path:
     return write_site(archive)
 
 
-def verify_pack(path: Path, trusted: Sequence[str], key_folder: Path, at: datetime) -> "Verification":
-    """Every check of a pack's folder or zip, as of `at`. `trusted`: certificate files and `sha256:` fingerprints."""
+def verify_pack(
+    path: Path, trusted: Sequence[str], key_folder: Path, at: datetime, timestamps_trusted: Sequence[str] = ()
+) -> "Verification":
+    """Every check of a pack's folder or zip, as of `at`. `trusted`: certificate files and `sha256:` fingerprints, of signers and, apart from
+    them, of timestamp authorities."""
     from evidence.seal.read import read_pack
     from evidence.seal.trust import read_trust
     from evidence.seal.verify import verify
 
     contents = read_pack(path)
-    return verify(contents.files, read_trust(trusted, key_folder), at, contents.problems)
+    authorities = read_trust(timestamps_trusted, option="--trust-timestamps")
+    return verify(contents.files, read_trust(trusted, key_folder), at, contents.problems, authorities)

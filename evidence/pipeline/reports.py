@@ -14,7 +14,7 @@ from evidence.cluster.rbac import GROUP as RBAC
 from evidence.cluster.rbac import KINDS as RBAC_KINDS
 from evidence.errors import ReportError, SealError, UsageError
 from evidence.observe.seen import RECENT
-from evidence.pipeline.log import enter_pack, log_of_pack
+from evidence.pipeline.log import Keeping, enter_pack, log_of_pack, timestamp
 from evidence.pipeline.observations import Records, agreements, seen_in
 from evidence.pipeline.packs import build_archive
 from evidence.pipeline.snapshots import shortfalls
@@ -29,21 +29,23 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Signing:
-    """Which key signs: the given files, or one made on first use in `folder`."""
+    """Which key signs: the given files, or one made on first use in the folder of the log's key."""
 
     key: Path | None
     certificate: Path | None
-    folder: Path
+    keeping: Keeping
     required: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Pack:
-    """One pack as written. `verdicts`: control results by verdict; `fingerprint`: SHA-256 of the signer's certificate."""
+    """One pack as written. `verdicts`: control results by verdict; `fingerprint`: SHA-256 of the signer's certificate; `problems`: one
+    sentence for each timestamp or copy of a checkpoint that could not be had."""
 
     folder: Path
     verdicts: Mapping[str, int]
     fingerprint: str
+    problems: tuple[str, ...] = ()
 
 
 def signer(signing: Signing, organisation: str, now: datetime) -> "Signer":
@@ -57,7 +59,7 @@ def signer(signing: Signing, organisation: str, now: datetime) -> "Signer":
         return keys.load(signing.key, signing.certificate, password.encode() if password else None, now=now)
     if signing.required:
         raise SealError("no key is configured: give --key and --certificate, or leave out --require-signing")
-    return keys.load_or_create(signing.folder, organisation, now)
+    return keys.load_or_create(signing.keeping.folder, organisation, now)
 
 
 def check_plan(db: str, frameworks: Sequence[str], controls_folders: Sequence[Path]) -> None:
@@ -106,7 +108,7 @@ def make_reports(
             period,
             archive,
             db,
-            signing.folder,
+            signing.keeping,
             key,
             generated_at,
             expect_every,
@@ -162,7 +164,7 @@ def make_pack(
     period: tuple[datetime, datetime],
     archive: Path,
     db: str,
-    key_folder: Path,
+    keeping: Keeping,
     key: "Signer",
     generated_at: datetime,
     expect_every: timedelta,
@@ -226,10 +228,17 @@ def make_pack(
         "sample": inputs.sample,
     }
     roots = [snapshot.root_digest for snapshot in judged]
-    proofs = log_of_pack(db, cluster, roots, archive, framework.id, key_folder)
-    files = seal({**pack_files(view), **proofs}, key, generated_at, summary=summary)
-    enter_pack(db, cluster, files, key_folder)
-    return Pack(write_pack(archive, view.cover.pack_id, files), verdicts, key.fingerprint)
+    proofs, problems = log_of_pack(db, cluster, roots, archive, framework.id, keeping)
+
+    def stamp(sums: bytes) -> bytes | None:
+        answer, missing = timestamp(keeping.authority, sums)
+        problems.extend(missing)
+        return answer
+
+    files = seal({**pack_files(view), **proofs}, key, generated_at, summary, stamp)
+    problems.extend(enter_pack(db, cluster, files, keeping))
+    folder = write_pack(archive, view.cover.pack_id, files)
+    return Pack(folder, verdicts, key.fingerprint, tuple(dict.fromkeys(problems)))
 
 
 def judged_snapshot(

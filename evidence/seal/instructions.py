@@ -52,7 +52,7 @@ and put the one that you were told into the commands.
 
    b. There is no other file, no link and no empty folder. Nothing may be printed but OK:
 
-    find . ! -type d | sed 's,^\./,,' | grep -vxF -e SHA256SUMS -e SHA256SUMS.p7s | LC_ALL=C sort > "$work/present"
+    find . ! -type d | sed 's,^\./,,' | grep -vxF -e SHA256SUMS -e SHA256SUMS.p7s -e SHA256SUMS.tsr | LC_ALL=C sort > "$work/present"
     cut -c 67- SHA256SUMS | LC_ALL=C sort | diff - "$work/present" && test -z "$(find . ! -type d ! -type f -o -type d -empty)" && echo "list: OK"
 
    c. The signer's certificate is the one that you were told about. Copy it out of the pack (the first of the file and no
@@ -73,6 +73,13 @@ and put the one that you were told into the commands.
       It has to print "CMS Verification successful". After {until:%Y-%m-%d} the certificate has expired: then add
       -attime and a time, in seconds since 1970, at which you already had this pack.
 {issued}
+   If there is a file SHA256SUMS.tsr, an authority for timestamps says since when the pack exists. Get the authority's root
+   certificate from a source of your own as time-root.pem (in the folder above this one). The first command shows the time,
+   the second has to print "Verification: OK":
+
+    openssl ts -reply -in SHA256SUMS.tsr -text
+    openssl ts -verify -data SHA256SUMS -in SHA256SUMS.tsr -CAfile ../time-root.pem
+
 
 3. The PDF alone
 
@@ -84,8 +91,8 @@ and put the one that you were told into the commands.
    has to be there; without it the file was changed after signing, whatever else is said of the signature.
 
 
-Not shown by any of this: that the time of signing is true (there is no timestamp of a third party in this pack), and
-whether the certificate has been revoked since.
+Not shown by any of this: that the time of signing is true (only a timestamp shows a latest time), and whether the
+certificate has been revoked since.
 """
 
 _ISSUED = r"""

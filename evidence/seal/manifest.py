@@ -1,6 +1,6 @@
 """The files of a pack: the names they may have, SHA256SUMS and manifest.json.
 
-SHA256SUMS is what is signed. It lists every file but itself and its signature, in the form of GNU `sha256sum` in binary-safe text mode
+SHA256SUMS is what is signed. It lists every file but itself, its signature and its timestamp, in the form of GNU `sha256sum` in binary-safe text mode
 (hex, two spaces, path), sorted by path. manifest.json says the same with sizes, for programs, and is itself listed there.
 
 Names are kept so plain that no tool on any system can read one differently: printable ASCII without the characters that Windows, a
@@ -22,12 +22,13 @@ FORMAT = "evidence-pack/1"
 MANIFEST = "manifest.json"
 SUMS = "SHA256SUMS"
 SIGNATURE = "SHA256SUMS.p7s"
+SUMS_STAMP = "SHA256SUMS.tsr"
 SIGNER = "signer.pem"
 HOW_TO = "HOW-TO-VERIFY.txt"
 REPORT = "report.pdf"
 EVIDENCE = "evidence.json"
 PAGE = "index.html"
-UNLISTED = frozenset({SUMS, SIGNATURE})
+UNLISTED = frozenset({SUMS, SIGNATURE, SUMS_STAMP})
 REQUIRED = frozenset({MANIFEST, SUMS, SIGNATURE, SIGNER, HOW_TO, REPORT, PAGE, EVIDENCE})
 
 _PART = re.compile(r"[A-Za-z0-9_+@=,()\[\]][A-Za-z0-9._+@=,()\[\] -]*", re.ASCII)
@@ -87,7 +88,7 @@ def check_paths(paths: Iterable[str]) -> None:
 
 
 def sums(files: Mapping[str, bytes]) -> bytes:
-    """SHA256SUMS over all files but itself and its signature."""
+    """SHA256SUMS over all files but itself, its signature and its timestamp."""
     listed = sorted(path for path in files if path not in UNLISTED)
     return "".join(f"{digest(files[path])}  {path}\n" for path in listed).encode("ascii")
 

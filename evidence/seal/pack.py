@@ -1,6 +1,6 @@
 """Sealing a report's files into a pack: sign the PDF, add the signer, the instructions, the manifest and the signed list of digests."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -16,17 +16,26 @@ from evidence.seal.manifest import (
     SIGNATURE,
     SIGNER,
     SUMS,
+    SUMS_STAMP,
     check_paths,
     manifest,
     pack_id,
     sums,
 )
 
-_OURS = (HOW_TO, MANIFEST, SIGNATURE, SIGNER, SUMS)
+_OURS = (HOW_TO, MANIFEST, SIGNATURE, SIGNER, SUMS, SUMS_STAMP)
 
 
-def seal(files: Mapping[str, bytes], signer: Signer, at: datetime, summary: Mapping[str, Any]) -> dict[str, bytes]:
+def seal(
+    files: Mapping[str, bytes],
+    signer: Signer,
+    at: datetime,
+    summary: Mapping[str, Any],
+    timestamp: Callable[[bytes], bytes | None] = lambda _: None,
+) -> dict[str, bytes]:
     """All files of the finished pack by path, sorted. `at` is the time of signing; `summary` goes into the manifest as it is.
+
+    `timestamp` gives an authority's answer about SHA256SUMS (RFC 3161), or None to leave the pack without one.
 
     Raises SealError when the certificate is not valid at that time, a name is not fit for a pack, or a file that it needs is missing.
     """
@@ -48,4 +57,6 @@ def seal(files: Mapping[str, bytes], signer: Signer, at: datetime, summary: Mapp
     sealed[MANIFEST] = manifest(sealed, signer, at, summary, identifier)
     sealed[SUMS] = sums(sealed)
     sealed[SIGNATURE] = cms.sign(sealed[SUMS], signer, at)
+    if stamp := timestamp(sealed[SUMS]):
+        sealed[SUMS_STAMP] = stamp
     return dict(sorted(sealed.items()))

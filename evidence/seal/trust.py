@@ -38,8 +38,11 @@ class Trust:
         return bool(self.certificates or self.fingerprints)
 
 
-def read_trust(given: Iterable[str], key_folder: Path | None = None) -> Trust:
-    """What `--trust` gives (files and `sha256:FINGERPRINT`) and the certificates in the user's own key folder.
+NOBODY = Trust()
+
+
+def read_trust(given: Iterable[str], key_folder: Path | None = None, option: str = "--trust") -> Trust:
+    """What an option gives (files and `sha256:FINGERPRINT`) and the certificates in the user's own key folder.
 
     Raises UsageError for a fingerprint that is none, SealError for a file that cannot be read or holds no certificate.
     """
@@ -47,22 +50,22 @@ def read_trust(given: Iterable[str], key_folder: Path | None = None) -> Trust:
     fingerprints = set()
     for one in given:
         if re.match(r"sha-?(256|1|384|512):|md5:", one, re.IGNORECASE):
-            fingerprints.add(_fingerprint(one))
+            fingerprints.add(_fingerprint(one, option))
         else:
-            certificates |= _from_file(Path(one))
+            certificates |= _from_file(Path(one), option)
     for path in _own_files(key_folder):
         try:
-            certificates |= _from_file(path)
+            certificates |= _from_file(path, option)
         except SealError:
             continue  # a file of the user's that is no certificate, such as a bare key, grants no trust and is no fault of this pack
     return Trust(certificates, frozenset(fingerprints))
 
 
-def _fingerprint(text: str) -> str:
+def _fingerprint(text: str, option: str) -> str:
     match = _FINGERPRINT.fullmatch(text.strip())
     if not match:
         raise UsageError(
-            f"--trust {text}: not a fingerprint; give sha256: and 64 hexadecimal digits, or a certificate file"
+            f"{option} {text}: not a fingerprint; give sha256: and 64 hexadecimal digits, or a certificate file"
         )
     return match[1].replace(":", "").lower()
 
@@ -73,16 +76,16 @@ def _own_files(folder: Path | None) -> list[Path]:
     return sorted(path for path in folder.iterdir() if path.suffix in _CERTIFICATE_FILES and path.is_file())
 
 
-def _from_file(path: Path) -> dict[str, tuple[x509.Certificate, str]]:
+def _from_file(path: Path, option: str) -> dict[str, tuple[x509.Certificate, str]]:
     """All certificates of a PEM file, or the one of a DER file."""
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise SealError(f"--trust {path}: cannot be read: {error.strerror}") from error
+        raise SealError(f"{option} {path}: cannot be read: {error.strerror}") from error
     try:
         found = from_pem(data) if b"-----BEGIN" in data else (from_der(data),)
     except SealError as error:
-        raise SealError(f"--trust {path}: {error}") from error
+        raise SealError(f"{option} {path}: {error}") from error
     return {fingerprint(one): (one, str(path)) for one in found}
 
 

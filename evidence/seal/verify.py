@@ -4,10 +4,10 @@ A pure function of the pack's bytes, the verifier's trust and a time. It believe
 signer are claims until a check has shown them, and no check is left out because an earlier one failed, so that the answer names everything
 that is wrong.
 
-Time. There is no timestamp of a third party in a pack yet, so the time of signing is the signer's word. A certificate must have been
-valid at that time *and* be valid now: whoever holds the key of an expired certificate could write any earlier time (RFC 5280's model for
-the present, rather than the chain model). A verifier who knows that the pack existed at some earlier time says so, and that time takes the
-place of now.
+Time. The time of signing is the signer's word. A certificate must have been valid at that time *and* be valid now: whoever holds the key of
+an expired certificate could write any earlier time (RFC 5280's model for the present, rather than the chain model). When a timestamp by an
+authority that the verifier trusts shows that the pack existed at some earlier time, that time takes the place of now; so does the time that a
+verifier gives who had the pack then.
 """
 
 import json
@@ -21,8 +21,8 @@ from cryptography import x509
 
 from evidence.canonical import digest
 from evidence.errors import InputError, SealError
-from evidence.log.proof import CHECKPOINT_FILE, PROOFS_FILE, check_log
-from evidence.seal import cms, pades
+from evidence.log.proof import CHECKPOINT_FILE, CHECKPOINT_STAMP_FILE, PROOFS_FILE, check_log
+from evidence.seal import cms, pades, timestamp
 from evidence.seal.certificates import fingerprint, from_pem, self_issued, subject_name, unfit_for_signing
 from evidence.seal.manifest import (
     EVIDENCE,
@@ -33,6 +33,7 @@ from evidence.seal.manifest import (
     SIGNATURE,
     SIGNER,
     SUMS,
+    SUMS_STAMP,
     UNLISTED,
     about,
     bad_path,
@@ -40,7 +41,7 @@ from evidence.seal.manifest import (
     read_manifest,
     read_sums,
 )
-from evidence.seal.trust import Trust, judge
+from evidence.seal.trust import NOBODY, Trust, judge
 
 _ABOUT_SIGNER = ("certificate", "trust")
 _CLOCKS_DIFFER = timedelta(minutes=10)
@@ -99,10 +100,17 @@ class Verification:
 
 
 def verify(
-    files: Mapping[str, bytes], trust: Trust, at: datetime, problems: Sequence[tuple[str, str]] = ()
+    files: Mapping[str, bytes],
+    trust: Trust,
+    at: datetime,
+    problems: Sequence[tuple[str, str]] = (),
+    timestamp_trust: Trust = NOBODY,
 ) -> Verification:
-    """Check a pack's files. `problems` are what reading its folder or zip has found, one (path, sentence) each."""
+    """Check a pack's files. `problems` are what reading its folder or zip has found, one (path, sentence) each; `timestamp_trust`: whose
+    timestamps are believed, which is nobody whom `trust` names by that alone."""
     signature, signature_checks = _signature(files)
+    stamp_checks, existed_at = _timestamps(files, timestamp_trust, at)
+    valid_at = min(at, existed_at or at)
     manifest, manifest_checks = _manifest(files, signature)
     checks = [
         *_container(files, problems),
@@ -112,9 +120,10 @@ def verify(
         *_report(files, signature),
         *_page(files),
         *_log(files),
-        *(_certificate(signature, at) if signature else ()),
-        *(_trust(signature, trust, at) if signature else ()),
-        *_not_checked(signature),
+        *stamp_checks,
+        *(_certificate(signature, valid_at) if signature else ()),
+        *(_trust(signature, trust, valid_at) if signature else ()),
+        _revocation(signature),
     ]
     return Verification(
         checks=tuple(checks),
@@ -320,7 +329,9 @@ def _certificate(signature: cms.Signature, at: datetime) -> list[Check]:
     elif signed_at > at + _CLOCKS_DIFFER:
         failed.append(f"the time of signing ({_moment(signed_at)}) lies ahead")
     if at > last:
-        failed.append(f"the certificate expired on {_day(last)}, and no timestamp shows that the signature is older")
+        failed.append(
+            f"the certificate expired on {_day(last)}, and no timestamp that you trust shows that the signature is older"
+        )
     if at < first:
         failed.append(f"the certificate is valid only from {_day(first)}")
     if failed:
@@ -338,15 +349,52 @@ def _trust(signature: cms.Signature, trust: Trust, at: datetime) -> list[Check]:
     return [_ok("trust", answer.words) if answer.trusted else _failed("trust", answer.words)]
 
 
-def _not_checked(signature: cms.Signature | None) -> list[Check]:
-    """What an offline check of a pack without third parties cannot show."""
+def _revocation(signature: cms.Signature | None) -> Check:
+    """What an offline check of a pack cannot show."""
     revocation = "needs the issuer's revocation list; ask the issuer"
     if signature and self_issued(signature.certificate):
         revocation = "a self-signed certificate cannot be revoked; ask its owner whether the key is still theirs alone"
-    return [
-        Check("revocation", Outcome.NOT_CHECKED, revocation),
-        Check("timestamp", Outcome.NOT_CHECKED, "the pack holds no timestamp of a third party"),
-    ]
+    return Check("revocation", Outcome.NOT_CHECKED, revocation)
+
+
+# -- timestamps -------------------------------------------------------------------------------------------------------
+
+
+def _timestamps(files: Mapping[str, bytes], trust: Trust, at: datetime) -> tuple[list[Check], datetime | None]:
+    """Each timestamp against what it is of and against whose are believed; and since when the pack is thereby shown to exist."""
+    checks, existed_at = [], None
+    for path, of in ((SUMS_STAMP, SUMS), (CHECKPOINT_STAMP_FILE, CHECKPOINT_FILE)):
+        if path not in files:
+            continue
+        check, stamped_at = _timestamp(path, of, files, trust, at)
+        checks.append(check)
+        if path == SUMS_STAMP:
+            existed_at = stamped_at
+    nothing = Check("timestamp", Outcome.NOT_CHECKED, "the pack holds no timestamp of a third party")
+    return checks or [nothing], existed_at
+
+
+def _timestamp(
+    path: str, of: str, files: Mapping[str, bytes], trust: Trust, at: datetime
+) -> tuple[Check, datetime | None]:
+    """The check of one timestamp, and its time when it is by a trusted authority."""
+    try:
+        found = timestamp.read(files[path], files.get(of, b""))
+    except SealError as error:
+        return _failed("timestamp", f"{path}: {error}", path), None
+    authority = found.certificates[0]
+    name = f"{subject_name(authority)} (sha256:{fingerprint(authority)})"
+    if found.at > at + _CLOCKS_DIFFER:
+        return _failed("timestamp", f"{path}: its time ({_moment(found.at)}) lies ahead", path), None
+    answer = judge(trust, found.certificates, at)
+    if not answer.trusted:
+        words = f"{of} has an intact timestamp of {_moment(found.at)} by {name}; give --trust-timestamps if you believe that authority"
+        return Check("timestamp", Outcome.NOT_CHECKED, words, path), None
+    first, last = authority.not_valid_before_utc, authority.not_valid_after_utc
+    if not first <= min(found.at, at) <= max(found.at, at) <= last:
+        words = f"{path}: the certificate of {name} is valid from {_day(first)} to {_day(last)} only"
+        return Check("timestamp", Outcome.NOT_CHECKED, words, path), None
+    return _ok("timestamp", f"{of} existed on {_moment(found.at)}, says {name}, whom you trust", path), found.at
 
 
 def _day(moment: datetime) -> str:

@@ -21,6 +21,7 @@ from types import FrameType
 
 from evidence import pipeline
 from evidence.errors import EvidenceError
+from evidence.pipeline.log import STDOUT
 from evidence.service.period import RollingPeriod, Span
 from evidence.service.trigger import Trigger, next_due
 
@@ -155,7 +156,7 @@ def run_once(plan: Plan, progress: Progress, *, clock: Clock, say: Say) -> bool:
         return False
     try:
         say(str(stored) + "".join(f"; partial: {line}" for line in stored.shortfalls))
-        pipeline.checkpoint(plan.db, plan.signing.folder)
+        keep_checkpoint(plan.db, plan.signing.keeping, say)
         _report(plan, progress, started_at, clock, say)
     except BaseException as error:
         progress.reported_at = None
@@ -214,7 +215,18 @@ def _make_packs(plan: Plan, span: Span, clock: Clock, say: Say) -> None:
     )
     for pack in packs:
         counts = ", ".join(f"{number} {verdict}" for verdict, number in pack.verdicts.items() if number)
-        say(f"{pack.folder}: {counts}")
+        say(f"{pack.folder}: {counts}" + "".join(f"; {problem}" for problem in pack.problems))
+
+
+def keep_checkpoint(db: str, keeping: pipeline.Keeping, say: Say) -> None:
+    """Sign the log's head and keep it as asked; says what could not be had. Raises EvidenceError when it cannot be signed or stored."""
+    kept = pipeline.checkpoint(db, keeping)
+    if kept is None:
+        return
+    if STDOUT in keeping.copies:
+        say(kept.line)
+    for problem in kept.problems:
+        say(f"checkpoint: {problem}")
 
 
 def _sentence(error: BaseException) -> str:

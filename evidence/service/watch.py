@@ -22,7 +22,8 @@ from evidence.collect.follow import Follower
 from evidence.collect.watch import Event, Relisted, Seen
 from evidence.errors import CollectError, EvidenceError, StoreError
 from evidence.pipeline import snapshots, sources, watching
-from evidence.service.schedule import Clock, Say, Stopped
+from evidence.pipeline.log import Keeping
+from evidence.service.schedule import Clock, Say, Stopped, keep_checkpoint
 
 GATHER = timedelta(seconds=1)
 MOST_GATHERED = 500  # events; then they are looked at, however many more come
@@ -35,13 +36,15 @@ _TICK = timedelta(microseconds=1)
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What is watched, and where it is put on record. `every`: how often a snapshot is stored though nothing changed."""
+    """What is watched, and where it is put on record. `every`: how often a snapshot is stored though nothing changed; `keeping`: how the log
+    over the snapshots is signed."""
 
     db: str
     source: sources.LiveSource
     cluster: str | None
     intent_path: Path | None
     every: timedelta
+    keeping: Keeping
 
 
 def run_watch(plan: Plan, *, clock: Clock, say: Say, sleep: Callable[[float], None] = time.sleep) -> None:
@@ -198,6 +201,10 @@ class Watch:
         self._stored_at = taken_at
         self._due = self.clock() + self.plan.every
         self.say(f"{stored}; {why}" + "".join(f"; partial: {line}" for line in stored.shortfalls))
+        try:
+            keep_checkpoint(self.plan.db, self.plan.keeping, self.say)
+        except EvidenceError as error:  # the snapshot is stored; the next checkpoint covers it too
+            self.say(f"no checkpoint: {error}")
 
 
 def _span(start: datetime, end: datetime) -> str:

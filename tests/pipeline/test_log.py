@@ -7,11 +7,13 @@ from click.testing import CliRunner
 
 from evidence.canonical import digest
 from evidence.cli.main import cli
-from evidence.errors import SealError, UsageError
+from evidence.errors import InputError, SealError, UsageError
 from evidence.log.checkpoint import parse_verifier, read_checkpoint
-from evidence.pipeline.log import enter_pack, log_of_pack
+from evidence.pipeline.log import Keeping, enter_pack, log_of_pack
 from evidence.seal.manifest import SUMS
+from evidence.seal.timestamp import read
 from evidence.store import Store
+from tests.seal.authority import make_authority, serving
 from tests.seal.builders import SUMMARY, own_signer, report_files, sealed, write
 from tests.store.build import hours, item, snapshot
 from tests.store.rows import run
@@ -37,9 +39,10 @@ def make(db: str, folder: Path, name: str) -> dict[str, bytes]:
     """A pack of both snapshots in the archive, as a report makes one."""
     archive, keys = folder / "archive", folder / "keys"
     archive.mkdir(exist_ok=True)
-    proofs = log_of_pack(db, "shop", [root(db, 1), root(db, 2)], archive, FRAMEWORK, keys)
+    proofs, problems = log_of_pack(db, "shop", [root(db, 1), root(db, 2)], archive, FRAMEWORK, Keeping(keys))
+    assert not problems
     files = sealed(own_signer(keys), report_files() | proofs)
-    enter_pack(db, "shop", files, keys)
+    enter_pack(db, "shop", files, Keeping(keys))
     write(archive / name, files)
     return proofs
 
@@ -138,8 +141,44 @@ def test_a_copy_of_another_history_is_never_written_over(db: str, tmp_path: Path
     assert command("db", "checkpoint", *arguments)[0] == 0
     assert command("db", "checkpoint", *arguments)[0] == 0
     run(db, "UPDATE log_entries SET digest = zeroblob(32) WHERE position = 0")
-    with pytest.raises(Exception, match="another checkpoint of the same size is kept here"):
-        command("db", "checkpoint", *arguments)
+    code, _, told = command("db", "checkpoint", *arguments)
+    assert (code, "another checkpoint of the same size is kept here" in told) == (3, True)
+
+
+def test_what_is_collected_is_signed_copied_and_printed_for_a_shipped_log(db: str, tmp_path: Path) -> None:
+    manifest = tmp_path / "cluster.yaml"
+    manifest.write_text("{apiVersion: v1, kind: Namespace, metadata: {name: shop}}\n", encoding="utf-8")
+    keys, copies, shipped = tmp_path / "keys", tmp_path / "copies", tmp_path / "shipped.log"
+    to = ("--keys", keys, "--checkpoint-to", copies, "--checkpoint-to", "-")
+    code, said, _ = command("collect", "--from", manifest, "--cluster", "shop", "--db", db, "--allow-partial", *to)
+    assert code == 0
+    assert [copy.name for copy in copies.iterdir()] == ["checkpoint-000000000003.txt"]
+    shipped.write_text("".join(f"2026-11-26T00:00:00Z stdout F {line}\n" for line in said.splitlines()))
+    assert command("db", "check", "--db", db, "--keys", keys, "--checkpoint", shipped)[0] == 0
+    run(db, "DELETE FROM log_entries WHERE position = 2")
+    code, said, _ = command("db", "check", "--db", db, "--keys", keys, "--checkpoint", shipped)
+    assert (code, "it had 3 entries at a checkpoint kept elsewhere and has 2" in said) == (1, True)
+    shipped.write_text('checkpoint "evidence-log')
+    with pytest.raises(InputError, match=r"shipped\.log:1: the checkpoint on this line is cut"):
+        command("db", "check", "--db", db, "--checkpoint", shipped)
+
+
+def test_a_copy_gets_a_timestamp_beside_it_and_keeps_its_first(db: str, tmp_path: Path) -> None:
+    authority, copies = make_authority(tmp_path / "tsa"), tmp_path / "copies"
+    with serving(authority) as address:
+        arguments = ("--db", db, "--keys", tmp_path / "keys", "--to", copies, "--timestamp", address)
+        assert command("db", "checkpoint", *arguments)[0] == 0
+        first = (copies / "checkpoint-000000000002.tsr").read_bytes()
+        read(first, (copies / "checkpoint-000000000002.txt").read_bytes())
+        assert command("db", "checkpoint", *arguments)[0] == 0
+    assert (copies / "checkpoint-000000000002.tsr").read_bytes() == first
+    code, note, told = command("db", "checkpoint", *arguments)
+    assert (code, note != "", "no timestamp: " in told) == (3, True, True)
+
+
+def test_a_timestamp_without_a_copy_to_keep_it_beside_is_refused(db: str, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="give --to PLACE"):
+        command("db", "checkpoint", "--db", db, "--keys", tmp_path / "keys", "--timestamp", "http://127.0.0.1:1/")
 
 
 def test_sums_are_what_the_log_knows_a_pack_by(db: str, tmp_path: Path) -> None:

@@ -19,4 +19,4 @@ def test_every_shell_command_of_the_auditors_page_is_the_one_in_the_pack(signer:
     page = (ROOT / "docs" / "verify.md").read_text(encoding="utf-8")
     text = how_to_verify(signer, SIGNED_AT, "0" * 32, SUMMARY).decode()
     assert commands(page) == commands(text)
-    assert len(commands(page)) == 7
+    assert len(commands(page)) == 9

@@ -127,9 +127,13 @@ def test_every_part_that_a_pack_must_have_is_missed(pack: Pack, signer: Signer, 
     assert not answer.good
 
 
-@pytest.mark.parametrize("path", ["data/more.csv", "SHA256SUMS.tsr", "data/SHA256SUMS", "signer.pem.txt"])
+@pytest.mark.parametrize("path", ["data/more.csv", "SHA256SUMS.tsr.txt", "data/SHA256SUMS", "signer.pem.txt"])
 def test_added_file_is_named(pack: Pack, signer: Signer, path: str) -> None:
     assert words(checked({**pack, path: b"more"}, signer)) == f"{path} was added"
+
+
+def test_an_added_timestamp_that_is_none_is_named(pack: Pack, signer: Signer) -> None:
+    assert "SHA256SUMS.tsr: not a readable timestamp" in words(checked({**pack, "SHA256SUMS.tsr": b"more"}, signer))
 
 
 def test_renamed_file_is_named_once_with_both_names(pack: Pack, signer: Signer) -> None:
@@ -277,7 +281,7 @@ def test_certificate_that_has_expired_since_is_refused_but_not_for_who_knows_tha
     late = checked(pack, short)
     assert late.intact
     assert not late.good
-    assert "expired on 2026-10-06, and no timestamp shows" in words(late)
+    assert "expired on 2026-10-06, and no timestamp that you trust shows" in words(late)
     assert checked(pack, short, at=SIGNED_AT + timedelta(days=1)).good
 
 

@@ -86,7 +86,7 @@ def plan(tmp_path: Path) -> Plan:
         report_every=timedelta(days=1),
         expect_every=HOUR,
         archive=tmp_path / "archive",
-        signing=pipeline.Signing(None, None, tmp_path / "keys"),
+        signing=pipeline.Signing(None, None, pipeline.Keeping(tmp_path / "keys")),
     )
 
 

@@ -20,6 +20,7 @@ from evidence.collect.kinds import BY_GROUP_KIND
 from evidence.collect.watch import Seen
 from evidence.errors import CollectError, StoreError
 from evidence.pipeline import watching
+from evidence.pipeline.log import Keeping
 from evidence.pipeline.reports import Signing, make_reports
 from evidence.pipeline.sources import LiveSource
 from evidence.service import watch
@@ -108,7 +109,7 @@ class Watched:
     """`run_watch` on the test server, driven by what it says."""
 
     def __init__(self, folder: Path, kubeconfig: str) -> None:
-        self.db, self.kubeconfig = str(folder / "store.db"), kubeconfig
+        self.db, self.keys, self.kubeconfig = str(folder / "store.db"), folder / "keys", kubeconfig
         self.said: list[str] = []
 
     def run(self, *steps: Callable[[], object], every: float = 60) -> None:
@@ -122,7 +123,8 @@ class Watched:
                     raise Stopped("stopped by SIGTERM")
                 todo.pop(0)()
 
-        plan = Plan(self.db, LiveSource(kubeconfig=self.kubeconfig), "prod", None, timedelta(seconds=every))
+        live, keeping = LiveSource(kubeconfig=self.kubeconfig), Keeping(self.keys)
+        plan = Plan(self.db, live, "prod", None, timedelta(seconds=every), keeping)
         with pytest.raises(Stopped):
             run_watch(plan, clock=lambda: datetime.now(UTC), say=say, sleep=lambda _: time.sleep(0.01))
 
@@ -343,7 +345,7 @@ def test_secrets_are_in_no_snapshot_no_pack_and_no_line_of_the_log(api: Api, wat
         frameworks=("hipaa",),
         period=(now - timedelta(days=1), now),
         archive=tmp_path / "archive",
-        signing=Signing(None, None, tmp_path / "keys"),
+        signing=Signing(None, None, Keeping(tmp_path / "keys")),
         generated_at=now,
         expect_every=timedelta(hours=1),
     )
