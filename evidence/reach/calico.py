@@ -123,13 +123,16 @@ def unevaluated(cluster: Cluster) -> Iterator[CalicoPolicy]:
 
 
 def _places(cluster: Cluster) -> Mapping[str, _Place]:
-    """The tiers whose place is known. One of the very order of a tier that AdminNetworkPolicies are in is before or after it by version; the API
-    refuses to have those of the API's own names elsewhere or otherwise, so that nothing is known of one that says so."""
+    """The tiers whose place is known. One of the very order of a tier that AdminNetworkPolicies are in is before or after it by version, which
+    matters where that has policies; the API refuses to have those of the API's own names elsewhere or otherwise, so that nothing is known of one
+    that says so."""
+    calico = cluster.calico or Calico()
+    shared = bool(cluster.cluster_policies) or any(policy.tier in _OF_SHARED_TIERS for policy in calico.policies)
     found = {name: _Place(tier, closes=False) for name, tier in _OF_SHARED_TIERS.items()}
     found[DEFAULT_TIER] = _Place(NETWORK_POLICY, closes=True)
-    for tier in cluster.calico.tiers if cluster.calico else ():
+    for tier in calico.tiers:
         order = _LAST if tier.order is None else tier.order
-        tied = bool(cluster.cluster_policies) and order in (ADMIN.order, BASELINE.order)
+        tied = shared and order in (ADMIN.order, BASELINE.order)
         fixed = found.get(tier.name)
         if fixed is None and not tied:
             found[tier.name] = _Place(Tier(order, tier.name), closes=not tier.passes)

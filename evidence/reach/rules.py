@@ -126,7 +126,7 @@ class Within:
     """What each of `every` (a union of matchers) means and none of `none` does."""
 
     every: "tuple[tuple[Matcher, ...], ...]"
-    none: "tuple[Matcher, ...]" = ()
+    none: "tuple[Matcher, ...]"
 
 
 Matcher = Everything | Pods | Endpoints | IpBlock | Addresses | Nodes | Domains | HostPods | Unplaced | Within

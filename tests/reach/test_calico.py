@@ -160,6 +160,12 @@ def test_tiers_of_one_order_are_asked_by_name() -> None:
     assert not allows(cluster(gnp("x", DENY, tier="a"), gnp("y", ALLOW, tier="b"), tiers=tiers), WEB, DB)
 
 
+@pytest.mark.parametrize(("name", "allowed"), [("a", False), ("z", True)])
+def test_a_tier_of_the_default_tiers_order_is_asked_before_or_after_it_by_name(name: str, allowed: bool) -> None:
+    found = cluster(gnp("x", DENY, tier=name), np("p", ALLOW), tiers=[CalicoTier(name, 1_000_000)])
+    assert allows(found, WEB, DB) is allowed
+
+
 def test_a_policy_of_a_tier_that_is_not_in_the_source_is_named_and_left_out() -> None:
     found = analyse(cluster(gnp("x", DENY, tier="nowhere")))
     assert [str(policy.key) for policy in found.unevaluated] == ["Calico GlobalNetworkPolicy x"]
@@ -204,10 +210,14 @@ def test_baseline_policies_come_after_the_default_tier() -> None:
     assert not allows(cluster(np("p", PASS), cluster_policies=baseline), WEB, DB)
 
 
-def test_a_tier_of_the_very_order_of_admin_policies_is_not_placed_beside_them() -> None:
-    admin = (cluster_policy("adm", does(Action.DENY)),)
-    found = cluster(gnp("x", ALLOW, tier="t"), tiers=[CalicoTier("t", 1000)], cluster_policies=admin)
-    assert [str(policy.key) for policy in analyse(found).unevaluated] == ["Calico GlobalNetworkPolicy x"]
+@pytest.mark.parametrize(("order", "tier"), [(1_000, Tier.ADMIN), (10_000_000, Tier.BASELINE)])
+def test_a_tier_of_the_very_order_of_admin_policies_is_not_placed_beside_them(order: float, tier: Tier) -> None:
+    tiers, unplaced = [CalicoTier("t", order)], ["Calico GlobalNetworkPolicy x"]
+    found = cluster(gnp("x", ALLOW, tier="t"), tiers=tiers, cluster_policies=(cluster_policy("adm", tier=tier),))
+    assert [str(policy.key) for policy in analyse(found).unevaluated] == unplaced
+    found = cluster(gnp("x", ALLOW, tier="t"), gnp("y", tier="kube-baseline"), tiers=tiers)
+    assert [str(policy.key) for policy in analyse(found).unevaluated] == unplaced
+    assert not analyse(cluster(gnp("x", ALLOW, tier="t"), tiers=tiers)).unevaluated
 
 
 # -- whom rules mean ----------------------------------------------------------------------------------------------------------

@@ -175,10 +175,26 @@ def test_names_stand_for_zones_namespaces_pods_workloads_and_networks() -> None:
     assert pods_of(names.group("pay")) == {"shop/web"}, "a zone comes before a namespace"
     assert len(names.group("zone:pay").ranges) == 1
     assert pods_of(names.group("namespace:pay")) == {"pay/db"}
+    assert names.group("namespace:pay").name == "namespace:pay"
     assert names.group("203.0.113.0/24").ranges == names.group("zone:pay").ranges
     for unknown in ("nothing", "zone:nothing", "namespace:nothing", "shop/nothing"):
         with pytest.raises(InputError, match="nothing"):
             names.group(unknown)
+
+
+def test_a_pod_comes_before_a_workload_of_its_name() -> None:
+    of_deployment = Pod("shop", "web-1", {}, ObjectKey("apps", "Deployment", "shop", "web"))
+    names = Names(analyse(cluster([WEB, of_deployment])), {})
+    assert pods_of(names.group("shop/web")) == {"shop/web"}
+    assert pods_of(names.group("shop/Deployment/web")) == {"shop/web-1"}
+
+
+def test_a_name_that_nothing_has_is_answered_with_the_zones_that_there_are() -> None:
+    reach = analyse(cluster([WEB]))
+    with pytest.raises(InputError, match=r"no zone or namespace cde .*; no zones are declared \(--intent\)"):
+        Names(reach, {}).group("cde")
+    with pytest.raises(InputError, match=r"no zone or namespace cde .*; the zones are ephi, pay"):
+        Names(reach, {"pay": ((), bool), "ephi": ((), bool)}).group("cde")
 
 
 def pods_of(found: Group) -> set[str]:
