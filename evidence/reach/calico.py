@@ -122,12 +122,18 @@ def unevaluated(cluster: Cluster) -> Iterator[CalicoPolicy]:
             yield policy
 
 
+def in_shared_tiers(cluster: Cluster) -> bool:
+    """Whether policies stand in the tiers that AdminNetworkPolicies are in: such policies, or Calico's."""
+    calico = cluster.calico or Calico()
+    return bool(cluster.cluster_policies) or any(policy.tier in _OF_SHARED_TIERS for policy in calico.policies)
+
+
 def _places(cluster: Cluster) -> Mapping[str, _Place]:
     """The tiers whose place is known. One of the very order of a tier that AdminNetworkPolicies are in is before or after it by version, which
     matters where that has policies; the API refuses to have those of the API's own names elsewhere or otherwise, so that nothing is known of one
     that says so."""
     calico = cluster.calico or Calico()
-    shared = bool(cluster.cluster_policies) or any(policy.tier in _OF_SHARED_TIERS for policy in calico.policies)
+    shared = in_shared_tiers(cluster)
     found = {name: _Place(tier, closes=False) for name, tier in _OF_SHARED_TIERS.items()}
     found[DEFAULT_TIER] = _Place(NETWORK_POLICY, closes=True)
     for tier in calico.tiers:

@@ -221,9 +221,11 @@ def _reread(before: Cluster, after: Cluster) -> Collection[type]:
 
 
 def _around_calico(cluster: Cluster) -> object:
-    """Its tiers and sets, whether policies are there that share a tier with it, and whether the labels of all service accounts are known."""
+    """Its tiers and sets, whether policies stand in tiers that others share, and whether the labels of all service accounts are known."""
+    from evidence.reach.calico import in_shared_tiers  # not read for clusters without it
+
     accounts = all(pod.account_labels is not None for pod in cluster.pods)
-    return replace(cluster.calico or Calico(), policies=()), bool(cluster.cluster_policies), accounts
+    return replace(cluster.calico or Calico(), policies=()), in_shared_tiers(cluster), accounts
 
 
 def _around_cilium(cluster: Cluster) -> object:

@@ -17,6 +17,7 @@ from evidence.cni.model import CniReport, Enforcement
 from evidence.cni.support import heeded
 from evidence.reach.engine import Reachability, analyse
 from evidence.reach.explain import Explanation
+from evidence.reach.incremental import updated
 from evidence.reach.matrix import computed_on
 from evidence.reach.query import address_point, pod_point
 from tests.builders import NAME_LABEL, namespace, pod, selector
@@ -215,9 +216,11 @@ def test_a_tier_of_the_very_order_of_admin_policies_is_not_placed_beside_them(or
     tiers, unplaced = [CalicoTier("t", order)], ["Calico GlobalNetworkPolicy x"]
     found = cluster(gnp("x", ALLOW, tier="t"), tiers=tiers, cluster_policies=(cluster_policy("adm", tier=tier),))
     assert [str(policy.key) for policy in analyse(found).unevaluated] == unplaced
-    found = cluster(gnp("x", ALLOW, tier="t"), gnp("y", tier="kube-baseline"), tiers=tiers)
+    found = cluster(gnp("x", ALLOW, tier="t"), gnp("y", DENY, tier="kube-baseline"), tiers=tiers)
     assert [str(policy.key) for policy in analyse(found).unevaluated] == unplaced
-    assert not analyse(cluster(gnp("x", ALLOW, tier="t"), tiers=tiers)).unevaluated
+    alone = cluster(gnp("x", ALLOW, tier="t"), tiers=tiers)
+    assert not analyse(alone).unevaluated
+    assert [form.policy.key.name for form in updated(analyse(alone), found).after.forms] == ["y"]
 
 
 # -- whom rules mean ----------------------------------------------------------------------------------------------------------
