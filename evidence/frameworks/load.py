@@ -6,7 +6,7 @@ JSON Schema, and a rule, zone or baseline that nothing knows is an error, so tha
 """
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ import evidence.findings  # noqa: F401  (registers the rules)
 from evidence.documents import Document, did_you_mean, raise_all, read_document, schema_errors
 from evidence.errors import InputError
 from evidence.findings.registry import RULES
-from evidence.frameworks.model import Condition, Control, Feed, FeedStrength, Framework, Strength
+from evidence.frameworks.model import Condition, Control, Feed, FeedStrength, Framework, Retention, Strength
 from evidence.intent.model import Classification
 from evidence.resources import data_folder
 
@@ -109,9 +109,15 @@ def _framework(document: Document, changes: Sequence[Document]) -> Framework:
         errors += _control_errors(document, index, entry, baselines)
         controls[entry["id"]] = _control(entry, head)
     raise_all(errors)
+    errors = list(_retention_errors(document, ("framework", "retention"), head.get("retention", {}), entries))
+    raise_all(errors)
+    retention, retention_by = head.get("retention"), ""
     for change in changes:
         errors = _twice(change)
-        for index, entry in enumerate(change.value["controls"]):
+        if "retention" in change.value:
+            retention, retention_by = {**(retention or {}), **change.value["retention"]}, change.source
+            errors += _retention_errors(change, ("retention",), retention, entries)
+        for index, entry in enumerate(change.value.get("controls", ())):
             errors += _feed_errors(change, index, entry)
             if entry["id"] not in entries:
                 hint = did_you_mean(entry["id"], entries)
@@ -134,6 +140,7 @@ def _framework(document: Document, changes: Sequence[Document]) -> Framework:
         regulated=Classification(head["regulated"]) if "regulated" in head else None,
         boundary=Classification(head["boundary"]) if "boundary" in head else None,
         evidence_only=head.get("evidence_only", ""),
+        retention=Retention(**retention, changed_by=retention_by) if retention else None,
         about=head.get("about", ""),
         source=document.source,
     )
@@ -189,7 +196,7 @@ def _feed(entry: Mapping[str, Any], zones: frozenset[Classification]) -> Feed:
 def _twice(document: Document) -> list[InputError]:
     seen: dict[str, int] = {}
     errors = []
-    for index, entry in enumerate(document.value["controls"]):
+    for index, entry in enumerate(document.value.get("controls", ())):
         first = seen.setdefault(entry["id"], index)
         if first != index:
             line = document.lines["controls", first]
@@ -197,6 +204,21 @@ def _twice(document: Document) -> list[InputError]:
                 document.error(("controls", index, "id"), f"{entry['id']!r} is given twice, first on line {line}")
             )
     return errors
+
+
+def _retention_errors(
+    document: Document, where: tuple[str, ...], retention: Mapping[str, Any], controls: Mapping[str, Any]
+) -> Iterator[InputError]:
+    """`retention`: with what it changes, so that a change may name some of its fields."""
+    if not retention:
+        return
+    if retention.get("at_once_months", 0) > retention["months"]:
+        yield document.error(where, "cannot have more months at once than it keeps")
+    if "control" not in retention:
+        yield document.error(where, "must name the control that asks for it: the framework had no retention before")
+    elif retention["control"] not in controls:
+        name = retention["control"]
+        yield document.error(where, f"there is no control {name!r}{did_you_mean(name, controls)}")
 
 
 def _feed_errors(document: Document, index: int, entry: Mapping[str, Any]) -> list[InputError]:

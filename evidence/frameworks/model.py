@@ -117,12 +117,27 @@ class Control:
 
 
 @dataclass(frozen=True, slots=True)
+class Retention:
+    """How long a framework wants evidence kept, in calendar months, and which control asks for it.
+
+    `at_once_months`: the last so many of them can be searched at once, 0 where nothing is said; a store answers at once for all that it
+    keeps. `source` says where the period comes from; `changed_by` names the user's file that set it, "" as shipped.
+    """
+
+    months: int
+    control: str
+    source: str
+    at_once_months: int = 0
+    changed_by: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Framework:
     """A catalogue with its mapping.
 
     `regulated`: it applies only where a zone of this classification is declared. `boundary`: when a zone of this classification is
     declared, findings wholly outside such zones do not decide. `evidence_only`: why evidence is listed and no verdict given, "" where
-    verdicts are.
+    verdicts are. `retention` is None where the framework says nothing of it.
     """
 
     id: str
@@ -135,6 +150,7 @@ class Framework:
     regulated: Classification | None = None
     boundary: Classification | None = None
     evidence_only: str = ""
+    retention: Retention | None = None
     about: str = ""
     source: str = ""
 

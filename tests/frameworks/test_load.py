@@ -112,3 +112,51 @@ def test_what_is_wrong_is_named(tmp_path: Path, text: str, said: str) -> None:
 def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="nowhere: is no folder"):
         load_frameworks([tmp_path / "nowhere"])
+
+
+# -- retention --------------------------------------------------------------------------------------------------------
+
+
+def test_frameworks_say_how_long_evidence_is_kept_and_why() -> None:
+    kept = {framework.short: framework.retention for framework in load_frameworks().values()}
+    assert {name: (one.months, one.at_once_months, one.control) for name, one in kept.items() if one} == {
+        "pci": (12, 3, "10.5.1"),
+        "hipaa": (72, 0, "164.316(b)(2)(i)"),
+        "fedramp": (30, 12, "AU-11"),
+    }
+
+
+def test_a_file_sets_how_long_evidence_is_kept_and_nothing_else(tmp_path: Path) -> None:
+    path = folder(
+        tmp_path, mine='overrides: fedramp-rev5\nretention: {months: 18, source: "our schedule", at_once_months: 6}\n'
+    )
+    changed, shipped = load_frameworks([path])["fedramp-rev5"], load_frameworks()["fedramp-rev5"]
+    assert changed.retention is not None
+    assert (changed.retention.months, changed.retention.control) == (18, "AU-11")
+    assert changed.retention.changed_by == str(path / "mine.yaml")
+    assert changed.controls == shipped.controls
+
+
+@pytest.mark.parametrize(
+    ("retention", "said"),
+    [
+        ("{months: 0, source: ours}", "mine.yaml:2: retention.months"),
+        ("{months: 3, at_once_months: 4, source: ours}", "cannot have more months at once than it keeps"),
+        ('{months: 3, at_once_months: 1, source: ours, control: "AU-1l"}', "there is no control 'AU-1l'"),
+        ("{months: 3, at_once_months: 1}", "source"),
+    ],
+)
+def test_a_wrong_retention_is_named(tmp_path: Path, retention: str, said: str) -> None:
+    with pytest.raises(InputError) as found:
+        load_frameworks([folder(tmp_path, mine=f"overrides: fedramp-rev5\nretention: {retention}\n")])
+    assert said in str(found.value)
+
+
+def test_a_framework_without_retention_gets_one_with_its_control(tmp_path: Path) -> None:
+    change = "overrides: house-rules\nretention: {months: 5, source: ours}\n"
+    with pytest.raises(InputError, match="must name the control that asks for it"):
+        load_frameworks([folder(tmp_path, a=MINE, b=change)])
+    folder(tmp_path, b=change.replace("months: 5", 'months: 5, control: "H-1"'))
+    found = load_frameworks([tmp_path])["house-rules"].retention
+    assert found is not None
+    assert found.months == 5
