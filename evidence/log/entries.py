@@ -2,7 +2,8 @@
 
 An entry names a kind, a cluster and the digest of the thing; its leaf is the canonical JSON of [kind, cluster, digest]. The digests are the
 store's own: a snapshot's root digest, a record's and a failed run's digest, and of a pack the SHA-256 of its SHA256SUMS, which is what
-its signature signs. Waivers and reviews stand in the owner's intent file, whose digest is part of a snapshot's root.
+its signature signs. Prunes and legal holds concern the store as a whole: their cluster is "", which is no cluster's name. Waivers and
+reviews stand in the owner's intent file, whose digest is part of a snapshot's root.
 """
 
 from collections.abc import Iterable
@@ -18,6 +19,9 @@ class EntryKind(StrEnum):
     FAILED_RUN = "failed-run"
     RECORD = "record"
     PACK = "pack"
+    PRUNE = "prune"
+    HOLD = "hold"
+    RELEASE = "release"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,7 @@
 """The append-only history: SQLite or Postgres by URL, objects once by digest, snapshots as intervals over them; records beside them."""
 
+from evidence.store.prune import PrunePlan
+from evidence.store.retention import Hold, NewHold, Prune, Term
 from evidence.store.snapshots import Store, migrate_store
 from evidence.store.values import (
     NewRecord,
@@ -15,8 +17,12 @@ from evidence.store.values import (
 )
 
 __all__ = [
+    "Hold",
+    "NewHold",
     "NewRecord",
     "NewSnapshot",
+    "Prune",
+    "PrunePlan",
     "RecordInfo",
     "RecordKind",
     "RunInfo",
@@ -26,5 +32,6 @@ __all__ = [
     "Store",
     "StoredRecord",
     "StoredSnapshot",
+    "Term",
     "migrate_store",
 ]

@@ -1,7 +1,8 @@
 """Recomputes every digest and every root of a store and names what is wrong.
 
-What a digest covers is said in content.py and records.py; that nothing was removed, added or put in another order, the log says
-(log.py). What came after the last checkpoint that somebody kept elsewhere could still have been removed at the end.
+What a digest covers is said in content.py, records.py and retention.py; what a prune may drop, in prune.py; that nothing else was removed,
+added or put in another order, the log says (log.py). What came after the last checkpoint that
+somebody kept elsewhere could still have been removed at the end.
 """
 
 from collections import defaultdict
@@ -14,6 +15,7 @@ from sqlalchemy import Connection, Row, func, select, text
 from evidence.cluster.objects import Collection, ObjectKey
 from evidence.errors import StoreError
 from evidence.log.checkpoint import LogVerifier
+from evidence.store.check_retention import PruneSummary, check_retention
 from evidence.store.content import content_hash, object_leaf, parse_details, unpack
 from evidence.store.log import check_log
 from evidence.store.read import checked_body
@@ -46,6 +48,7 @@ class CheckResult:
     log_entries: int
     checkpoints: int
     problems: tuple[str, ...]
+    prunes: tuple[PruneSummary, ...] = ()
 
 
 def check_store(
@@ -64,12 +67,14 @@ def check_store(
     for cluster_id, name in connection.execute(select(ClusterRow.id, ClusterRow.name).order_by(ClusterRow.name)).all():
         problems += _cluster(connection, cluster_id, name)
     problems += check_records(connection)
+    wrong, prunes = check_retention(connection)
+    problems += wrong
     problems += check_log(connection, verifiers, kept)
     snapshots, objects, records, log_entries, checkpoints = (
         connection.scalar(select(func.count()).select_from(table)) or 0
         for table in (SnapshotRow, ObjectRow, RecordRow, LogEntryRow, CheckpointRow)
     )
-    return CheckResult(snapshots, objects, records, log_entries, checkpoints, tuple(problems))
+    return CheckResult(snapshots, objects, records, log_entries, checkpoints, tuple(problems), prunes)
 
 
 def _damaged_pages(connection: Connection) -> list[str]:

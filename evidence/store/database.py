@@ -6,7 +6,8 @@ transactions late and on its own, so it is told not to, and each begins with our
 which takes the one write lock before anything is read.
 
 Postgres: one advisory lock a cluster, held to the end of the transaction (https://www.postgresql.org/docs/current/explicit-locking.html).
-Both wait for a lock at most `wait_seconds`.
+Before it every writer takes a lock that all share; whoever drops bodies takes that one alone, because a body that no snapshot needs now may be
+needed by one that is just being written. Both databases wait for a lock at most `wait_seconds`.
 """
 
 import hashlib
@@ -102,8 +103,11 @@ def reading(engine: Engine, url: str) -> Iterator[Connection]:
 
 
 @contextmanager
-def writing(engine: Engine, url: str, lock: str, wait_seconds: float) -> Iterator[Connection]:
-    """One transaction that no other with the same `lock` overlaps; committed whole at the end, rolled back on any error."""
+def writing(engine: Engine, url: str, lock: str, wait_seconds: float, *, alone: bool = False) -> Iterator[Connection]:
+    """One transaction that no other with the same `lock` overlaps; committed whole at the end, rolled back on any error.
+
+    `alone`: that no other writer at all overlaps.
+    """
     with explained(url), engine.connect() as plain:
         connection = plain.execution_options(**{_BEGIN: "BEGIN IMMEDIATE"})
         with connection.begin():
@@ -111,6 +115,8 @@ def writing(engine: Engine, url: str, lock: str, wait_seconds: float) -> Iterato
                 connection.execute(
                     text("SELECT set_config('lock_timeout', :wait, true)"), {"wait": f"{int(wait_seconds * 1000)}ms"}
                 )
+                shared = "" if alone else "_shared"
+                connection.execute(text(f"SELECT pg_advisory_xact_lock{shared}(:key)"), {"key": lock_number("writers")})
                 connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": lock_number(lock)})
             yield connection
 

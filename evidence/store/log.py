@@ -1,4 +1,4 @@
-"""The log over the store: an entry for each snapshot, failed run, record and pack, in the order in which they came in.
+"""The log over the store: an entry for each snapshot, failed run, record, pack, prune and legal hold, in the order in which they came in.
 
 An entry is written in the transaction of the thing itself, so that neither is ever without the other. Writers of different clusters do not
 wait for each other until their last statement: that one takes the log's own lock, always after the cluster's.
@@ -19,7 +19,15 @@ from evidence.log.merkle import tree_hash
 from evidence.store.content import timestamp
 from evidence.store.database import lock_number
 from evidence.store.rows import run_info
-from evidence.store.tables import CheckpointRow, ClusterRow, FailedRunRow, LogEntryRow, RecordRow, SnapshotRow
+from evidence.store.tables import (
+    CheckpointRow,
+    ClusterRow,
+    FailedRunRow,
+    LogEntryRow,
+    RecordRow,
+    RetentionRow,
+    SnapshotRow,
+)
 from evidence.store.values import RunInfo
 
 FAILED_RUN_DOMAIN = b"evidence/failed-run/v1\n"
@@ -43,8 +51,8 @@ def failed_run_digest(cluster: str, started_at: datetime, finished_at: datetime,
     return hashlib.sha256(FAILED_RUN_DOMAIN + canonical_json(header)).hexdigest()
 
 
-def append(connection: Connection, kind: EntryKind, cluster_id: int, row_id: int | None, digest: str) -> None:
-    """One entry at the end; the caller commits, and soon. `row_id`: the thing's number in its own table."""
+def append(connection: Connection, kind: EntryKind, cluster_id: int | None, row_id: int | None, digest: str) -> None:
+    """One entry at the end; the caller commits, and soon. `row_id`: the thing's number in its own table; no cluster: the whole store's."""
     if connection.dialect.name == "postgresql":
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": lock_number("log")})
     last = connection.scalar(select(func.max(LogEntryRow.position)))
@@ -62,8 +70,8 @@ def append(connection: Connection, kind: EntryKind, cluster_id: int, row_id: int
 def entries(connection: Connection) -> tuple[LogEntry, ...]:
     """The whole log, in its order."""
     query = (
-        select(LogEntryRow.kind, ClusterRow.name, LogEntryRow.digest)
-        .join_from(LogEntryRow, ClusterRow, LogEntryRow.cluster_id == ClusterRow.id)
+        select(LogEntryRow.kind, func.coalesce(ClusterRow.name, ""), LogEntryRow.digest)
+        .join_from(LogEntryRow, ClusterRow, LogEntryRow.cluster_id == ClusterRow.id, isouter=True)
         .order_by(LogEntryRow.position)
     )
     return tuple(LogEntry(kind, cluster, digest) for kind, cluster, digest in connection.execute(query))
@@ -133,7 +141,8 @@ def _against_rows(connection: Connection) -> Iterator[str]:
     logged: dict[tuple[str, str], list[_Thing]] = defaultdict(list)
     names = {row.id: row.name for row in connection.execute(select(ClusterRow.id, ClusterRow.name))}
     for row in connection.execute(select(*LogEntryRow.__table__.columns).order_by(LogEntryRow.position)):
-        logged[row.kind, names.get(row.cluster_id, "?")].append((row.row_id, row.digest))
+        cluster = "" if row.cluster_id is None else names.get(row.cluster_id, "?")
+        logged[row.kind, cluster].append((row.row_id, row.digest))
     stored = _stored(connection, names)
     for kind, cluster in sorted({*stored, *logged}):
         have, want = stored.get((kind, cluster), []), logged.get((kind, cluster), [])
@@ -142,10 +151,11 @@ def _against_rows(connection: Connection) -> Iterator[str]:
         if have == want:
             continue
         gone, strange = [one for one in want if one not in have], [one for one in have if one not in want]
-        yield from (f"{_named(kind, one)} of {cluster} is in the log and not in the store" for one in gone)
-        yield from (f"{_named(kind, one)} of {cluster} is in the store and not in the log" for one in strange)
+        of = f" of {cluster}" if cluster else ""
+        yield from (f"{_named(kind, one)}{of} is in the log and not in the store" for one in gone)
+        yield from (f"{_named(kind, one)}{of} is in the store and not in the log" for one in strange)
         if not gone and not strange:
-            yield f"the log: the entries of kind {kind} of {cluster} stand in another order than they came in"
+            yield f"the log: the entries of kind {kind}{of} stand in another order than they came in"
 
 
 def _named(kind: str, thing: _Thing) -> str:
@@ -168,4 +178,7 @@ def _stored(connection: Connection, names: Mapping[int, str]) -> dict[tuple[str,
         cluster = names.get(row.cluster_id, "?")
         digest = failed_run_digest(cluster, row.started_at, row.finished_at, row.message, run_info(row))
         found[EntryKind.FAILED_RUN.value, cluster].append((row.id, digest))
+    acts = select(RetentionRow.kind, RetentionRow.id, RetentionRow.act_digest).order_by(RetentionRow.id)
+    for act_kind, number, digest in connection.execute(acts):
+        found[act_kind, ""].append((number, digest))
     return found

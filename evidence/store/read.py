@@ -18,6 +18,7 @@ from evidence.store.content import (
     parse_sources,
     unpack,
 )
+from evidence.store.retention import DroppedKind, refuse_dropped
 from evidence.store.rows import SNAPSHOTS, root_of, snapshot_info
 from evidence.store.tables import ClusterRow, IntentRow, IntervalRow, ObjectRow, SnapshotRow, SourcesRow
 from evidence.store.values import SnapshotOutline, StoredSnapshot
@@ -31,6 +32,7 @@ def read_snapshot(connection: Connection, snapshot_id: int) -> StoredSnapshot:
     if row is None:
         raise StoreError(f"there is no snapshot {snapshot_id}")
     info = snapshot_info(row)
+    refuse_dropped(connection, DroppedKind.SNAPSHOT, info.root_digest)
     objects, leaves = _objects(connection, row, parse_sources(_sources(connection, row.sources_digest)))
     intent = _intent(connection, info.intent_digest)
     details, content = unpack(row.details), content_hash(leaves)
@@ -97,7 +99,7 @@ def _objects(
 def checked_body(packed: bytes | None, digest: str, name: str) -> bytes:
     """The bytes whose SHA-256 is `digest`. Raises StoreError that names what it is the body of."""
     if packed is None:
-        raise StoreError(f"the body of {name} was dropped by retention")
+        raise StoreError(f"the body of {name} was removed: `evidence db check` names what is wrong")
     try:
         body = unpack(packed)
     except StoreError as error:

@@ -22,8 +22,9 @@ from evidence.log.entries import EntryKind
 from evidence.store.content import parse_body, timestamp
 from evidence.store.log import append
 from evidence.store.read import checked_body
+from evidence.store.retention import DroppedKind, refuse_dropped
 from evidence.store.rows import run_info, storable_run, utc
-from evidence.store.tables import ClusterRow, DocumentRow, RecordRow
+from evidence.store.tables import ClusterRow, DocumentRow, DroppedRow, RecordRow
 from evidence.store.values import NewRecord, RecordInfo, RecordKind, RunInfo, StoredRecord
 from evidence.store.write import cluster_name, cluster_number, insert_once
 
@@ -137,9 +138,13 @@ def write_record(connection: Connection, prepared: PreparedRecord) -> RecordInfo
 def list_records(
     connection: Connection, cluster: str, start: datetime, end: datetime, kind: RecordKind | None
 ) -> tuple[RecordInfo, ...]:
-    """Those that saw any of the time from `start` to before `end`, in the order of their start."""
+    """Those that saw any of the time from `start` to before `end`, in the order of their start, but those that a prune dropped."""
+    dropped = select(DroppedRow.digest).where(DroppedRow.kind == DroppedKind.RECORD.value)
     query = _RECORDS.where(
-        ClusterRow.name == cluster, RecordRow.starts_at < utc(end), RecordRow.ends_at >= utc(start)
+        ClusterRow.name == cluster,
+        RecordRow.starts_at < utc(end),
+        RecordRow.ends_at >= utc(start),
+        RecordRow.record_digest.not_in(dropped),
     ).order_by(RecordRow.starts_at, RecordRow.id)
     if kind is not None:
         query = query.where(RecordRow.kind == kind.value)
@@ -151,6 +156,7 @@ def read_record(connection: Connection, record_id: int) -> StoredRecord:
     row = connection.execute(_RECORDS.where(RecordRow.id == record_id)).first()
     if row is None:
         raise StoreError(f"there is no record {record_id}")
+    refuse_dropped(connection, DroppedKind.RECORD, row.record_digest)
     if _digest_of(row) != row.record_digest:
         raise StoreError("its digest does not match its header")
     packed = connection.scalar(select(DocumentRow.body).where(DocumentRow.digest == row.document_digest))

@@ -19,6 +19,7 @@ from evidence.store.database import connect, file_of, hidden, parse_url, reading
 from evidence.store.describe import StoreDescription, describe_store
 from evidence.store.failures import explained
 from evidence.store.identity import refuse_other_cluster
+from evidence.store.keeping import Keeping
 from evidence.store.read import read_outlines, read_snapshot
 from evidence.store.records import list_records, prepare_record, read_record, write_record
 from evidence.store.rows import SNAPSHOTS, run_info, snapshot_info, storable, storable_run, utc
@@ -42,12 +43,13 @@ WAIT_SECONDS = 30.0
 
 
 class Store:
-    """An open store. `url` is for people: no password in it."""
+    """An open store. `url` is for people: no password in it. `keeping`: its part that decides what is kept."""
 
     def __init__(self, engine: Engine, url: URL, wait_seconds: float) -> None:
         self._engine = engine
         self._wait_seconds = wait_seconds
         self.url = hidden(url)
+        self.keeping = Keeping(engine, self.url, wait_seconds)
 
     @classmethod
     def open(cls, url: str, *, read_only: bool = False, wait_seconds: float = WAIT_SECONDS) -> "Store":

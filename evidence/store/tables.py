@@ -9,11 +9,13 @@
     failed_runs   executions that left no snapshot
     documents     canonical JSON of what each record says, by SHA-256
     records       one row a probe run or imported log: its period, digest and chain of custody
+    retention_acts  prunes, legal holds and their release: who decided what, when and why
+    dropped       what each prune dropped, by digest
     log_entries   one row for each of the above and each pack, in the order in which they came in (evidence/log)
     checkpoints   signed heads of that log
 
 Content is an interval over snapshots in the order of their entry, not of their times (docs/decisions/0005). Nothing is ever
-updated but `intervals.end_id`, which is set once. Digests are 32 bytes, times are UTC.
+updated but `intervals.end_id`, which is set once, and bodies, which a prune drops. Digests are 32 bytes, times are UTC.
 """
 
 from datetime import UTC, datetime
@@ -212,17 +214,46 @@ class RecordRow(Base):
     configuration_digest: Mapped[str] = mapped_column(String)
 
 
+class RetentionRow(Base):
+    """`statement`: canonical JSON of what was decided, by `kind`; `act_digest` covers the rest of the row but its number (retention.py)."""
+
+    __tablename__ = "retention_acts"
+    __table_args__ = ({"sqlite_autoincrement": True},)
+
+    id: Mapped[int] = mapped_column(Id, primary_key=True)
+    kind: Mapped[str] = mapped_column(String)
+    made_at: Mapped[datetime] = mapped_column(Utc)
+    statement: Mapped[str] = mapped_column(String)
+    act_digest: Mapped[str] = mapped_column(Digest)
+    software_version: Mapped[str] = mapped_column(String)
+    host: Mapped[str] = mapped_column(String)
+    identity: Mapped[str] = mapped_column(String)
+    command: Mapped[str] = mapped_column(String)
+    configuration_digest: Mapped[str] = mapped_column(String)
+
+
+class DroppedRow(Base):
+    """Something whose content a prune dropped: a body by its digest, or a snapshot or record (by its own digest) that needs such bodies."""
+
+    __tablename__ = "dropped"
+    __table_args__ = (Index("ix_dropped_prune", "prune_id"), WITHOUT_ROWID)
+
+    digest: Mapped[str] = mapped_column(Digest, primary_key=True)
+    kind: Mapped[str] = mapped_column(String, primary_key=True)
+    prune_id: Mapped[int] = mapped_column(Id, ForeignKey("retention_acts.id"), primary_key=True)
+
+
 class LogEntryRow(Base):
     """Positions count from 0 without a gap. `digest` is that of the thing itself, see evidence/log/entries.py.
 
-    `row_id`: its number in its own table; None for a pack, which is kept elsewhere.
+    `row_id`: its number in its own table; None for a pack, which is kept elsewhere. `cluster_id`: None for what concerns the whole store.
     """
 
     __tablename__ = "log_entries"
 
     position: Mapped[int] = mapped_column(Id, primary_key=True, autoincrement=False)
     kind: Mapped[str] = mapped_column(String)
-    cluster_id: Mapped[int] = mapped_column(Id, ForeignKey("clusters.id"))
+    cluster_id: Mapped[int | None] = mapped_column(Id, ForeignKey("clusters.id"))
     row_id: Mapped[int | None] = mapped_column(Id)
     digest: Mapped[str] = mapped_column(Digest)
 

@@ -83,14 +83,14 @@ def test_problems_name_what_is_wrong(filled: Store, db: str) -> None:
     assert "snapshot 1 of prod" not in problems
 
 
-def test_a_body_that_retention_dropped_is_not_wrong_but_cannot_be_read(filled: Store, db: str) -> None:
+def test_a_body_that_no_prune_dropped_is_wrong_and_cannot_be_read(filled: Store, db: str) -> None:
     run(db, "UPDATE objects SET body = NULL")
-    assert filled.check().problems == ()
-    with pytest.raises(StoreError, match="was dropped by retention"):
+    assert any("its body was removed, and not by a prune" in found for found in filled.check().problems)
+    with pytest.raises(StoreError, match="was removed: `evidence db check`"):
         filled.read(1)
 
 
-def test_a_dropped_body_that_is_collected_again_is_put_back(filled: Store, db: str) -> None:
+def test_a_removed_body_that_is_collected_again_is_put_back(filled: Store, db: str) -> None:
     digest = next(obj.digest for obj in filled.read(1).collection.objects if obj.key.name == "db")
     run(db, "UPDATE objects SET body = NULL WHERE digest = :digest", {"digest": bytes.fromhex(digest)})
     filled.add_snapshot(snapshot(item("web"), item("db"), at=hours(3)))

@@ -8,9 +8,10 @@ import pytest
 from sqlalchemy import create_engine, text
 from sqlalchemy.exc import IntegrityError
 
+from evidence.errors import StoreError
 from evidence.log.checkpoint import signed_checkpoint
 from evidence.log.entries import tree_head
-from evidence.store import NewRecord, RecordKind, Store, migrate_store
+from evidence.store import NewHold, NewRecord, RecordKind, Store, Term, migrate_store
 from evidence.store.database import connect, parse_url
 from evidence.store.schema import VERSION_TABLE, migrate
 from evidence.store.tables import Base
@@ -38,6 +39,16 @@ def fill(store: Store) -> None:
 def filled(store: Store) -> Store:
     fill(store)
     return store
+
+
+@pytest.fixture
+def decided(filled: Store) -> Store:
+    """With a hold that was released, and a prune of the first snapshot; all of it under a checkpoint, too."""
+    filled.keeping.add_hold(NewHold("case 12", "prod", NOON, hours(1)), hours(4), RUN)
+    filled.keeping.release_hold(1, "case 12 is closed", hours(5), RUN)
+    assert filled.keeping.prune(hours(1), timedelta(), [Term("pci", 12, "10.5.1")], hours(6), RUN) is not None
+    filled.add_checkpoint(signed_checkpoint(tree_head(filled.log_entries()), KEY))
+    return filled
 
 
 def problems(store: Store) -> tuple[str, ...]:
@@ -73,7 +84,13 @@ def test_the_very_same_again_enters_nothing(filled: Store) -> None:
 
 # -- changed by hand --------------------------------------------------------------------------------------------------
 
-WHERE_THERE_IS_NONE = {"intervals.end_id": 99, "snapshots.intent_digest": bytes(32), "log_entries.row_id": 99}
+WHERE_THERE_IS_NONE = {
+    "intervals.end_id": 99,
+    "snapshots.intent_digest": bytes(32),
+    "log_entries.row_id": 99,
+    "log_entries.cluster_id": 99,
+    "objects.body": b"\x00{}",
+}
 TABLES = {table.name: [column.name for column in table.columns] for table in Base.metadata.sorted_tables}
 
 
@@ -108,7 +125,7 @@ def other(value: Any) -> Any:
 
 
 @pytest.mark.parametrize("table", TABLES)
-def test_no_column_can_be_changed_unseen(filled: Store, db: str, table: str) -> None:
+def test_no_column_can_be_changed_unseen(decided: Store, db: str, table: str) -> None:
     """Every value of every column in turn; each change is taken back before the next."""
     for column in TABLES[table]:
         for (value,) in set(run(db, f'SELECT "{column}" FROM "{table}"')):
@@ -122,24 +139,33 @@ def test_no_column_can_be_changed_unseen(filled: Store, db: str, table: str) -> 
             except IntegrityError:  # the database itself refuses it
                 continue
             assert everything(db) != before
-            assert problems(filled) != (), f"{column}: {value!r} became {new!r}"
+            assert problems(decided) != (), f"{column}: {value!r} became {new!r}"
             by_hand(db, f'UPDATE "{table}" SET "{column}" = :old WHERE "{column}" = :new', old=value, new=new)
-    assert problems(filled) == ()
+    assert problems(decided) == ()
 
 
-def test_no_table_can_be_emptied_unseen(filled: Store, db: str) -> None:
+@pytest.mark.parametrize("table", ["objects", "intents", "sources", "documents"])
+def test_no_body_can_be_removed_by_hand_and_pass_for_pruned(decided: Store, db: str, table: str) -> None:
+    for digest, body in run(db, f"SELECT digest, body FROM {table} WHERE body IS NOT NULL"):
+        by_hand(db, f"UPDATE {table} SET body = NULL WHERE digest = :digest", digest=digest)
+        assert any("was removed, and not by a prune" in found for found in problems(decided))
+        by_hand(db, f"UPDATE {table} SET body = :body WHERE digest = :digest", digest=digest, body=body)
+    assert problems(decided) == ()
+
+
+def test_no_table_can_be_emptied_unseen(decided: Store, db: str) -> None:
     """But for the checkpoints, which are therefore kept elsewhere, too."""
     for table in TABLES.keys() - {"checkpoints"}:
         rows = run(db, f'SELECT * FROM "{table}"')
         by_hand(db, f'DELETE FROM "{table}"')
-        assert problems(filled) != (), table
+        assert problems(decided) != (), table
         names = ", ".join(f'"{column}"' for column in TABLES[table])
         values = ", ".join(f":{column}" for column in TABLES[table])
         for row in rows:
             by_hand(
                 db, f'INSERT INTO "{table}" ({names}) VALUES ({values})', **dict(zip(TABLES[table], row, strict=True))
             )
-    assert problems(filled) == ()
+    assert problems(decided) == ()
 
 
 def test_the_newest_snapshot_cannot_be_removed_with_all_its_traces_when_a_checkpoint_is_kept_elsewhere(
@@ -196,6 +222,15 @@ def test_a_store_from_before_the_log_gets_an_entry_for_all_that_it_holds(db: str
         assert list(store.log_entries()) == expected
         assert problems(store) == ()
     engine.dispose()
+
+
+def test_a_store_with_prunes_or_holds_cannot_go_back_to_a_schema_without_them(decided: Store, db: str) -> None:
+    engine, before = connect(parse_url(db), 5), everything(db)
+    with pytest.raises(StoreError, match="prunes or legal holds, which an older schema cannot"):
+        migrate(engine, db, 5, "0003")
+    engine.dispose()
+    assert everything(db) == before
+    assert problems(decided) == ()
 
 
 def test_an_empty_store_has_an_empty_log(store: Store, tmp_path: Path) -> None:

@@ -1,0 +1,180 @@
+"""Whether everything that is gone was dropped by a prune, and every prune dropped what it says and what it was allowed to.
+
+1. An act's digest covers all that it says; the log has an entry for each.
+2. A prune's own digest covers the exact set of things that it dropped.
+3. A body that is not there is in such a set, and no snapshot or record that was not dropped needs it. So a body that somebody deleted, or
+   put on a prune's list, is told apart.
+4. A prune dropped no snapshot from after the time that it names, and none under a hold that stood then.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Select, and_, func, select
+
+from evidence.errors import StoreError
+from evidence.log.entries import EntryKind
+from evidence.store.prune import BODIES, needed_by_header, needed_objects, runs, staying_runs
+from evidence.store.retention import DroppedKind, Hold, Prune, digest_of, dropped_digest, holds, prunes
+from evidence.store.tables import ClusterRow, DroppedRow, RecordRow, RetentionRow, SnapshotRow
+
+_ROWS_AT_ONCE = 1000
+_KINDS = frozenset({EntryKind.PRUNE.value, EntryKind.HOLD.value, EntryKind.RELEASE.value})
+
+
+@dataclass(frozen=True, slots=True)
+class PruneSummary:
+    """A prune as `check` tells of it. `missing`: bodies that it was the last to drop and that are not there; one that was collected again is."""
+
+    prune: Prune
+    missing: int
+
+
+def check_retention(connection: Connection) -> tuple[list[str], tuple[PruneSummary, ...]]:
+    """One sentence for each thing that is wrong, and the prunes with the bodies that they dropped."""
+    problems = list(_acts(connection))
+    if problems:  # what follows hangs on them
+        return problems + list(_unexplained(connection)), ()
+    try:
+        made, standing = prunes(connection), holds(connection)
+    except (StoreError, ValueError, KeyError, TypeError) as error:
+        return [f"retention: what was decided cannot be read ({error})", *_unexplained(connection)], ()
+    problems += _releases(connection, standing)
+    for one in made:
+        problems += _prune(connection, one, standing)
+    known = {one.act.id for one in made}
+    for number in connection.scalars(select(DroppedRow.prune_id).distinct().order_by(DroppedRow.prune_id)):
+        if number not in known:
+            problems.append(f"retention: things are listed as dropped by act {number}, which is no prune")
+    problems += _unexplained(connection)
+    problems += _needed(connection)
+    missing = _missing(connection)
+    return problems, tuple(PruneSummary(one, missing.get(one.act.id, 0)) for one in made)
+
+
+def _acts(connection: Connection) -> Iterator[str]:
+    for row in connection.execute(select(*RetentionRow.__table__.columns).order_by(RetentionRow.id)):
+        if row.kind not in _KINDS:
+            yield f"retention: act {row.id} is of kind {row.kind!r}, which this version does not know"
+        if digest_of(row) != row.act_digest:
+            yield f"{row.kind} {row.id}: its digest does not match what it says"
+
+
+def _releases(connection: Connection, standing: tuple[Hold, ...]) -> Iterator[str]:
+    """A release is of a hold that is there and stood."""
+    releases = {hold.release.act.id for hold in standing if hold.release}
+    query = select(RetentionRow.id).where(RetentionRow.kind == EntryKind.RELEASE.value).order_by(RetentionRow.id)
+    for number in connection.scalars(query):
+        if number not in releases:
+            yield f"release {number} is of no hold that stood"
+
+
+def _prune(connection: Connection, one: Prune, standing: tuple[Hold, ...]) -> Iterator[str]:
+    dropped, counts = dropped_digest(_dropped(connection, one.act.id))
+    if (dropped, dict(counts)) != (one.dropped, {kind: n for kind, n in one.counts.items() if n}):
+        yield f"prune {one.act.id}: what is listed as dropped by it is not what it dropped (digest over the list differs)"
+        return
+    then = [
+        hold
+        for hold in standing
+        if hold.act.id < one.act.id and (hold.release is None or hold.release.act.id > one.act.id)
+    ]
+    if tuple(hold.act.digest for hold in then) != one.holds:
+        yield f"prune {one.act.id}: the holds that it names are not those that stood"
+    found = connection.execute(
+        select(ClusterRow.name, SnapshotRow.id, SnapshotRow.taken_at, SnapshotRow.received_at)
+        .join_from(SnapshotRow, ClusterRow, SnapshotRow.cluster_id == ClusterRow.id)
+        .join(
+            DroppedRow,
+            and_(
+                DroppedRow.digest == SnapshotRow.root_digest,
+                DroppedRow.kind == DroppedKind.SNAPSHOT.value,
+                DroppedRow.prune_id == one.act.id,
+            ),
+        )
+        .order_by(SnapshotRow.id)
+    )
+    for name, number, taken_at, received_at in found:
+        if max(taken_at, received_at) >= one.before:
+            yield f"prune {one.act.id}: snapshot {number} of {name} is younger than what it was to drop"
+        yield from _under_a_hold(one, then, name, number, taken_at)
+
+
+def _under_a_hold(one: Prune, then: list[Hold], name: str, number: int, taken_at: datetime) -> Iterator[str]:
+    for hold in then:
+        if hold.covers(name, taken_at, taken_at):
+            yield f"prune {one.act.id}: snapshot {number} of {name} was under hold {hold.act.id}"
+
+
+def _dropped(connection: Connection, number: int) -> Iterator[tuple[str, str]]:
+    """In the order in which they were hashed; kinds that nobody knows last, so that they show."""
+    listed = connection.scalars(select(DroppedRow.kind).where(DroppedRow.prune_id == number).distinct())
+    strange = sorted({*listed} - {kind.value for kind in DroppedKind})
+    for kind in [*(kind.value for kind in DroppedKind), *strange]:
+        query = select(DroppedRow.digest).where(DroppedRow.prune_id == number, DroppedRow.kind == kind)
+        for found in connection.scalars(
+            query.order_by(DroppedRow.digest), execution_options={"yield_per": _ROWS_AT_ONCE}
+        ):
+            yield kind, found
+
+
+def _unexplained(connection: Connection) -> Iterator[str]:
+    """Bodies that are not there and that no prune dropped."""
+    for kind, table in BODIES.items():
+        explained = select(DroppedRow.digest).where(DroppedRow.kind == kind.value)
+        query = select(table.digest).where(table.body.is_(None)).except_(explained)
+        for found in sorted(connection.scalars(query)):
+            yield f"{_NAMES[kind]} {found}: its body was removed, and not by a prune"
+
+
+_NAMES: Mapping[DroppedKind, str] = {
+    DroppedKind.OBJECT: "object",
+    DroppedKind.INTENT: "intent",
+    DroppedKind.SOURCES: "list of sources",
+    DroppedKind.DOCUMENT: "document",
+}
+
+
+def _needed(connection: Connection) -> Iterator[str]:
+    """Bodies that are not there and that something needs which no prune dropped."""
+    if not any(
+        connection.scalar(select(table.digest).where(table.body.is_(None)).limit(1)) for table in BODIES.values()
+    ):
+        return
+    entered: dict[int, list[int]] = defaultdict(list)
+    gone: set[int] = set()
+    dropped = set(connection.scalars(select(DroppedRow.digest).where(DroppedRow.kind == DroppedKind.SNAPSHOT.value)))
+    query = select(SnapshotRow.cluster_id, SnapshotRow.id, SnapshotRow.root_digest).order_by(SnapshotRow.id)
+    for cluster_id, number, root in connection.execute(query):
+        entered[cluster_id].append(number)
+        if root in dropped:
+            gone.add(number)
+    gone_records = select(DroppedRow.digest).where(DroppedRow.kind == DroppedKind.RECORD.value)
+    needed: Mapping[DroppedKind, Select[Any]] = {
+        DroppedKind.OBJECT: needed_objects(),
+        DroppedKind.INTENT: needed_by_header(SnapshotRow.intent_digest),
+        DroppedKind.SOURCES: needed_by_header(SnapshotRow.sources_digest),
+        DroppedKind.DOCUMENT: select(RecordRow.document_digest).where(RecordRow.record_digest.not_in(gone_records)),
+    }
+    with staying_runs(connection, {cluster_id: runs(numbers, gone) for cluster_id, numbers in entered.items()}):
+        for kind, table in BODIES.items():
+            missing = select(table.digest).where(table.body.is_(None)).intersect(needed[kind])
+            for found in sorted(connection.scalars(missing)):
+                yield f"{_NAMES[kind]} {found}: its body was removed, and what no prune dropped needs it"
+
+
+def _missing(connection: Connection) -> Mapping[int, int]:
+    """How many bodies are not there, by the number of the last prune that dropped them."""
+    found = Counter[int]()
+    for kind, table in BODIES.items():
+        query = (
+            select(func.max(DroppedRow.prune_id))
+            .join_from(DroppedRow, table, table.digest == DroppedRow.digest)
+            .where(DroppedRow.kind == kind.value, table.body.is_(None))
+            .group_by(DroppedRow.digest)
+        )
+        found.update(connection.scalars(query, execution_options={"yield_per": _ROWS_AT_ONCE}))
+    return found
