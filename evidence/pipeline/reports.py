@@ -4,7 +4,6 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,12 +12,12 @@ from evidence.cluster.objects import CollectedObject, Collection
 from evidence.cluster.rbac import GROUP as RBAC
 from evidence.cluster.rbac import KINDS as RBAC_KINDS
 from evidence.errors import ReportError, SealError, UsageError
-from evidence.observe.seen import RECENT
 from evidence.pipeline.log import Keeping, enter_pack, log_of_pack, timestamp
-from evidence.pipeline.observations import Records, agreements, seen_in
+from evidence.pipeline.looks import assessed_snapshots
+from evidence.pipeline.observations import agreements, seen_in
 from evidence.pipeline.packs import build_archive
 from evidence.pipeline.snapshots import shortfalls
-from evidence.pipeline.states import Assessed, State, assess, only_cluster, state_of
+from evidence.pipeline.states import Assessed, State, only_cluster
 
 if TYPE_CHECKING:
     from evidence.frameworks.load import Framework
@@ -135,25 +134,8 @@ def chosen_frameworks(known: "Mapping[str, Framework]", asked: Sequence[str]) ->
 
 
 def assess_period(store: "Store", cluster: str, period: tuple[datetime, datetime]) -> tuple[Assessed, ...]:
-    """Every snapshot taken in the period, oldest first, each assessed as of its own time and beside the logs around it.
-
-    Raises UsageError when there is none.
-    """
-    infos = store.snapshots(cluster, *period)
-    if not infos:
-        raise UsageError(
-            f"there is no snapshot of {cluster} between {period[0]:%Y-%m-%d %H:%M} and {period[1]:%Y-%m-%d %H:%M} UTC; "
-            "collect first, or give another --period"
-        )
-    records = Records(store, cluster)
-    recent = max(RECENT, infos[0].taken_at - period[0])  # what the first one does not look back at belongs to no other
-    assessed: list[Assessed] = []
-    for info in infos:
-        before = assessed[-1] if assessed else None
-        state = state_of(store.read(info.id), before.state if before else None)
-        seen = records.around if info is infos[-1] else partial(records.around, look_back=recent)
-        assessed.append(assess(state, info.taken_at, before, seen, records.probed))
-    return tuple(assessed)
+    """Every snapshot taken in the period, oldest first (`assessed_snapshots`). Raises UsageError when there is none."""
+    return tuple(assessed_snapshots(store, cluster, period))
 
 
 def make_pack(

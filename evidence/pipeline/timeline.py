@@ -1,33 +1,26 @@
 """A period of one cluster's history: what changed when, which findings opened and closed, failed runs, and the time that nobody looked.
 
-Only what changed is evaluated again:
-1. A snapshot with the same objects, the same things left out and the same intent file as the one before is not read.
-2. The rules on findings ask for nothing but these, but for those that ask for the time or for records (`Rule.moves`). These are asked at every
-   change, at the first snapshot of each day (UTC), for which the dates in an intent file count, and at the last snapshot.
+Only what changed is evaluated again (evidence/pipeline/looks.py): at every change, at the first snapshot of each day (UTC), for which the dates
+in an intent file count, and at the last snapshot.
 """
 
-from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import partial
 from typing import TYPE_CHECKING
 
-from evidence.errors import UsageError
 from evidence.observe.changes import object_changes
-from evidence.observe.seen import RECENT
-from evidence.pipeline.observations import Records
+from evidence.observe.seen import LOOK_BACK, RECENT
+from evidence.pipeline.looks import Looks, outlines_of
 from evidence.pipeline.reports import other_cluster, policy_objects
 from evidence.pipeline.snapshots import shortfalls
-from evidence.pipeline.states import Assessed, assess, only_cluster, state_of
+from evidence.pipeline.states import Assessed, only_cluster
 
 if TYPE_CHECKING:
     from evidence.findings.registry import Assessment
     from evidence.findings.spells import History, Turn
     from evidence.frameworks.coverage import Coverage
     from evidence.store import RunRecord, SnapshotInfo, SnapshotOutline, Store
-
-KEPT = 2  # analysed states: a change that is taken back is the commonest that comes again
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,14 +81,9 @@ def period_timeline(
     with Store.open(db, read_only=True) as store:
         name = only_cluster(store, cluster)
         start, end = period or (_first(store, name), now + timedelta(microseconds=1))
-        outlines = store.outlines(name, start, end)
-        if not outlines:
-            raise UsageError(
-                f"there is no snapshot of {name} between {start:%Y-%m-%d %H:%M} and {end:%Y-%m-%d %H:%M} UTC; "
-                "collect first, or give another --period"
-            )
+        outlines = outlines_of(store, name, (start, end))
         failed = store.failed_runs(name, start, end)
-        looks, spells = _Looks(store, name), Spells()
+        looks, spells = Looks(store, name, places=False), Spells()
         moments = tuple(_moments(outlines, looks, spells.look))
     times = [outline.info.taken_at for outline in outlines]
     return Timeline(
@@ -121,32 +109,29 @@ def _first(store: "Store", cluster: str) -> datetime:
 
 
 def _moments(
-    outlines: "Sequence[SnapshotOutline]", looks: "_Looks", look: "Callable[[datetime, Assessment], Turn]"
+    outlines: "Sequence[SnapshotOutline]", looks: Looks, look: "Callable[[datetime, Assessment], Turn]"
 ) -> Iterator[Moment]:
     last: SnapshotOutline | None = None
     before: Assessed | None = None
     for outline in outlines:
         info = outline.info
-        changed = last is None or _key(last) != _key(outline)
+        changed = last is None or not looks.alike(last, outline)
         newest = outline is outlines[-1]
         if changed or newest or last is None or last.info.taken_at.date() != info.taken_at.date():
-            now, whole = looks.at(outline, changed, newest)
-            turn = look(info.taken_at, whole)
+            now = looks.at(outline, LOOK_BACK if newest else RECENT)  # as in a report, only the newest looks back far
+            turn = look(info.taken_at, now.assessment)
             if changed or turn.opened or turn.closed or turn.lost:
                 yield _moment(info, before, now, turn)
             before = now
         last = outline
 
 
-def _key(outline: "SnapshotOutline") -> object:
-    """The same for snapshots from which the same cluster and intent are built (see `reads_alike`)."""
-    return outline.content, outline.info.intent_digest, outline.kinds, outline.problems
-
-
 def _moment(info: "SnapshotInfo", before: Assessed | None, now: Assessed, turn: "Turn") -> Moment:
     objects, policies = Counts(0, 0, 0), Counts(0, 0, 0)
-    remarks = tuple(f"not read: {text}" for text in shortfalls(now.state.collection))
-    if before is not None and before is not now:
+    remarks: tuple[str, ...] = ()
+    if before is None:
+        remarks = tuple(f"not read: {text}" for text in shortfalls(now.state.collection))
+    elif before.state.collection is not now.state.collection:
         changes = object_changes(before.state.collection.objects, now.state.collection.objects)
         keys = {obj.key for each in (before, now) for obj in policy_objects(each.state)}
         objects = _counts([change.action for change in changes])
@@ -174,51 +159,3 @@ def _moment(info: "SnapshotInfo", before: Assessed | None, now: Assessed, turn: 
 
 def _counts(actions: Sequence[str]) -> Counts:
     return Counts(*(actions.count(action) for action in ("added", "removed", "changed")))
-
-
-class _Looks:
-    """Snapshots of one cluster assessed one after the other; a few analysed states are kept."""
-
-    def __init__(self, store: "Store", cluster: str) -> None:
-        from evidence.findings.registry import RULES
-
-        self.read = 0
-        self._store = store
-        self._records = Records(store, cluster)
-        self._seen_anything = self._records.any
-        self._moving = [rule for rule in RULES.values() if rule.moves]
-        self._still = [rule for rule in RULES.values() if not rule.moves]
-        self._kept: OrderedDict[object, Assessed] = OrderedDict()  # by still rules alone
-
-    def at(self, outline: "SnapshotOutline", changed: bool, newest: bool) -> "tuple[Assessed, Assessment]":
-        """The analysed state of a snapshot, and its findings as of its own time. `changed`: since the snapshot asked for before."""
-        from evidence.findings.registry import Assessment
-
-        still = self._analysed(outline) if changed else next(reversed(self._kept.values()))
-        moving = self._moved(still, outline.info, newest)
-        runs = sorted((*still.assessment.runs, *moving.runs), key=lambda run: run.rule_id)
-        findings = sorted(
-            (*still.assessment.findings, *moving.findings),
-            key=lambda finding: (finding.rule_id, finding.subject, finding.discriminator),
-        )
-        return still, Assessment(tuple(findings), tuple(runs))
-
-    def _analysed(self, outline: "SnapshotOutline") -> Assessed:
-        key = _key(outline)
-        if key not in self._kept:
-            before = next(reversed(self._kept.values()), None)
-            state = state_of(self._store.read(outline.info.id), before.state if before else None)
-            self._kept[key] = assess(state, outline.info.taken_at, before, rules=self._still)
-            self.read += 1
-        self._kept.move_to_end(key)
-        while len(self._kept) > KEPT:
-            self._kept.popitem(last=False)
-        return self._kept[key]
-
-    def _moved(self, still: Assessed, info: "SnapshotInfo", newest: bool) -> "Assessment":
-        """What time and records say of a state at one of its snapshots; as in a report, only the newest looks back far."""
-        state = replace(still.state, info=info)
-        around = self._records.around if newest else partial(self._records.around, look_back=RECENT)
-        if not self._seen_anything:
-            return assess(state, info.taken_at, still, rules=self._moving).assessment
-        return assess(state, info.taken_at, still, around, self._records.probed, rules=self._moving).assessment

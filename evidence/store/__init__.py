@@ -2,6 +2,7 @@
 
 from evidence.store.prune import PrunePlan
 from evidence.store.retention import Hold, NewHold, Prune, Term
+from evidence.store.read import collection_of
 from evidence.store.snapshots import Store, migrate_store
 from evidence.store.values import (
     NewRecord,
@@ -33,5 +34,6 @@ __all__ = [
     "StoredRecord",
     "StoredSnapshot",
     "Term",
+    "collection_of",
     "migrate_store",
 ]

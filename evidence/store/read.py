@@ -61,7 +61,13 @@ def read_outlines(connection: Connection, cluster: str, start: datetime, end: da
         if info.partial != (bool(problems) or any(status in _MISSING for _, _, status in kinds)):
             raise StoreError(f"snapshot {info.id}: what follows from its content was changed")
         same = same if kinds == same else kinds
-        yield SnapshotOutline(info, row.content, same, problems)
+        yield SnapshotOutline(info, row.content, row.sources_digest, same, problems, row.details)
+
+
+def collection_of(outline: SnapshotOutline, objects: tuple[CollectedObject, ...]) -> Collection:
+    """The collection that the snapshot holds; `objects` are those of a snapshot with the same content and sources."""
+    source, kinds, problems = parse_details(unpack(outline.details))
+    return Collection(source, objects, kinds, problems)
 
 
 def _objects(

@@ -62,15 +62,19 @@ class SnapshotInfo:
 
 @dataclass(frozen=True, slots=True)
 class SnapshotOutline:
-    """A stored snapshot without its objects. `content` (hex) is the hash over them: snapshots with the same one hold the same objects.
+    """A stored snapshot without its objects. `content` (hex) is the hash over them: snapshots with the same one hold the same objects; with the
+    same `sources_digest` they were read in the same places, too.
 
-    `kinds`: group, kind and status of each kind that was asked for; `problems`: where, what and kind of each, as in `Problem`.
+    `kinds`: group, kind and status of each kind that was asked for; `problems`: where, what and kind of each, as in `Problem`. `details` holds all
+    that was collected beside the objects, as it is kept (`collection_of` reads it).
     """
 
     info: SnapshotInfo
     content: str
+    sources_digest: str
     kinds: tuple[tuple[str, str, str], ...]
     problems: tuple[tuple[str, str, str], ...]
+    details: bytes
 
 
 @dataclass(frozen=True, slots=True)

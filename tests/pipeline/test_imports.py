@@ -21,6 +21,7 @@ from evidence.pipeline.sources import FileSource
 from evidence.pipeline.timeline import period_timeline
 from evidence.store import NewRecord, RecordKind, Store
 from tests.cli.run import evidence
+from tests.pipeline.naive import assessed_one_by_one
 
 START = datetime(2026, 7, 1, tzinfo=UTC)
 TAKEN_IN = START + timedelta(days=40)
@@ -278,6 +279,16 @@ def test_each_connection_of_a_period_is_tied_to_one_snapshot(db: str, tmp_path: 
     seen = seen_in(assessed, EVERY_SNAPSHOT)
     assert [(tied.flow.first - START).days for tied in seen.logged] == [5, 15, 25]
     assert [taken.log.sightings for taken in seen.logs] == [6]
+
+
+def test_logs_tell_of_each_snapshot_what_they_tell_of_it_alone(db: str, tmp_path: Path) -> None:
+    flows = [each for number in (5, 15, 25) for each in (*hubble(number, "job"), *hubble(number, "app", "DROPPED"))]
+    take_in(db, tmp_path, *flows, format_name="hubble")
+    with Store.open(db, read_only=True) as store:
+        shared, alone = assess_period(store, "prod", EVERY_SNAPSHOT), assessed_one_by_one(store, "prod", EVERY_SNAPSHOT)
+        for one, other in zip(shared, alone, strict=True):
+            assert one.assessment == other.assessment
+            assert agreements(one) == agreements(other)
 
 
 # -- audit logs
