@@ -1,6 +1,7 @@
 """The append-only history: SQLite or Postgres by URL, objects once by digest, snapshots as intervals over them; records beside them."""
 
 from evidence.store.prune import PrunePlan
+from evidence.store.read import collection_of
 from evidence.store.retention import Hold, NewHold, Prune, Term
 from evidence.store.read import collection_of
 from evidence.store.snapshots import Store, migrate_store
