@@ -6,6 +6,7 @@
     │   └── ManyInputsError  several of them, found in one pass                             exit 3
     ├── CollectError       a source (API server, folder) could not be read                  exit 3
     ├── StoreError         the database cannot be opened, is busy, full or of another version  exit 3
+    ├── EngineError        a distributed engine is not there, or lost its way                exit 3
     ├── ReportError        a report cannot be rendered (template, font, output folder)      exit 3
     └── SealError          a key, certificate or signature cannot be made or read           exit 3
 
@@ -46,6 +47,10 @@ class CollectError(EvidenceError):
 
 class StoreError(EvidenceError):
     """The database cannot do what is asked."""
+
+
+class EngineError(EvidenceError):
+    """A distributed engine cannot be reached, cannot be used, or went away."""
 
 
 class ReportError(EvidenceError):

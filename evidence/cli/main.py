@@ -33,6 +33,7 @@ COMMANDS = {
     "keys": "Show or make the key that signs packs.",
     "probe": "Probes: test the computed result with real connections, few and chosen.",
     "reach": "Reachability: flows, paths, changes, assertions, and what decides.",
+    "reassess": "Evaluate history again after a rule or mapping changed, of one cluster or of a fleet.",
     "report": "Assess a period, render and sign a pack, add it to the archive.",
     "schedule": "Collect, assess and report on a schedule, in one process.",
     "verify": "Check a pack offline: every file, every signature, the log.",

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from evidence.pipeline.differences import Difference, compare_snapshots
+    from evidence.pipeline.fleet.reassess import Reassessed, reassess
     from evidence.pipeline.log import Keeping, checkpoint
     from evidence.pipeline.packs import build_archive, verify_pack
     from evidence.pipeline.probes import clean_probes, plan_probes, run_probes
@@ -26,6 +27,7 @@ __all__ = [
     "Keeping",
     "LiveSource",
     "Pack",
+    "Reassessed",
     "Signing",
     "State",
     "Stored",
@@ -43,6 +45,7 @@ __all__ = [
     "make_reports",
     "period_timeline",
     "plan_probes",
+    "reassess",
     "record_failed_run",
     "run_probes",
     "snapshot_counts",
@@ -51,6 +54,7 @@ __all__ = [
 
 _MODULES = {
     "differences": ("Difference", "compare_snapshots"),
+    "fleet.reassess": ("Reassessed", "reassess"),
     "log": ("Keeping", "checkpoint"),
     "packs": ("build_archive", "verify_pack"),
     "probes": ("clean_probes", "plan_probes", "run_probes"),
