@@ -13,13 +13,16 @@ from evidence.cli.terminal import columns, line, wrapped
 from evidence.findings.finding import Finding, count
 from evidence.findings.registry import RULES
 from evidence.findings.spells import History, Spell, SpellState
+from evidence.frameworks.course import Course
 from evidence.frameworks.coverage import Uncovered
+from evidence.frameworks.model import Verdict
 from evidence.pipeline import Timeline
-from evidence.pipeline.timeline import Counts, Moment
+from evidence.pipeline.timeline import ControlHistory, Counts, FrameworkHistory, Moment
 from evidence.store import RunRecord
 
 INDENT = 18  # the time and two spaces
 SHOWN_SPELLS = 3
+VERDICTS = frozenset({Verdict.REFUTED, Verdict.NOT_DETERMINED, Verdict.SUPPORTED})
 
 
 def write(found: Timeline, output: str) -> None:
@@ -47,13 +50,14 @@ def table(found: Timeline) -> Iterator[str]:
     yield f"Findings: {counted or 'none'}"
     for history in found.findings:
         yield from _finding_lines(history, found.until, width)
+    for framework in found.frameworks:
+        yield ""
+        yield from _control_lines(framework)
 
 
 def _events(found: Timeline) -> list[tuple[datetime, str]]:
     """Every line of the timeline; those of one time in the order: gap, failed run, snapshot."""
-    events = [
-        (gap.start, 0, f"gap of {_long(gap.end - gap.start)}, until {_time(gap.end)}") for gap in found.coverage.gaps
-    ]
+    events = [(gap.start, 0, f"gap of {_long(gap.length)}, until {_time(gap.end)}") for gap in found.coverage.gaps]
     events += [(run.started_at, 1, f"a run failed: {run.message}") for run in found.failed]
     for moment in found.moments:
         events += [(moment.info.taken_at, 2, text) for text in _moment_lines(moment)]
@@ -98,6 +102,34 @@ def _finding_lines(history: History, until: datetime, width: int) -> Iterator[st
     yield wrapped(f"{' ' * 15}{f'{more} times before, then ' if more > 0 else ''}{shown}", width, 15)
 
 
+def _control_lines(found: FrameworkHistory) -> Iterator[str]:
+    """Controls that got a verdict in any snapshot; the others are counted."""
+    judged = [one for one in found.controls if any(each.verdict in VERDICTS for each in one.course.stretches)]
+    title = " ".join(filter(None, (found.framework.title, found.framework.version, found.baseline)))
+    yield line(f"{title}: {len(judged)} of {count(len(found.controls), 'control')} got a verdict")
+    if not judged:
+        return
+    width = max(len("control"), *(len(one.control.id) for one in judged))
+    yield f"{'control':{width}}  {'period':14}  {'at the start':14}  {'at the end':14}  at its worst"
+    for one in judged:
+        verdicts = "  ".join(
+            f"{verdict.value:14}" for verdict in (one.result.verdict, one.course.start, one.course.end)
+        )
+        yield line(f"{one.control.id:{width}}  {verdicts}  {_worst_text(one.course)}")
+
+
+def _worst_text(course: Course) -> str:
+    """ "supported throughout", "refuted for 3 h 10 min, from 2026-07-01 06:00"; of several times all together, with the last of them."""
+    worst = course.worst
+    verdict = worst[0].verdict.value
+    if len(course.stretches) == 1:
+        return f"{verdict} throughout"
+    if not course.worst_for:
+        return f"{verdict} in the last snapshot, {_time(worst[0].start)}"
+    again = f", {len(worst)} times, the last from {_time(worst[-1].start)}" if len(worst) > 1 else ""
+    return f"{verdict} for {_long(course.worst_for)}, from {_time(worst[0].start)}{again}"
+
+
 def _spell_text(spell: Spell) -> str:
     since = f"{_time(spell.opened_at)} or before" if spell.since_before else _time(spell.opened_at)
     match spell.state:
@@ -113,16 +145,11 @@ def _spell_text(spell: Spell) -> str:
 def _covered(found: Timeline) -> str:
     share = math.floor(found.coverage.share * 1000) / 10  # down, so that 100 % has no gap
     text = f"covered: {share} % of the time until {_time(found.covered_until)}, a snapshot being due every {_long(found.expected_every)}"
-    longest = longest_gap(found)
+    longest = found.coverage.longest
     if longest is None:
         return f"{text}; no gap"
     gaps = count(len(found.coverage.gaps), "gap")
-    return f"{text}; {gaps}, the longest {_long(longest.end - longest.start)} from {_time(longest.start)} to {_time(longest.end)}"
-
-
-def longest_gap(found: Timeline) -> Uncovered | None:
-    """The longest stretch that nobody looked at, the first one of several; None without any."""
-    return max(found.coverage.gaps, key=lambda gap: gap.end - gap.start, default=None)
+    return f"{text}; {gaps}, the longest {_long(longest.length)} from {_time(longest.start)} to {_time(longest.end)}"
 
 
 def _time(moment: datetime) -> str:
@@ -143,7 +170,7 @@ def _long(span: timedelta) -> str:
 
 def document(found: Timeline) -> dict[str, Any]:
     """The whole timeline for JSON."""
-    longest = longest_gap(found)
+    longest = found.coverage.longest
     return {
         "cluster": found.cluster,
         "period": {"start": found.start.isoformat(), "end": found.end.isoformat()},
@@ -159,11 +186,12 @@ def document(found: Timeline) -> dict[str, Any]:
         "changes": [_moment(moment) for moment in found.moments],
         "failed_runs": [_run(run) for run in found.failed],
         "findings": [_history(history, found.until) for history in found.findings],
+        "frameworks": [_framework(framework) for framework in found.frameworks],
     }
 
 
 def _gap(gap: Uncovered) -> dict[str, Any]:
-    seconds = (gap.end - gap.start).total_seconds()
+    seconds = gap.length.total_seconds()
     return {"start": gap.start.isoformat(), "end": gap.end.isoformat(), "seconds": seconds}
 
 
@@ -224,5 +252,35 @@ def _history(history: History, until: datetime) -> dict[str, Any]:
                 "open_seconds": spell.length(until).total_seconds(),
             }
             for spell in history.spells
+        ],
+    }
+
+
+def _framework(found: FrameworkHistory) -> dict[str, Any]:
+    return {
+        "id": found.framework.id,
+        "title": found.framework.title,
+        "version": found.framework.version,
+        "baseline": found.baseline,
+        "controls": [_control(one) for one in found.controls],
+    }
+
+
+def _control(found: ControlHistory) -> dict[str, Any]:
+    result, course = found.result, found.course
+    return {
+        "id": found.control.id,
+        "title": found.control.title,
+        "verdict": result.verdict.value,
+        "strength": result.strength.value if result.strength else None,
+        "reasons": list(result.reasons),
+        "findings": list(result.findings),
+        "at_start": course.start.value,
+        "at_end": course.end.value,
+        "at_worst": course.worst[0].verdict.value,
+        "worst_seconds": course.worst_for.total_seconds(),
+        "stretches": [
+            {"verdict": each.verdict.value, "start": each.start.isoformat(), "end": each.end.isoformat()}
+            for each in course.stretches
         ],
     }

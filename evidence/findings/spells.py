@@ -5,6 +5,7 @@ A cluster is looked at now and then. From one look to the next:
 2. A look that could not look at everything and does not hit closes nothing: until a later look decides, the finding counts as open, and its
    state at the end is "not determined".
 3. The first look does not tell since when its findings are open; neither does a hit after a look that could not look at everything.
+4. Closed once is not closed at the end: where the last look could not look at everything, it may have come back unseen, and is not determined.
 """
 
 from collections.abc import Iterable, Mapping
@@ -40,14 +41,11 @@ class Spell:
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """A finding as it was last seen, and its stretches, oldest first."""
+    """A finding as it was last seen, its state at the last look, and its stretches, oldest first."""
 
     finding: Finding
+    state: SpellState
     spells: tuple[Spell, ...]
-
-    @property
-    def state(self) -> SpellState:
-        return self.spells[-1].state
 
     def open_for(self, until: datetime) -> timedelta:
         """All stretches together."""
@@ -71,17 +69,23 @@ class Spells:
         self._newest: dict[str, Finding] = {}
         self._spells: dict[str, list[Spell]] = {}
         self._running: set[str] = set()  # fingerprints of findings that are not closed
-        self._statuses: Mapping[str, RunStatus] | None = None  # of the look before
+        self._last: tuple[datetime, Assessment] | None = None
+        self._statuses: Mapping[str, RunStatus] = {}  # of the last look
 
     def look(self, at: datetime, assessment: Assessment) -> Turn:
-        """Take in the next look. What the first one hits has not opened then: it was there."""
+        """Take in the next look; the very same assessment again changes nothing. What the first one hits has not opened then: it was there."""
+        if self._last is not None and self._last[1] is assessment:
+            self._last = at, assessment
+            return Turn(at, (), (), ())
+        first = self._last is None
+        self._see_last()
         statuses = {run.rule_id: run.status for run in assessment.runs}
         found = {finding.fingerprint: finding for finding in assessment.findings}
         opened = [finding for fingerprint, finding in found.items() if fingerprint not in self._running]
         closed, lost = [], []
         for fingerprint in sorted(self._running - found.keys()):
             finding, spell = self._newest[fingerprint], self._spells[fingerprint][-1]
-            if statuses[finding.rule_id] is RunStatus.RAN:
+            if statuses.get(finding.rule_id) is RunStatus.RAN:
                 self._spells[fingerprint][-1] = replace(spell, state=SpellState.CLOSED, ended_at=at)
                 self._running.discard(fingerprint)
                 closed.append(finding)
@@ -89,24 +93,38 @@ class Spells:
                 self._spells[fingerprint][-1] = replace(spell, state=SpellState.NOT_DETERMINED)
                 lost.append(finding)
         for fingerprint, finding in found.items():
-            if fingerprint in self._running:
-                spell = self._spells[fingerprint][-1]
-                self._spells[fingerprint][-1] = replace(spell, state=SpellState.OPEN, last_seen=at)
-            else:
-                known = self._statuses is not None and self._statuses[finding.rule_id] is RunStatus.RAN
+            if fingerprint not in self._running:
+                known = not first and self._statuses.get(finding.rule_id) is RunStatus.RAN
                 self._spells.setdefault(fingerprint, []).append(Spell(at, not known, at))
-        first = self._statuses is None
         self._newest |= found
         self._running |= found.keys()
-        self._statuses = statuses
+        self._last, self._statuses = (at, assessment), statuses
         return Turn(at, () if first else _worst_first(opened), _worst_first(closed), _worst_first(lost))
+
+    def _see_last(self) -> None:
+        """Enter that the last look hit its findings; not done look by look, because most hit what the one before did."""
+        if self._last is None:
+            return
+        at, assessment = self._last
+        for finding in assessment.findings:
+            stretches = self._spells[finding.fingerprint]
+            stretches[-1] = replace(stretches[-1], state=SpellState.OPEN, last_seen=at)
 
     def histories(self) -> tuple[History, ...]:
         """Every finding: open ones first, then not determined ones, then closed ones; most severe first."""
+        self._see_last()
         states = list(SpellState)
-        every = [History(finding, tuple(self._spells[each])) for each, finding in self._newest.items()]
+        every = [
+            History(finding, self._state(finding, self._spells[each][-1]), tuple(self._spells[each]))
+            for each, finding in self._newest.items()
+        ]
         order = {id(finding): place for place, finding in enumerate(_worst_first(self._newest.values()))}
         return tuple(sorted(every, key=lambda each: (states.index(each.state), order[id(each.finding)])))
+
+    def _state(self, finding: Finding, last: Spell) -> SpellState:
+        if last.state is SpellState.CLOSED and self._statuses.get(finding.rule_id) is not RunStatus.RAN:
+            return SpellState.NOT_DETERMINED
+        return last.state
 
 
 def _worst_first(findings: Iterable[Finding]) -> tuple[Finding, ...]:

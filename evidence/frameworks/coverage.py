@@ -22,6 +22,10 @@ class Uncovered:
     start: datetime
     end: datetime
 
+    @property
+    def length(self) -> timedelta:
+        return self.end - self.start
+
 
 @dataclass(frozen=True, slots=True)
 class Coverage:
@@ -29,6 +33,11 @@ class Coverage:
 
     share: float
     gaps: tuple[Uncovered, ...]
+
+    @property
+    def longest(self) -> Uncovered | None:
+        """The longest gap, the first one of several; None without any."""
+        return max(self.gaps, key=lambda gap: gap.length, default=None)
 
 
 def coverage(times: Iterable[datetime], start: datetime, end: datetime, every: timedelta) -> Coverage:
@@ -39,7 +48,7 @@ def coverage(times: Iterable[datetime], start: datetime, end: datetime, every: t
         return Coverage(0.0, (Uncovered(start, end),))
     gaps = [Uncovered(start, inside[0])] if inside[0] - start > late else []
     gaps += [Uncovered(one + every, next_one) for one, next_one in pairwise([*inside, end]) if next_one - one > late]
-    missing = sum((gap.end - gap.start for gap in gaps), timedelta())
+    missing = sum((gap.length for gap in gaps), timedelta())
     return Coverage((end - start - missing) / (end - start), tuple(gaps))
 
 

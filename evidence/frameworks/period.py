@@ -18,7 +18,9 @@ from evidence.frameworks.model import ControlResult, Verdict
 SHOWN_TIMES = 4
 LEAST_SHARE = 0.5  # of a period, in which snapshots vouch for it
 
-History = Sequence[tuple[datetime, ControlResult]]
+History = Sequence[
+    tuple[Sequence[datetime], ControlResult]
+]  # each result with the times of the snapshots in a row that gave it
 
 
 def worst(
@@ -34,10 +36,16 @@ def worst(
     """
     if not snapshots:
         return ()
-    by_control: dict[str, list[tuple[datetime, ControlResult]]] = {}
+    by_control: dict[str, list[tuple[list[datetime], ControlResult]]] = {}
+    in_a_row: list[datetime] = []
+    before: Sequence[ControlResult] | None = None
     for taken_at, results in snapshots:
+        if results is before:  # a year of snapshots gives few different ones
+            in_a_row.append(taken_at)
+            continue
+        before, in_a_row = results, [taken_at]
         for result in results:
-            by_control.setdefault(result.control_id, []).append((taken_at, result))
+            by_control.setdefault(result.control_id, []).append((in_a_row, result))
     times = [taken_at for taken_at, _ in snapshots]
     redeclared = [at for at, one, other in zip(times[1:], intents, intents[1:], strict=False) if one != other]
     return tuple(_worst(history, len(snapshots), covered, redeclared) for history in by_control.values())
@@ -45,15 +53,16 @@ def worst(
 
 def _worst(history: History, number: int, covered: Coverage | None, redeclared: Sequence[datetime]) -> ControlResult:
     verdict = max((result.verdict for _, result in history), key=lambda verdict: verdict.rank)
-    bad = [(taken_at, result) for taken_at, result in history if result.verdict is verdict]
+    bad = [(times, result) for times, result in history if result.verdict is verdict]
+    bad_times = [taken_at for times, _ in bad for taken_at in times]
     newest = bad[-1][1]
     decisive = tuple(dict.fromkeys(fingerprint for _, result in history for fingerprint in result.findings))
     related = dict.fromkeys(fingerprint for _, result in history for fingerprint in result.related)
     strengths = [result.strength for _, result in bad if result.strength is not None]
-    said = [] if verdict in (Verdict.NOT_ASSESSED, Verdict.NOT_APPLICABLE) else [_when(verdict, bad, number)]
+    said = [] if verdict in (Verdict.NOT_ASSESSED, Verdict.NOT_APPLICABLE) else [_when(verdict, bad_times, number)]
     if verdict is Verdict.SUPPORTED:
-        doubts = [*_not_applied(history), *_not_covered(covered, len(bad))]
-        said = [*doubts, *_gaps(covered, len(bad)), *said, *_redeclared(redeclared)]
+        doubts = [*_not_applied(history), *_not_covered(covered, len(bad_times))]
+        said = [*doubts, *_gaps(covered, len(bad_times)), *said, *_redeclared(redeclared)]
         if doubts:
             verdict, strengths = Verdict.NOT_DETERMINED, []
     return ControlResult(
@@ -67,24 +76,25 @@ def _worst(history: History, number: int, covered: Coverage | None, redeclared: 
     )
 
 
-def _when(verdict: Verdict, bad: History, number: int) -> str:
-    times = [_time(taken_at) for taken_at, _ in bad]
+def _when(verdict: Verdict, bad: Sequence[datetime], number: int) -> str:
+    times = [_time(taken_at) for taken_at in bad[-SHOWN_TIMES:]]
     if len(bad) == number:
         which = f"in each of {number} snapshots" if number > 1 else "in the one snapshot"
         return f"{verdict.value} {which}; the reasons are those of {times[-1]}"
-    listed = ", ".join(times[-SHOWN_TIMES:])
-    more = "the newest of these: " if len(times) > SHOWN_TIMES else ""
+    listed = ", ".join(times)
+    more = "the newest of these: " if len(bad) > SHOWN_TIMES else ""
     return f"{verdict.value} in {len(bad)} of {number} snapshots ({more}{listed}); the reasons are those of {times[-1]}"
 
 
 def _not_applied(history: History) -> Iterator[str]:
     """The snapshots in which a control did not apply that is supported in others."""
-    others = [(taken_at, result) for taken_at, result in history if result.verdict is not Verdict.SUPPORTED]
+    others = [(times, result) for times, result in history if result.verdict is not Verdict.SUPPORTED]
     if others:
-        taken_at, result = others[-1]
+        times, result = others[-1]
+        number, of = (sum(len(times) for times, _ in each) for each in (others, history))
         why = f": {result.reasons[0]}" if result.reasons else ""
         yield (
-            f"{result.verdict.value} in {len(others)} of {len(history)} snapshots, the newest of them {_time(taken_at)}{why}; what is declared "
+            f"{result.verdict.value} in {number} of {of} snapshots, the newest of them {_time(times[-1])}{why}; what is declared "
             "changed within the period, so that support was not shown for all of it"
         )
 

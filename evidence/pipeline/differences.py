@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from evidence.errors import UsageError
 from evidence.observe.audit import AuditedChange, TakenAudit
 from evidence.observe.changes import ObjectChange, collection_changes, writes_between
+from evidence.pipeline.judging import other_cluster
 from evidence.pipeline.observations import Records
 from evidence.pipeline.snapshots import shortfalls
 from evidence.pipeline.states import Assessed, assess, only_cluster, state_of
@@ -86,13 +87,12 @@ def _snapshots(
 
 
 def _remarks(old: Assessed, new: Assessed) -> Iterator[str]:
-    from evidence.pipeline.reports import other_cluster
     from evidence.report.view.changes import plugins_text
 
     for each, which in ((old, "earlier"), (new, "later")):
         for missing in shortfalls(each.state.collection):
             yield f"the {which} snapshot is partial: {missing}"
-    for sentence in other_cluster(old.state, new.state):
+    for sentence in other_cluster(old.state.collection.source, new.state.collection.source):
         yield f"the earlier snapshot: {sentence.replace('the newest snapshot', 'the later one')}"
     plugins = [plugins_text(each.cni) for each in (old, new)]
     if plugins[0] != plugins[1]:

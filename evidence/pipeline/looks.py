@@ -8,7 +8,7 @@
 """
 
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
@@ -50,20 +50,18 @@ def outlines_of(store: "Store", cluster: str, period: Period) -> "tuple[Snapshot
     return found
 
 
-def assessed_snapshots(store: "Store", cluster: str, period: Period) -> Iterator[Assessed]:
-    """Every snapshot taken in the period, oldest first, each assessed as of its own time and beside the records around it.
+def assessed_snapshots(store: "Store", outlines: "Sequence[SnapshotOutline]", period: Period) -> Iterator[Assessed]:
+    """Every snapshot of a period (`outlines_of`), each assessed as of its own time and beside the records around it.
 
-    Neighbours that are alike share what they have alike: while nothing moved, the very same `assessment`. Raises UsageError when there is none.
+    Neighbours that are alike share what they have alike: while nothing moved, the very same `assessment`.
     """
     from evidence.store import collection_of
 
-    outlines = outlines_of(store, cluster, period)
-    looks = Looks(store, cluster, places=True)
-    recent = max(
-        RECENT, outlines[0].info.taken_at - period[0]
-    )  # what the first does not look back at belongs to no other
+    first, newest = outlines[0].info, outlines[-1]
+    looks = Looks(store, first.cluster, places=True)
+    recent = max(RECENT, first.taken_at - period[0])  # what the first one does not look back at belongs to no other
     for outline in outlines:
-        found = looks.at(outline, LOOK_BACK if outline is outlines[-1] else recent)
+        found = looks.at(outline, LOOK_BACK if outline is newest else recent)
         collection = collection_of(outline, found.state.collection.objects)
         yield replace(found, state=replace(found.state, collection=collection))
 

@@ -217,26 +217,23 @@ class SeenInPeriod:
     logged: tuple[TiedFlow, ...]
 
 
-def seen_in(assessed: "Sequence[Assessed]", period: tuple[datetime, datetime]) -> SeenInPeriod:
-    """What the logs around a period's snapshots hold of the period itself."""
+def seen_in(
+    snapshots: "Sequence[tuple[datetime, Observations | None]]", period: tuple[datetime, datetime]
+) -> SeenInPeriod:
+    """What the logs around a period's snapshots (their times, oldest first) hold of the period itself."""
     start, end = period
     logs: dict[int, TakenLog] = {}
     audits: dict[int, TakenAudit] = {}
     logged: list[TiedFlow] = []
-    times = [one.state.taken_at or start for one in assessed]
-    for number, one in enumerate(assessed):
-        if one.observed is None:
+    for number, (taken_at, observed) in enumerate(snapshots):
+        if observed is None:
             continue
-        logs |= {taken.record: taken for taken in one.observed.logs if taken.starts_at < end and taken.ends_at >= start}
-        audits |= {
-            taken.record: taken for taken in one.observed.audits if taken.starts_at < end and taken.ends_at >= start
-        }
-        since = start if number == 0 else max(start, times[number])
-        until = times[number + 1] if number + 1 < len(times) else end
+        logs |= {taken.record: taken for taken in observed.logs if taken.starts_at < end and taken.ends_at >= start}
+        audits |= {taken.record: taken for taken in observed.audits if taken.starts_at < end and taken.ends_at >= start}
+        since = start if number == 0 else max(start, taken_at)
+        until = snapshots[number + 1][0] if number + 1 < len(snapshots) else end
         logged += [
-            tied
-            for tied in one.observed.flows
-            if since <= max(tied.flow.first, start) < until and tied.flow.last >= start
+            tied for tied in observed.flows if since <= max(tied.flow.first, start) < until and tied.flow.last >= start
         ]
     return SeenInPeriod(
         tuple(logs[number] for number in sorted(logs)),

@@ -8,15 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from evidence import __version__
-from evidence.cluster.objects import CollectedObject, Collection
+from evidence.cluster.objects import CollectedObject
 from evidence.cluster.rbac import GROUP as RBAC
-from evidence.cluster.rbac import KINDS as RBAC_KINDS
 from evidence.errors import ReportError, SealError, UsageError
+from evidence.pipeline.judging import Judging
 from evidence.pipeline.log import Keeping, enter_pack, log_of_pack, timestamp
-from evidence.pipeline.looks import assessed_snapshots
-from evidence.pipeline.observations import agreements, seen_in
+from evidence.pipeline.looks import Period, assessed_snapshots, outlines_of
+from evidence.pipeline.observations import SeenInPeriod, seen_in
 from evidence.pipeline.packs import build_archive
-from evidence.pipeline.snapshots import shortfalls
 from evidence.pipeline.states import Assessed, State, only_cluster
 
 if TYPE_CHECKING:
@@ -75,7 +74,7 @@ def make_reports(
     *,
     cluster: str | None,
     frameworks: Sequence[str],
-    period: tuple[datetime, datetime],
+    period: Period,
     archive: Path,
     signing: Signing,
     generated_at: datetime,
@@ -94,15 +93,15 @@ def make_reports(
         raise ReportError(f"{archive}: cannot be made: {error.strerror}; choose another --archive") from error
     with Store.open(db, read_only=True) as store:
         name = only_cluster(store, cluster)
-        assessed = assess_period(store, name, period)
+        judged = judge_period(store, name, period, chosen, baseline)
         runs = store.runs(name, *period)
-    organisation = assessed[-1].state.intent.system.organisation if assessed[-1].state.intent else ""
+    organisation = judged.newest.state.intent.system.organisation if judged.newest.state.intent else ""
     key = signer(signing, organisation or "evidence", generated_at)
     packs = tuple(
         make_pack(
             framework,
             name,
-            assessed,
+            judged,
             runs,
             period,
             archive,
@@ -133,15 +132,42 @@ def chosen_frameworks(known: "Mapping[str, Framework]", asked: Sequence[str]) ->
     return tuple(chosen)
 
 
-def assess_period(store: "Store", cluster: str, period: tuple[datetime, datetime]) -> tuple[Assessed, ...]:
-    """Every snapshot taken in the period, oldest first (`assessed_snapshots`). Raises UsageError when there is none."""
-    return tuple(assessed_snapshots(store, cluster, period))
+@dataclass(frozen=True, slots=True)
+class JudgedPeriod:
+    """The snapshots of a period, oldest first, judged by each framework (its id); the newest in full. `seen`: what logs tell of the period."""
+
+    snapshots: "Mapping[str, tuple[SnapshotEvidence, ...]]"
+    seen: SeenInPeriod
+    newest: Assessed
+
+
+def judge_period(
+    store: "Store", cluster: str, period: Period, frameworks: "Sequence[Framework]", baseline: str | None
+) -> JudgedPeriod:
+    """Assess every snapshot of a period, and judge it by each framework. Raises UsageError when there is none."""
+    from evidence.store import collection_of
+
+    outlines = outlines_of(store, cluster, period)
+    newest = collection_of(outlines[-1], ()).source
+    judgings = [Judging(framework, baseline, newest) for framework in frameworks]
+    judged: dict[str, list[SnapshotEvidence]] = {framework.id: [] for framework in frameworks}
+    seen = []
+    before: tuple[Assessed, SnapshotEvidence] | None = None
+    for one in assessed_snapshots(store, outlines, period):
+        evidence = snapshot_evidence(one, before)
+        for judging in judgings:
+            judged[judging.framework.id].append(replace(evidence, results=judging.results(one)))
+        seen.append((evidence.taken_at, one.observed))
+        before = one, evidence
+    assert before is not None  # noqa: S101  (there is a snapshot)
+    snapshots = {name: tuple(found) for name, found in judged.items()}
+    return JudgedPeriod(snapshots, seen_in(seen, period), before[0])
 
 
 def make_pack(
     framework: "Framework",
     cluster: str,
-    assessed: Sequence[Assessed],
+    period_judged: JudgedPeriod,
     runs: "Sequence[RunRecord]",
     period: tuple[datetime, datetime],
     archive: Path,
@@ -162,16 +188,15 @@ def make_pack(
     from evidence.sample import CLUSTER_NAME
     from evidence.seal.pack import seal
 
-    newest = assessed[-1]
+    newest, judged = period_judged.newest, period_judged.snapshots[framework.id]
     organisation = newest.state.intent.system.organisation if newest.state.intent else ""
-    judged = [judged_snapshot(framework, one, baseline, newest) for one in assessed]
     times = [snapshot.taken_at for snapshot in judged]
     results = worst(
         [(snapshot.taken_at, snapshot.results) for snapshot in judged],
         coverage_so_far(times, *period, expect_every, generated_at),
         [snapshot.intent_digest for snapshot in judged],
     )
-    seen = seen_in(assessed, period)
+    seen = period_judged.seen
     inputs = ReportInputs(
         framework=framework,
         cluster=cluster,
@@ -184,7 +209,7 @@ def make_pack(
         sample=cluster == CLUSTER_NAME,
         signer=SignerIdentity(key.name, key.fingerprint, key.self_signed),
         baseline=baseline_of(framework, newest.state.intent, baseline) or None,
-        snapshots=tuple(judged),
+        snapshots=judged,
         runs=tuple(
             ScheduledRun(run.started_at, run.finished_at, run.outcome, run.message, run.snapshot_id) for run in runs
         ),
@@ -223,28 +248,17 @@ def make_pack(
     return Pack(folder, verdicts, key.fingerprint, tuple(dict.fromkeys(problems)))
 
 
-def judged_snapshot(
-    framework: "Framework", assessed: Assessed, baseline: str | None, newest: Assessed
+def snapshot_evidence(
+    assessed: Assessed, before: "tuple[Assessed, SnapshotEvidence] | None" = None
 ) -> "SnapshotEvidence":
-    """One snapshot with its control results, as the report wants it. One of another cluster than the newest supports nothing."""
-    from evidence.frameworks.judge import Facts, judge
-    from evidence.pipeline.unseen import unseen_kinds
+    """One snapshot as the report wants it, not judged yet. `before` is another one: of the same objects and analysis it is shared."""
     from evidence.report.view.inputs import Custody, SnapshotEvidence
 
     state = assessed.state
     info = state.info
     if info is None:
         raise ReportError("only snapshots of the store can be reported; collect first")
-    facts = Facts(
-        intent=state.intent,
-        cni=assessed.cni,
-        zones=assessed.zones,
-        partial=(*shortfalls(without_rbac(state.collection)), *other_cluster(state, newest.state)),
-        unevaluated=tuple(str(policy.key) for policy in assessed.reach.unevaluated),
-        unseen=unseen_kinds(state.collection),
-        baseline=baseline,
-        agreements=agreements(assessed),
-    )
+    like = before[1] if before and _objects_alike(before[0], assessed) else None
     return SnapshotEvidence(
         id=info.id,
         taken_at=info.taken_at,
@@ -264,34 +278,19 @@ def judged_snapshot(
             info.run.configuration_digest,
         ),
         assessment=assessed.assessment,
-        results=judge(framework, assessed.assessment, facts),
+        results=(),
         cni=assessed.cni,
-        policies=policy_objects(state),
-        unevaluated=frozenset(policy.key for policy in assessed.reach.unevaluated),
+        policies=like.policies if like else policy_objects(state),
+        unevaluated=like.unevaluated if like else frozenset(policy.key for policy in assessed.reach.unevaluated),
         pod_count=len(state.cluster.pods),
         namespace_count=len(state.cluster.namespaces),
         intent_digest=state.intent.digest if state.intent else "",
-        beside=objects_beside(state),
+        beside=like.beside if like else objects_beside(state),
     )
 
 
-def without_rbac(collection: Collection) -> Collection:
-    """Without what was not read of roles and bindings: no flow hangs on it, and the check that looks at them says for itself that it could not."""
-    return replace(
-        collection,
-        kinds=tuple(kind for kind in collection.kinds if kind.group != RBAC),
-        problems=tuple(problem for problem in collection.problems if problem.kind not in RBAC_KINDS),
-    )
-
-
-def other_cluster(state: State, newest: State) -> tuple[str, ...]:
-    """A sentence when the sources of two snapshots say that they are of different clusters: one name may have been given to both."""
-    uid, expected = state.collection.source.cluster_uid, newest.collection.source.cluster_uid
-    if not uid or not expected or uid == expected:
-        return ()
-    return (
-        f"it is of another cluster than the newest snapshot: the UID of namespace kube-system is {uid}, not {expected}",
-    )
+def _objects_alike(one: Assessed, other: Assessed) -> bool:
+    return one.reach is other.reach and one.state.collection.objects is other.state.collection.objects
 
 
 _BESIDE = frozenset({"CiliumCIDRGroup", "GlobalNetworkSet", "HostEndpoint", "Namespace", "NetworkSet", "Tier"})

@@ -4,22 +4,26 @@ Only what changed is evaluated again (evidence/pipeline/looks.py): at every chan
 in an intent file count, and at the last snapshot.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from evidence.observe.changes import object_changes
 from evidence.observe.seen import LOOK_BACK, RECENT
+from evidence.pipeline.judging import Judging, other_cluster
 from evidence.pipeline.looks import Looks, outlines_of
-from evidence.pipeline.reports import other_cluster, policy_objects
+from evidence.pipeline.reports import chosen_frameworks, policy_objects
 from evidence.pipeline.snapshots import shortfalls
 from evidence.pipeline.states import Assessed, only_cluster
 
 if TYPE_CHECKING:
-    from evidence.findings.registry import Assessment
     from evidence.findings.spells import History, Turn
+    from evidence.frameworks.course import Course
     from evidence.frameworks.coverage import Coverage
+    from evidence.frameworks.model import Control, ControlResult, Framework
+    from evidence.intent.model import Intent
     from evidence.store import RunRecord, SnapshotInfo, SnapshotOutline, Store
 
 
@@ -47,9 +51,27 @@ class Moment:
 
 
 @dataclass(frozen=True, slots=True)
+class ControlHistory:
+    """One control over the period: `result` as a report of the period gives it, `course` by snapshot."""
+
+    control: "Control"
+    result: "ControlResult"
+    course: "Course"
+
+
+@dataclass(frozen=True, slots=True)
+class FrameworkHistory:
+    """All controls of a framework, in its order. `baseline`: "" for none."""
+
+    framework: "Framework"
+    baseline: str
+    controls: tuple[ControlHistory, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Timeline:
     """`moments` and `failed` oldest first. `snapshots` is the number of all in the period, `read` of those that had to be read; `until` is the time
-    of the last one, to which what is still open was seen. `coverage` reaches from `start` to `covered_until`."""
+    of the last one, to which what is still open was seen. `coverage` reaches from `start` to `covered_until`. `frameworks` are those asked for."""
 
     cluster: str
     start: datetime
@@ -63,6 +85,7 @@ class Timeline:
     failed: "tuple[RunRecord, ...]"
     coverage: "Coverage"
     findings: "tuple[History, ...]"
+    frameworks: "tuple[FrameworkHistory, ...]" = ()
 
 
 def period_timeline(
@@ -72,20 +95,29 @@ def period_timeline(
     period: tuple[datetime, datetime] | None,
     expect_every: timedelta,
     now: datetime,
+    frameworks: Sequence[str] = (),
+    baseline: str | None = None,
+    controls_folders: Sequence[Path] = (),
 ) -> Timeline:
-    """The timeline of a period, None for all that the store holds. Raises UsageError when there is no snapshot."""
-    from evidence.findings.spells import Spells
-    from evidence.frameworks.coverage import coverage_so_far
-    from evidence.store import Store
+    """The timeline of a period, None for all that the store holds, with the controls of some frameworks (short names or ids).
 
+    Raises UsageError when there is no snapshot, no such framework, or no such baseline of one.
+    """
+    from evidence.frameworks.coverage import coverage_so_far
+    from evidence.frameworks.load import load_frameworks
+    from evidence.store import Store, collection_of
+
+    chosen = chosen_frameworks(load_frameworks(controls_folders), frameworks) if frameworks else ()
     with Store.open(db, read_only=True) as store:
         name = only_cluster(store, cluster)
         start, end = period or (_first(store, name), now + timedelta(microseconds=1))
         outlines = outlines_of(store, name, (start, end))
         failed = store.failed_runs(name, start, end)
-        looks, spells = Looks(store, name, places=False), Spells()
-        moments = tuple(_moments(outlines, looks, spells.look))
+        newest = collection_of(outlines[-1], ()).source
+        telling = _Telling(Looks(store, name, places=False), [Judging(each, baseline, newest) for each in chosen])
+        moments = tuple(telling.moments(outlines))
     times = [outline.info.taken_at for outline in outlines]
+    coverage = coverage_so_far(times, start, end, expect_every, now)
     return Timeline(
         cluster=name,
         start=start,
@@ -93,12 +125,13 @@ def period_timeline(
         covered_until=min(end, max(now, times[-1])),
         expected_every=expect_every,
         snapshots=len(outlines),
-        read=looks.read,
+        read=telling.looks.read,
         until=times[-1],
         moments=moments,
         failed=failed,
-        coverage=coverage_so_far(times, start, end, expect_every, now),
-        findings=spells.histories(),
+        coverage=coverage,
+        findings=telling.spells.histories(),
+        frameworks=telling.frameworks(outlines, coverage),
     )
 
 
@@ -108,22 +141,58 @@ def _first(store: "Store", cluster: str) -> datetime:
     return summary.first_taken_at
 
 
-def _moments(
-    outlines: "Sequence[SnapshotOutline]", looks: Looks, look: "Callable[[datetime, Assessment], Turn]"
-) -> Iterator[Moment]:
-    last: SnapshotOutline | None = None
-    before: Assessed | None = None
-    for outline in outlines:
-        info = outline.info
-        changed = last is None or not looks.alike(last, outline)
-        newest = outline is outlines[-1]
-        if changed or newest or last is None or last.info.taken_at.date() != info.taken_at.date():
-            now = looks.at(outline, LOOK_BACK if newest else RECENT)  # as in a report, only the newest looks back far
-            turn = look(info.taken_at, now.assessment)
-            if changed or turn.opened or turn.closed or turn.lost:
-                yield _moment(info, before, now, turn)
-            before = now
-        last = outline
+class _Telling:
+    """Goes from snapshot to snapshot once, and keeps what it saw of findings and controls."""
+
+    def __init__(self, looks: Looks, judgings: "Sequence[Judging]") -> None:
+        from evidence.findings.spells import Spells
+
+        self.looks = looks
+        self.spells = Spells()
+        self._judgings = judgings
+        self._judged: list[tuple[tuple[ControlResult, ...], ...]] = []  # for each snapshot, by judging
+        self._intent: Intent | None = None
+
+    def moments(self, outlines: "Sequence[SnapshotOutline]") -> Iterator[Moment]:
+        """Those at which something changed."""
+        last: SnapshotOutline | None = None
+        before: Assessed | None = None
+        for outline in outlines:
+            info = outline.info
+            changed = last is None or not self.looks.alike(last, outline)
+            newest = outline is outlines[-1]
+            if changed or newest or last is None or last.info.taken_at.date() != info.taken_at.date():
+                # As in a report, only the newest looks back far.
+                now = self.looks.at(outline, LOOK_BACK if newest else RECENT)
+                turn = self.spells.look(info.taken_at, now.assessment)
+                self._judged.append(tuple(judging.results(now) for judging in self._judgings))
+                self._intent = now.state.intent
+                if changed or turn.opened or turn.closed or turn.lost:
+                    yield _moment(info, before, now, turn)
+                before = now
+            else:
+                self._judged.append(self._judged[-1])
+            last = outline
+
+    def frameworks(self, outlines: "Sequence[SnapshotOutline]", coverage: "Coverage") -> tuple[FrameworkHistory, ...]:
+        """What was judged of the same snapshots."""
+        from evidence.frameworks.course import courses
+        from evidence.frameworks.judge import baseline_of, worst
+
+        found = []
+        intents = [outline.info.intent_digest for outline in outlines]
+        for number, judging in enumerate(self._judgings):
+            snapshots = [
+                (outline.info.taken_at, judged[number]) for outline, judged in zip(outlines, self._judged, strict=True)
+            ]
+            course = courses(snapshots)
+            results = {result.control_id: result for result in worst(snapshots, coverage, intents)}
+            framework = judging.framework
+            controls = tuple(
+                ControlHistory(control, results[control.id], course[control.id]) for control in framework.controls
+            )
+            found.append(FrameworkHistory(framework, baseline_of(framework, self._intent, judging.baseline), controls))
+        return tuple(found)
 
 
 def _moment(info: "SnapshotInfo", before: Assessed | None, now: Assessed, turn: "Turn") -> Moment:
@@ -140,7 +209,7 @@ def _moment(info: "SnapshotInfo", before: Assessed | None, now: Assessed, turn: 
         remarks = (
             *(
                 sentence.replace("the newest snapshot", "the one before")
-                for sentence in other_cluster(now.state, before.state)
+                for sentence in other_cluster(now.state.collection.source, before.state.collection.source)
             ),
             *(f"not read: {text}" for text in shortfalls(now.state.collection) if text not in known),
         )

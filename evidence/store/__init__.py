@@ -3,7 +3,6 @@
 from evidence.store.prune import PrunePlan
 from evidence.store.read import collection_of
 from evidence.store.retention import Hold, NewHold, Prune, Term
-from evidence.store.read import collection_of
 from evidence.store.snapshots import Store, migrate_store
 from evidence.store.values import (
     NewRecord,

@@ -60,6 +60,30 @@ def test_the_table_says_the_same(store: Path) -> None:
     assert times == sorted(times)
 
 
+def test_controls_are_told_at_the_start_at_their_worst_and_at_the_end(store: Path) -> None:
+    asked = ("history", "--db", store, "--period", QUARTER, "--expect-every", "17d", "--framework", "pci")
+    body = json.loads(evidence(*asked, "--format", "json").out)
+    schema = json.loads(resources.package_file("pipeline", "history.schema.json").read_text())
+    jsonschema.Draft202012Validator(schema).validate(body)
+    ((segmented,),) = [
+        [control for control in framework["controls"] if control["id"] == "1.3.1"] for framework in body["frameworks"]
+    ]
+    assert (segmented["at_start"], segmented["at_worst"], segmented["at_end"]) == ("supported", "refuted", "refuted")
+    assert (segmented["verdict"], segmented["worst_seconds"]) == ("refuted", 0)
+    assert [stretch["verdict"] for stretch in segmented["stretches"]] == ["supported", "refuted"]
+    lines = evidence(*asked).out.splitlines()
+    assert (
+        "1.3.1     refuted         supported       refuted         refuted in the last snapshot, 2026-08-20 06:00"
+        in lines
+    )
+    assert "1.2.5     refuted         refuted         refuted         refuted throughout" in lines
+
+
+def test_an_unknown_framework_is_named(store: Path) -> None:
+    ran = evidence("history", "--db", store, "--framework", "soc")
+    assert (ran.code, "there is no framework 'soc': choose among" in ran.err) == (2, True)
+
+
 def test_a_period_without_snapshots_is_one_sentence(store: Path) -> None:
     ran = evidence("history", "--db", store, "--period", "2020-01-01..2020-02-01")
     assert (ran.code, "there is no snapshot of shop between 2020-01-01 00:00" in ran.err) == (2, True)

@@ -85,6 +85,17 @@ def test_what_was_not_determined_closes_with_the_next_whole_look() -> None:
     assert found.histories()[0].spells[0].ended_at == at(2)
 
 
+def test_what_was_closed_is_not_determined_when_the_last_look_could_not_look_at_everything() -> None:
+    (history,) = spells(look("a"), look(""), look("", RunStatus.PARTIAL)).histories()
+    assert (history.state, history.spells[0].state) == (SpellState.NOT_DETERMINED, SpellState.CLOSED)
+    assert history.open_for(at(2)) == timedelta(hours=1)
+
+
+def test_a_rule_that_is_not_there_any_more_leaves_its_findings_undetermined() -> None:
+    (history,) = spells(look("a"), Assessment((), ())).histories()
+    assert history.state is SpellState.NOT_DETERMINED
+
+
 def test_a_hit_after_a_look_in_part_may_have_been_there_before() -> None:
     (history,) = spells(look("", RunStatus.PARTIAL), look("a")).histories()
     assert history.spells[0].since_before
@@ -131,3 +142,15 @@ def test_stretches_follow_one_another_and_only_the_last_is_not_closed(given_look
         assert all(spell.state is SpellState.CLOSED for spell in history.spells[:-1])
         times = [time for spell in history.spells for time in (spell.opened_at, spell.ended_at) if time is not None]
         assert times == sorted(times)
+
+
+@given(looks, st.lists(st.integers(1, 3), min_size=8, max_size=8))
+def test_the_same_look_again_says_what_an_equal_one_says(given_looks: Sequence[Look], times: Sequence[int]) -> None:
+    same, equal = Spells(), Spells()
+    hour = 0
+    for (names, status), often in zip(given_looks, times, strict=False):
+        one = look("".join(sorted(names)), status)
+        for _ in range(often):
+            assert same.look(at(hour), one) == equal.look(at(hour), look("".join(sorted(names)), status))
+            hour += 1
+    assert same.histories() == equal.histories()

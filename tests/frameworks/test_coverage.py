@@ -83,3 +83,10 @@ def test_law_one_more_snapshot_never_covers_less(times: list[int], extra: int) -
     after = coverage([at(time) for time in [*times, extra]], START, at(100), 3 * HOUR)
 
     assert after.share >= before.share
+
+
+def test_the_longest_gap_is_the_first_of_several_as_long() -> None:
+    found = coverage([at(0), at(3), at(6), at(7)], START, at(8), HOUR)
+
+    assert found.longest == Uncovered(at(1), at(3))
+    assert coverage([at(0)], START, at(1), HOUR).longest is None

@@ -15,13 +15,12 @@ from evidence.errors import CollectError, InputError, StoreError, UsageError
 from evidence.findings.spells import Spells
 from evidence.pipeline.imports import ImportedFlows, import_audit, import_flows
 from evidence.pipeline.observations import agreements, seen_in
-from evidence.pipeline.reports import assess_period
 from evidence.pipeline.snapshots import collect_snapshot
 from evidence.pipeline.sources import FileSource
 from evidence.pipeline.timeline import period_timeline
 from evidence.store import NewRecord, RecordKind, Store
 from tests.cli.run import evidence
-from tests.pipeline.naive import assessed_one_by_one
+from tests.pipeline.periods import assess_period, assessed_one_by_one
 
 START = datetime(2026, 7, 1, tzinfo=UTC)
 TAKEN_IN = START + timedelta(days=40)
@@ -276,7 +275,7 @@ def test_each_connection_of_a_period_is_tied_to_one_snapshot(db: str, tmp_path: 
     take_in(db, tmp_path, *(each for number in days for each in hubble(number, "app")), format_name="hubble")
     with Store.open(db, read_only=True) as store:
         assessed = assess_period(store, "prod", EVERY_SNAPSHOT)
-    seen = seen_in(assessed, EVERY_SNAPSHOT)
+    seen = seen_in([(day(10 * number), one.observed) for number, one in enumerate(assessed)], EVERY_SNAPSHOT)
     assert [(tied.flow.first - START).days for tied in seen.logged] == [5, 15, 25]
     assert [taken.log.sightings for taken in seen.logs] == [6]
 

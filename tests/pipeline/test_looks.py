@@ -9,10 +9,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from evidence.cluster.objects import CollectedObject, Collection, KindResult, KindStatus, ObjectKey, SourceInfo
-from evidence.pipeline.looks import assessed_snapshots
 from evidence.store import NewSnapshot, RunInfo, Store
 from tests.manifests import Body, body, pod_body, policy_body
-from tests.pipeline.naive import assessed_one_by_one
+from tests.pipeline.periods import assess_period, assessed_one_by_one
 
 START = datetime(2026, 7, 1, tzinfo=UTC)
 RUN = RunInfo("0.1.0", "host-1", "alice", "collect", "ab" * 32)
@@ -106,7 +105,7 @@ def test_what_is_shared_between_snapshots_changes_nothing(
 ) -> None:
     with TemporaryDirectory() as folder, Store.open(f"{folder}/evidence.db") as store:
         period = START, fill(store, history)
-        shared = list(assessed_snapshots(store, "prod", period))
+        shared = assess_period(store, "prod", period)
         alone = list(assessed_one_by_one(store, "prod", period))
     assert [one.state.info for one in shared] == [one.state.info for one in alone]
     for one, other in zip(shared, alone, strict=True):

@@ -4,12 +4,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from evidence import pipeline
-from evidence.cluster.model import Cluster
-from evidence.cluster.objects import Collection, SourceInfo
-from evidence.pipeline.reports import assess_period, other_cluster
-from evidence.pipeline.states import State
+from evidence.cluster.objects import SourceInfo
+from evidence.pipeline.judging import other_cluster
 from evidence.sample import intent_path, sample_dumps
 from evidence.store import Store
+from tests.pipeline.periods import assess_period
 
 START = datetime(2026, 8, 21, tzinfo=UTC)  # after the newest dump that is used here
 DUMPS = [str(dump.path) for dump in sample_dumps()]
@@ -53,12 +52,11 @@ def test_what_is_shared_changes_no_result(tmp_path: Path) -> None:
 
 
 def test_a_snapshot_of_another_cluster_under_the_same_name_is_told_apart() -> None:
-    def state(uid: str) -> State:
-        source = SourceInfo("files", "dump.json", cluster_uid=uid)
-        return State(Collection(source, (), ()), Cluster({}, (), ()), None)
+    def source(uid: str) -> SourceInfo:
+        return SourceInfo("files", "dump.json", cluster_uid=uid)
 
-    assert other_cluster(state("one"), state("two")) == (
+    assert other_cluster(source("one"), source("two")) == (
         "it is of another cluster than the newest snapshot: the UID of namespace kube-system is one, not two",
     )
-    assert other_cluster(state("one"), state("one")) == ()
-    assert other_cluster(state(""), state("two")) == other_cluster(state("one"), state("")) == ()
+    assert other_cluster(source("one"), source("one")) == ()
+    assert other_cluster(source(""), source("two")) == other_cluster(source("one"), source("")) == ()

@@ -9,10 +9,10 @@ import pytest
 from evidence import pipeline
 from evidence.errors import UsageError
 from evidence.findings.spells import Spells
-from evidence.pipeline.reports import assess_period
 from evidence.pipeline.timeline import Counts, Timeline
 from evidence.sample import intent_path, sample_dumps
 from evidence.store import RunInfo, Store
+from tests.pipeline.periods import assess_period
 
 START = datetime(2026, 8, 21, tzinfo=UTC)  # after the newest dump that is used here
 DUMPS = [str(dump.path) for dump in sample_dumps()]

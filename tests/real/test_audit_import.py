@@ -13,10 +13,10 @@ from evidence.collect.connection import Refused
 from evidence.observe.changes import audited
 from evidence.pipeline.imports import import_audit
 from evidence.pipeline.observations import seen_in
-from evidence.pipeline.reports import assess_period
 from evidence.pipeline.snapshots import collect_snapshot
 from evidence.pipeline.sources import LiveSource
 from evidence.store import Store
+from tests.pipeline.periods import assess_period
 from tests.real.controlplane import control_plane
 from tests.real.test_kube_apiserver import create, delete
 
@@ -73,7 +73,7 @@ def test_who_changed_a_policy_is_in_the_changes_and_what_was_written_is_not(kube
         assessed = assess_period(store, "lab", (first, now))
         document = json.dumps(store.read_record(done.info.id).document)
     assert "s3cret" not in document and "podSelector" not in document  # noqa: PT018
-    seen = seen_in(assessed, (first, now))
+    seen = seen_in([(one.state.taken_at or now, one.observed) for one in assessed], (first, now))
     (entry,) = audited(mine[0].object, first, last, seen.audits)
     assert entry.startswith(f"{mine[0].user}: create at ")
     assert " from 127.0.0.1 (" in entry

@@ -16,9 +16,9 @@ from evidence.frameworks.judge import Facts, judge
 from evidence.frameworks.model import ControlResult
 from evidence.observe.seen import LOOK_BACK, RECENT
 from evidence.pipeline.fleet.units import Rulebook, Unit, records_digest, snapshots_described
+from evidence.pipeline.judging import without_rbac
 from evidence.pipeline.looks import Looks
 from evidence.pipeline.observations import agreements
-from evidence.pipeline.reports import without_rbac
 from evidence.pipeline.snapshots import shortfalls
 from evidence.pipeline.states import Assessed, State
 from evidence.pipeline.unseen import unseen_kinds

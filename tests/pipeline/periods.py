@@ -1,13 +1,18 @@
-"""A period evaluated the long way: every snapshot read, built, analysed and assessed by itself. What the pipeline shares must not show."""
+"""A period assessed as the pipeline does, and the long way: every snapshot read, built, analysed and assessed by itself."""
 
 from collections.abc import Iterator
 from datetime import datetime
 from functools import partial
 
 from evidence.observe.seen import RECENT
+from evidence.pipeline.looks import assessed_snapshots, outlines_of
 from evidence.pipeline.observations import Records
 from evidence.pipeline.states import Assessed, assess, state_of
 from evidence.store import Store
+
+
+def assess_period(store: Store, cluster: str, period: tuple[datetime, datetime]) -> tuple[Assessed, ...]:
+    return tuple(assessed_snapshots(store, outlines_of(store, cluster, period), period))
 
 
 def assessed_one_by_one(store: Store, cluster: str, period: tuple[datetime, datetime]) -> Iterator[Assessed]:
