@@ -6,6 +6,8 @@
     │   └── ManyInputsError  several of them, found in one pass                             exit 3
     ├── CollectError       a source (API server, folder) could not be read                  exit 3
     ├── StoreError         the database cannot be opened, is busy, full or of another version  exit 3
+    │   ├── StoreAwayError   it was not reached or let go: the same may go well in a moment   exit 3
+    │   └── SpooledError     so a snapshot waits in the spool                                 exit 3
     ├── EngineError        a distributed engine is not there, or lost its way                exit 3
     ├── ReportError        a report cannot be rendered (template, font, output folder)      exit 3
     └── SealError          a key, certificate or signature cannot be made or read           exit 3
@@ -47,6 +49,14 @@ class CollectError(EvidenceError):
 
 class StoreError(EvidenceError):
     """The database cannot do what is asked."""
+
+
+class StoreAwayError(StoreError):
+    """The database was not reached, dropped the connection or asked to try again; the same may go well in a moment."""
+
+
+class SpooledError(StoreError):
+    """A snapshot was taken, the database did not take it in, and it waits on disk."""
 
 
 class EngineError(EvidenceError):

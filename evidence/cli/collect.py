@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING
 import click
 
 from evidence.cli.keeping import keep_checkpoint, keeping_options
-from evidence.cli.options import Interval, Time, database_option, now
+from evidence.cli.options import Interval, Time, database_option, now, spool_option, state_folder
+from evidence.cli.terminal import line
 
 if TYPE_CHECKING:
     from evidence.pipeline import Keeping, LiveSource
+    from evidence.store.spool import Spool
 
 
 @click.command("collect")
@@ -45,6 +47,7 @@ if TYPE_CHECKING:
 @click.option("--allow-partial", is_flag=True, help="Exit 0 even when the snapshot is partial.")
 @keeping_options
 @database_option
+@spool_option
 def command(
     from_paths: tuple[str, ...],
     context: str | None,
@@ -60,15 +63,20 @@ def command(
     allow_partial: bool,
     keeping: "Keeping",
     db: str,
+    spool_folder: Path | None,
 ) -> int:
     """Take one snapshot of a cluster, or of manifests, into the store.
 
     With --watch the cluster is followed: policies, namespaces and workloads that change what is reachable give a snapshot at once, so that
     what was open for a minute only is on record. Objects that are wrong are left out, and the snapshot is marked partial.
 
-    Exit codes: 0 stored whole, or a watch that a signal stopped; 3 stored but partial (0 with --allow-partial) or not stored.
+    A snapshot that the store does not take, because it is away, full or of another version, waits in the spool and is taken in by the next run.
+
+    Exit codes: 0 stored whole, or a watch that a signal stopped; 3 stored but partial (0 with --allow-partial), not stored, or something in
+    the spool could not be taken in.
     """
     from evidence import pipeline
+    from evidence.store.spool import spool_of
 
     if from_paths and (context or kubeconfig or in_cluster or impersonate):
         raise click.UsageError("--from reads files; it goes with none of --context, --kubeconfig, --in-cluster, --as")
@@ -84,9 +92,10 @@ def command(
         )
     if from_paths and not cluster:
         raise click.UsageError("--from needs --cluster NAME: files do not say which cluster they are of")
+    spool = spool_of(db, spool_folder, state_folder())
     if watch:
         live = pipeline.LiveSource(context, str(kubeconfig) if kubeconfig else None, in_cluster, impersonate)
-        return _watch(db, live, cluster, intent, every, keeping)
+        return _watch(db, spool, live, cluster, intent, every, keeping)
     source = (
         pipeline.FileSource(from_paths, sys.stdin.buffer)
         if from_paths
@@ -102,21 +111,29 @@ def command(
         keep_going=keep_going,
         clock=now,
         record_failure=not from_paths,
+        spool=spool,
+        note=lambda remark: click.echo(line(remark), err=True),
     )
     click.echo(str(stored))
     keep_checkpoint(db, keeping)
-    for line in stored.shortfalls:
-        click.echo(f"partial: {line}", err=True)
-    return 3 if stored.info.partial and not allow_partial else 0
+    for shortfall in stored.shortfalls:
+        click.echo(f"partial: {shortfall}", err=True)
+    return 3 if stored.behind or (stored.info.partial and not allow_partial) else 0
 
 
 def _watch(
-    db: str, source: "LiveSource", cluster: str | None, intent: Path | None, every: timedelta, keeping: "Keeping"
+    db: str,
+    spool: "Spool",
+    source: "LiveSource",
+    cluster: str | None,
+    intent: Path | None,
+    every: timedelta,
+    keeping: "Keeping",
 ) -> int:
     from evidence.cli.schedule import say
     from evidence.service import schedule, watch
 
-    plan = watch.Plan(db, source, cluster, intent, every, keeping)
+    plan = watch.Plan(db, spool, source, cluster, intent, every, keeping)
     try:
         with schedule.stopped_by_signals():
             watch.run_watch(plan, clock=now, say=say)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from evidence.cli.keeping import keeping_options
-from evidence.cli.options import database_option, key_folder
+from evidence.cli.options import database_option, key_folder, now, spool_option, state_folder
 from evidence.cli.terminal import line
 from evidence.errors import InputError, SealError, UsageError
 
@@ -153,6 +153,33 @@ def checkpoint(to: tuple[str, ...], keeping: "Keeping", db: str) -> int:
     for problem in kept.problems:
         click.echo(problem, err=True)
     return 3 if kept.problems else 0
+
+
+@command.command("take-in", short_help="Take in snapshots that wait in the spool.")
+@click.argument("files", nargs=-1, type=click.Path(path_type=Path, exists=True, dir_okay=False), metavar="[FILE]...")
+@database_option
+@spool_option
+def take_in(files: tuple[Path, ...], db: str, spool_folder: Path | None) -> int:
+    """Take snapshots that wait in the spool into the store, in the order in which they were taken.
+
+    `evidence collect` does so by itself before it takes another. This is for when nothing is collected any more, and, with FILE, for what was
+    set aside and mended, or waits for the same store under another name.
+
+    Exit codes: 0 nothing waits any more, 3 something could not be taken in.
+    """
+    from evidence.pipeline import spooling
+    from evidence.store.spool import spool_of
+
+    def note(remark: str) -> None:
+        click.echo(line(remark))
+
+    spool = spool_of(db, spool_folder, state_folder())
+    if files:
+        return 0 if spooling.take_in_files(db, files, now, note) else 3
+    whole = spooling.take_in(db, spool, now, note)
+    if whole:
+        click.echo(f"nothing waits any more in {line(spool.folder)}")
+    return 0 if whole else 3
 
 
 @command.command("info")

@@ -90,7 +90,10 @@ def _snapshot_text(state: State) -> str:
     assert info is not None  # noqa: S101  (both are of the store)
     claimed = ", as claimed" if info.taken_at_claimed else ""
     partial = ", partial" if info.partial else ""
-    text = f"snapshot {info.id} of {info.cluster}, taken {info.taken_at:%Y-%m-%d %H:%M:%S} UTC{claimed}{partial}"
+    spooled = f", spooled until {info.received_at:%Y-%m-%d %H:%M:%S}" if info.spooled else ""
+    text = (
+        f"snapshot {info.id} of {info.cluster}, taken {info.taken_at:%Y-%m-%d %H:%M:%S} UTC{claimed}{spooled}{partial}"
+    )
     return line(f"{text}, {info.object_count} objects, root {info.root_digest[:16]}")
 
 
@@ -142,6 +145,7 @@ def _snapshot(state: State) -> dict[str, Any]:
         "cluster": info.cluster,
         "taken_at": info.taken_at.isoformat(),
         "taken_at_claimed": info.taken_at_claimed,
+        "spooled": info.spooled,
         "partial": info.partial,
         "objects": info.object_count,
         "root_digest": info.root_digest,

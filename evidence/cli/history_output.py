@@ -66,6 +66,7 @@ def _events(found: Timeline) -> list[tuple[datetime, str]]:
 
 def _moment_lines(moment: Moment) -> Iterator[str]:
     claimed = ", time as claimed" if moment.info.taken_at_claimed else ""
+    spooled = f", spooled until {_time(moment.info.received_at)}" if moment.info.spooled else ""
     partial = ", partial" if moment.info.partial else ""
     said = [f"objects {_changes(moment.objects)}"] if _any(moment.objects) else []
     said += [f"policies {_changes(moment.policies)}"] if _any(moment.policies) else []
@@ -74,7 +75,7 @@ def _moment_lines(moment: Moment) -> Iterator[str]:
         said = [
             f"the first one: {moment.info.object_count} objects, {count(moment.policy_count, 'policy', 'policies')}"
         ]
-    yield f"snapshot {moment.info.id}{claimed}{partial}: {', '.join(said) or 'no object changed'}"
+    yield f"snapshot {moment.info.id}{claimed}{spooled}{partial}: {', '.join(said) or 'no object changed'}"
     for remark in moment.remarks:
         yield f"! {remark}"
     turn = moment.turn
@@ -201,6 +202,7 @@ def _moment(moment: Moment) -> dict[str, Any]:
         "snapshot": info.id,
         "taken_at": info.taken_at.isoformat(),
         "taken_at_claimed": info.taken_at_claimed,
+        "spooled": info.spooled,
         "partial": info.partial,
         "first": moment.first,
         "object_count": info.object_count,

@@ -1,5 +1,6 @@
 """Options that several commands share, and the value types that click lacks: a time, a period, an interval, a snapshot."""
 
+import os
 from collections.abc import Callable
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
@@ -98,6 +99,23 @@ class Interval(click.ParamType[timedelta]):
 def key_folder() -> Path:
     """Where this user's own keys and trusted certificates lie (`evidence/keys` in the configuration folder)."""
     return Path(click.get_app_dir("evidence")) / "keys"
+
+
+def state_folder() -> Path:
+    """Where this user's programs keep what has to outlive them (XDG Base Directory Specification, XDG_STATE_HOME)."""
+    return Path(os.environ.get("XDG_STATE_HOME") or "~/.local/state").expanduser() / "evidence"
+
+
+def spool_option(command: F) -> F:
+    """`--spool FOLDER`; None for the store's own."""
+    return click.option(
+        "--spool",
+        "spool_folder",
+        metavar="FOLDER",
+        type=click.Path(path_type=Path, file_okay=False),
+        envvar="EVIDENCE_SPOOL",
+        help="Where snapshots wait that the store does not take now; default beside an SQLite file, or in your state folder (EVIDENCE_SPOOL).",
+    )(command)
 
 
 def database_option(command: F) -> F:

@@ -10,7 +10,7 @@ import click
 
 from evidence.cli import collect, report
 from evidence.cli.keeping import keeping_options
-from evidence.cli.options import Interval, now
+from evidence.cli.options import Interval, now, state_folder
 
 if TYPE_CHECKING:
     from evidence.pipeline import Keeping
@@ -35,7 +35,16 @@ def options_of(command: click.Command, *names: str) -> Callable[[F], F]:
 @click.option("--timezone", default="UTC", show_default=True, help="Zone of the cron expression.")
 @click.option("--cluster", required=True, help="Name of the cluster in the store, also for runs that fail.")
 @options_of(
-    collect.command, "from_paths", "context", "kubeconfig", "in_cluster", "impersonate", "intent", "keep_going", "db"
+    collect.command,
+    "from_paths",
+    "context",
+    "kubeconfig",
+    "in_cluster",
+    "impersonate",
+    "intent",
+    "keep_going",
+    "db",
+    "spool_folder",
 )
 @click.option(
     "--framework",
@@ -85,6 +94,7 @@ def command(
     intent: Path | None,
     keep_going: bool,
     db: str,
+    spool_folder: Path | None,
     frameworks: tuple[str, ...],
     period: str,
     report_every: timedelta,
@@ -107,6 +117,7 @@ def command(
     from evidence import pipeline
     from evidence.service import schedule, trigger
     from evidence.service.period import parse_period
+    from evidence.store.spool import spool_of
 
     if (every is None) == (cron is None):
         raise click.UsageError("give either --every or --cron")
@@ -122,6 +133,7 @@ def command(
 
     plan = schedule.Plan(
         db=db,
+        spool=spool_of(db, spool_folder, state_folder()),
         source=pipeline.FileSource(from_paths)
         if from_paths
         else pipeline.LiveSource(context, str(kubeconfig) if kubeconfig else None, in_cluster, impersonate),

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING
 from evidence import __version__
 from evidence.cluster.objects import CollectedObject
 from evidence.cluster.rbac import GROUP as RBAC
-from evidence.errors import ReportError, SealError, UsageError
+from evidence.errors import ReportError, SealError, StoreAwayError, UsageError
 from evidence.pipeline.judging import Judging
 from evidence.pipeline.log import Keeping, enter_pack, log_of_pack, timestamp
 from evidence.pipeline.looks import Period, assessed_snapshots, outlines_of
@@ -61,12 +62,16 @@ def signer(signing: Signing, organisation: str, now: datetime) -> "Signer":
 
 
 def check_plan(db: str, frameworks: Sequence[str], controls_folders: Sequence[Path]) -> None:
-    """Raise now what every run of a schedule would raise: an unknown framework, a store that cannot be written."""
+    """Raise now what every run of a schedule would raise: an unknown framework, a store that cannot be written.
+
+    A store that is away is none: it may come back, and what is taken until then waits in the spool.
+    """
     from evidence.frameworks.load import load_frameworks
     from evidence.store import Store
 
     chosen_frameworks(load_frameworks(controls_folders), frameworks)
-    Store.open(db).close()
+    with suppress(StoreAwayError):
+        Store.open(db).close()
 
 
 def make_reports(
@@ -264,6 +269,7 @@ def snapshot_evidence(
         taken_at=info.taken_at,
         taken_at_claimed=info.taken_at_claimed,
         received_at=info.received_at,
+        spooled=info.spooled,
         root_digest=info.root_digest,
         partial=info.partial,
         object_count=info.object_count,

@@ -8,23 +8,29 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from evidence.cluster.objects import Collection
-from evidence.errors import CollectError, EvidenceError
-from evidence.log.entries import TreeHead, tree_head
+from evidence.errors import CollectError, EvidenceError, SpooledError, StoreError
+from evidence.log.entries import TreeHead
 from evidence.pipeline.claims import refuse_backdating
 from evidence.pipeline.sources import FileSource, LiveSource, read_intent, read_source, run_info, source_location
+from evidence.pipeline.spooling import enter, enter_failed_run, take_in
 
 if TYPE_CHECKING:
     from evidence.store import SnapshotInfo
+    from evidence.store.spool import Spool
 
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """What `collect_snapshot` left in the store. `shortfalls` names what is missing from it, one sentence each; `log`: the store's log since."""
+    """What `collect_snapshot` left in the store. `shortfalls` names what is missing from it, one sentence each; `log`: the store's log since.
+
+    `behind`: earlier snapshots wait in the spool, or were set aside.
+    """
 
     info: "SnapshotInfo"
     new_objects: int
     shortfalls: tuple[str, ...]
     log: TreeHead
+    behind: bool = False
 
     def __str__(self) -> str:
         count = self.info.object_count
@@ -45,44 +51,53 @@ def collect_snapshot(
     command: str = "collect",
     clock: Callable[[], datetime] | None = None,
     record_failure: bool = False,
+    spool: "Spool | None" = None,
+    note: Callable[[str], None] = lambda _: None,
 ) -> Stored:
     """Read one source and store it whole, or raise and store nothing of it. `taken_at` None: taken now, by us.
 
-    `clock` tells when the run ended. `record_failure`: a run that fails is recorded under `cluster`, so that the gap has its reason.
+    `clock` tells when the run ended. `record_failure`: a run that fails is recorded under `cluster`, so that the gap has its reason. `spool`: where
+    a snapshot waits that the store does not take; what waits there is taken in first, and `note` is told of it. Raises SpooledError when
+    this one waits. Without a spool a store that cannot be written fails before anything is read.
     """
-    from evidence.store import NewSnapshot, Store
+    from evidence.store import NewFailedRun, NewSnapshot, Store
 
-    with Store.open(db) as store:  # before the collection: a store that cannot be written fails at once
-        try:
-            intent = read_intent(intent_path)
-            collection, own_name = read_source(source, keep_going=keep_going)
-            name = cluster or own_name
-            if not name:
-                raise CollectError("the cluster has no name here; give one with --cluster NAME")
-            if taken_at is not None:
-                refuse_backdating(collection.objects, taken_at)
-            before = store.object_count()
-            info = store.add_snapshot(
-                NewSnapshot(
-                    cluster=name,
-                    taken_at=taken_at or received_at,
-                    taken_at_claimed=taken_at is not None,
-                    received_at=received_at,
-                    collection=collection,
-                    intent=intent,
-                    run=run_info(command, collection.source.location, collection.source.identity),
-                    finished_at=clock() if clock else None,
-                )
-            )
-            return Stored(info, store.object_count() - before, shortfalls(collection), tree_head(store.log_entries()))
-        except BaseException as error:
-            if record_failure and cluster:
-                with suppress(EvidenceError):  # what went wrong first is what is said
-                    message = str(error) or type(error).__name__
-                    ended = clock() if clock else received_at
-                    run = run_info(command, source_location(source))
-                    store.add_failed_run(cluster, started_at=received_at, finished_at=ended, message=message, run=run)
-            raise
+    timer = clock or (lambda: received_at)
+    behind = False
+    if spool is None:
+        Store.open(db).close()
+    else:
+        with suppress(StoreError):  # the cluster is read all the same, and the store asked again after that
+            behind = not take_in(db, spool, timer, note)
+    try:
+        intent = read_intent(intent_path)
+        collection, own_name = read_source(source, keep_going=keep_going)
+        name = cluster or own_name
+        if not name:
+            raise CollectError("the cluster has no name here; give one with --cluster NAME")
+        if taken_at is not None:
+            refuse_backdating(collection.objects, taken_at)
+        new = NewSnapshot(
+            cluster=name,
+            taken_at=taken_at or received_at,
+            taken_at_claimed=taken_at is not None,
+            received_at=received_at,
+            collection=collection,
+            intent=intent,
+            run=run_info(command, collection.source.location, collection.source.identity),
+            finished_at=max(timer(), received_at),
+        )
+        entered = enter(db, spool, new, timer, note)
+    except SpooledError:
+        raise
+    except BaseException as error:
+        if record_failure and cluster:
+            with suppress(EvidenceError):  # what went wrong first is what is said
+                message = str(error) or type(error).__name__
+                run = run_info(command, source_location(source))
+                enter_failed_run(db, spool, NewFailedRun(cluster, received_at, timer(), message, run))
+        raise
+    return Stored(entered.info, entered.new_objects, shortfalls(collection), entered.log, behind or entered.behind)
 
 
 def shortfalls(collection: Collection) -> tuple[str, ...]:
@@ -98,14 +113,13 @@ def shortfalls(collection: Collection) -> tuple[str, ...]:
 
 
 def record_failed_run(
-    db: str, *, cluster: str, command: str, started_at: datetime, finished_at: datetime, message: str
+    db: str, spool: "Spool", *, cluster: str, command: str, started_at: datetime, finished_at: datetime, message: str
 ) -> None:
     """Record an execution that failed after its snapshot was stored, such as a report that could not be made."""
-    from evidence.store import Store
+    from evidence.store import NewFailedRun
 
-    with Store.open(db) as store:
-        run = run_info(command, store.url)
-        store.add_failed_run(cluster, started_at=started_at, finished_at=finished_at, message=message, run=run)
+    run = run_info(command, spool.store)
+    enter_failed_run(db, spool, NewFailedRun(cluster, started_at, finished_at, message, run))
 
 
 def snapshot_counts(db: str, cluster: str, spans: Sequence[tuple[datetime, datetime]]) -> tuple[int, ...]:

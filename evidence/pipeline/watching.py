@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING, Any
 from evidence.cluster.model import Cluster
 from evidence.cluster.objects import CollectedObject, Collection, ObjectKey
 from evidence.cluster.rbac import GROUP as RBAC
-from evidence.log.entries import tree_head
 from evidence.pipeline.snapshots import Stored, shortfalls
 from evidence.pipeline.sources import LiveSource, read_intent, run_info
+from evidence.pipeline.spooling import enter
 
 if TYPE_CHECKING:
     from evidence.cni.model import Enforcement
     from evidence.collect.follow import Follower
     from evidence.reach.engine import Reachability
+    from evidence.store.spool import Spool
 
 COMMAND = "collect --watch"
 
@@ -134,26 +135,24 @@ def store_state(
     taken_at: datetime,
     intent_path: Path | None,
     clock: Callable[[], datetime],
+    spool: "Spool",
+    note: Callable[[str], None],
 ) -> Stored:
-    """Store a state of the watched cluster whole, or raise and store nothing of it."""
-    from evidence.store import NewSnapshot, Store
+    """Store a state of the watched cluster whole. Raises SpooledError when it waits in the spool; after any other error it is kept nowhere."""
+    from evidence.store import NewSnapshot
 
-    intent = read_intent(intent_path)
-    with Store.open(db) as store:
-        before = store.object_count()
-        info = store.add_snapshot(
-            NewSnapshot(
-                cluster=cluster,
-                taken_at=taken_at,
-                taken_at_claimed=False,
-                received_at=taken_at,
-                collection=collection,
-                intent=intent,
-                run=run_info(COMMAND, collection.source.location, collection.source.identity),
-                finished_at=clock(),
-            )
-        )
-        return Stored(info, store.object_count() - before, shortfalls(collection), tree_head(store.log_entries()))
+    new = NewSnapshot(
+        cluster=cluster,
+        taken_at=taken_at,
+        taken_at_claimed=False,
+        received_at=taken_at,
+        collection=collection,
+        intent=read_intent(intent_path),
+        run=run_info(COMMAND, collection.source.location, collection.source.identity),
+        finished_at=max(clock(), taken_at),
+    )
+    entered = enter(db, spool, new, clock, note)
+    return Stored(entered.info, entered.new_objects, shortfalls(collection), entered.log, entered.behind)
 
 
 def last_on_record(db: str, cluster: str, now: datetime) -> datetime | None:

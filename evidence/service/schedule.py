@@ -2,7 +2,8 @@
 
 1. One run at a time, in the main thread. Runs that become due meanwhile are left out; the log counts them.
 2. A run that fails is recorded in the store as a failed run, said in the log, and tried again when the next is due. Nothing but a signal
-   ends the process: a collector that dies of one bad hour leaves a gap for all hours after it.
+   ends the process: a collector that dies of one bad hour leaves a gap for all hours after it. A snapshot that the store does not take waits
+   in the spool, and the next run takes it in first.
 3. SIGTERM and SIGINT abandon a running run at once and whole: the store rolls its transaction back, a half-written pack is removed, the run
    is recorded as failed, and the process exits 0.
 4. Every run collects. Reports are made in the first run, then once `report_every` has gone by, and again at once after one failed.
@@ -24,6 +25,7 @@ from evidence.errors import EvidenceError
 from evidence.pipeline.log import STDOUT
 from evidence.service.period import RollingPeriod, Span
 from evidence.service.trigger import Trigger, next_due
+from evidence.store.spool import Spool
 
 _NAP_SECONDS = 60.0  # a sleeping machine or a set clock is noticed after at most this
 _MOMENT_SECONDS = 0.05
@@ -38,6 +40,7 @@ class Plan:
     """What each run does."""
 
     db: str
+    spool: Spool
     source: pipeline.FileSource | pipeline.LiveSource
     cluster: str
     intent_path: Path | None
@@ -150,6 +153,8 @@ def run_once(plan: Plan, progress: Progress, *, clock: Clock, say: Say) -> bool:
             command="schedule",
             clock=clock,
             record_failure=True,
+            spool=plan.spool,
+            note=say,
         )
     except Exception as error:  # noqa: BLE001  (rule 2; the store has the record)
         say(f"failed: {_sentence(error)}")
@@ -161,9 +166,10 @@ def run_once(plan: Plan, progress: Progress, *, clock: Clock, say: Say) -> bool:
     except BaseException as error:
         progress.reported_at = None
         say(f"report failed: {_sentence(error)}")
-        with suppress(EvidenceError):  # the store is away: the log has it
+        with suppress(EvidenceError):  # neither the store nor the spool takes it: the log has it
             pipeline.record_failed_run(
                 plan.db,
+                plan.spool,
                 cluster=plan.cluster,
                 command="schedule",
                 started_at=started_at,

@@ -6,7 +6,8 @@
    second only is on record.
 3. What is not known is put on record too, as a run that failed: the time from the last run on record to the first snapshot, and the time in
    which changes of a kind could not be seen.
-4. A snapshot is stored whole or not at all. While the store is away the watch waits for it, and the server keeps the changes for a while.
+4. A snapshot is stored whole or not at all. While the store is away snapshots wait in the spool, and the store is asked again each minute. Where
+   nothing can be spooled either the watch waits, and the server keeps the changes for a while.
 5. A watch that ends once it has begun is begun again after a pause. SIGTERM and SIGINT end the process.
 """
 
@@ -20,10 +21,11 @@ from pathlib import Path
 from evidence.cluster.objects import Collection, ObjectKey
 from evidence.collect.follow import Follower
 from evidence.collect.watch import Event, Relisted, Seen
-from evidence.errors import CollectError, EvidenceError, StoreError
-from evidence.pipeline import snapshots, sources, watching
+from evidence.errors import CollectError, EvidenceError, SpooledError, StoreError
+from evidence.pipeline import snapshots, sources, spooling, watching
 from evidence.pipeline.log import Keeping
 from evidence.service.schedule import Clock, Say, Stopped, keep_checkpoint
+from evidence.store.spool import Spool
 
 GATHER = timedelta(seconds=1)
 MOST_GATHERED = 500  # events; then they are looked at, however many more come
@@ -31,6 +33,7 @@ SINGLY = 20  # so many policies and namespaces at once are judged each on its ow
 _NEW_KINDS = timedelta(seconds=3)  # from a new definition until its kind is served
 _NAP_SECONDS = 5.0  # a set clock is noticed after at most this
 _PAUSES = (2.0, 60.0)  # the first and the longest between two tries
+_ASK_AGAIN = timedelta(minutes=1)  # a store that did not take a snapshot
 _TICK = timedelta(microseconds=1)
 
 
@@ -40,6 +43,7 @@ class Plan:
     over the snapshots is signed."""
 
     db: str
+    spool: Spool
     source: sources.LiveSource
     cluster: str | None
     intent_path: Path | None
@@ -59,7 +63,7 @@ def run_watch(plan: Plan, *, clock: Clock, say: Say, sleep: Callable[[float], No
                 if not name:
                     raise CollectError("the cluster has no name here; give one with --cluster NAME")
                 watch = Watch(plan, name, follower, clock, say, sleep)
-                watch.begin()
+                watch.begin(until if begun else None)
                 begun, pause = True, _PAUSES[0]
                 watch.go_on()
             finally:
@@ -67,22 +71,28 @@ def run_watch(plan: Plan, *, clock: Clock, say: Say, sleep: Callable[[float], No
                 until = watch.until if watch else until
         except EvidenceError as error:
             if name and (watch or not begun):  # the first of a row of failures: the next watch records how long it took
-                _record(plan.db, name, until, clock(), str(error))
+                _record(plan, name, until, clock(), str(error))
             if not begun:
                 raise
             say(f"the watch ended: {error}; next try in {pause:.0f} s")
         except Stopped as stop:
             if name:
-                _record(plan.db, name, until, clock(), str(stop))
+                _record(plan, name, until, clock(), str(stop))
             raise
         sleep(pause)
         pause = min(2 * pause, _PAUSES[1])
 
 
-def _record(db: str, name: str, since: datetime, until: datetime, message: str) -> None:
-    with suppress(EvidenceError):  # the store is away: the log has it
+def _record(plan: Plan, name: str, since: datetime, until: datetime, message: str) -> None:
+    with suppress(EvidenceError):  # neither the store nor the spool takes it: the log has it
         snapshots.record_failed_run(
-            db, cluster=name, command=watching.COMMAND, started_at=since, finished_at=until, message=message
+            plan.db,
+            plan.spool,
+            cluster=name,
+            command=watching.COMMAND,
+            started_at=since,
+            finished_at=until,
+            message=message,
         )
 
 
@@ -101,29 +111,41 @@ class Watch:
     _stored_at: datetime = field(init=False)
     _due: datetime = field(init=False)
     _new_kinds_at: datetime | None = None
+    _ask_again_at: datetime | None = None  # the store, while something waits for it
 
     def __post_init__(self) -> None:
         self.until = self._due = self.clock()
         self._stored_at = self.until - _TICK
 
-    def begin(self) -> None:
-        """Record what is not known of the time before, and store the first snapshot. Raises EvidenceError."""
-        last = watching.last_on_record(self.plan.db, self.name, self.until)
+    def begin(self, seen_until: datetime | None) -> None:
+        """Record what is not known of the time before, and store the first snapshot. Raises EvidenceError.
+
+        `seen_until`: until when an earlier watch of this process had looked; without one only the store knows.
+        """
+        collection = self.follower.collection()
+        last = seen_until
+        try:
+            spooling.take_in(self.plan.db, self.plan.spool, self.clock, self.say)
+            last = watching.last_on_record(self.plan.db, self.name, self.until)
+        except StoreError:
+            if seen_until is None:
+                self._store(collection, self.until, "taken as the watch could not begin", patient=False)
+                raise
         if last is not None and last < self.until:
             message = (
                 f"not known to have been watched {_span(last, self.until)}: what came and went then is not on record"
             )
             snapshots.record_failed_run(
                 self.plan.db,
+                self.plan.spool,
                 cluster=self.name,
                 command=watching.COMMAND,
                 started_at=last,
                 finished_at=self.until,
                 message=message,
             )
-        collection = self.follower.collection()
         self._judge = watching.Judge(collection)
-        self._store(collection, self.until, "the watch begins", patient=False)
+        self._store(collection, self.until, "the watch begins", patient=seen_until is not None)
 
     def go_on(self) -> None:
         """Take events until Stopped is raised. Raises EvidenceError for what ends the watch."""
@@ -138,6 +160,8 @@ class Watch:
                 self._new_kinds_at = None
                 if self._judge.bears(self.follower.look_again().objects):
                     self._look(self.clock())
+            if self._ask_again_at and now >= self._ask_again_at:
+                self._ask_again()
             if now >= self._due:
                 self.until = self.clock()
                 self._store(self.follower.collection(), self.until, "regular")
@@ -162,7 +186,7 @@ class Watch:
                         f"changes of {kind} could not be seen {_span(applied.unseen_since, event.at)}: "
                         "the server no longer knew where the watch had been"
                     )
-                    _record(self.plan.db, self.name, applied.unseen_since, event.at, message)
+                    _record(self.plan, self.name, applied.unseen_since, event.at, message)
                     self.say(message)
                 if isinstance(event, Seen) and event.key.kind == "CustomResourceDefinition":
                     self._new_kinds_at = self.clock() + _NEW_KINDS
@@ -183,24 +207,53 @@ class Watch:
             self._store(collection, at, "what is reachable changed")
 
     def _store(self, collection: Collection, taken_at: datetime, why: str, *, patient: bool = True) -> None:
-        """Store a state, however long the store is away if `patient`. Raises InputError for what no store takes."""
+        """Store a state, or leave it in the spool; wait where neither goes. Raises InputError for what no store takes.
+
+        Not `patient`: raises StoreError, also when it waits in the spool.
+        """
         taken_at = max(taken_at, self._stored_at + _TICK)
         pause = _PAUSES[0]
         while True:
             try:
                 stored = watching.store_state(
-                    self.plan.db, self.name, collection, taken_at, self.plan.intent_path, self.clock
+                    self.plan.db,
+                    self.name,
+                    collection,
+                    taken_at,
+                    self.plan.intent_path,
+                    self.clock,
+                    self.plan.spool,
+                    self.say,
                 )
+                said = f"{stored}; {why}" + "".join(f"; partial: {line}" for line in stored.shortfalls)
+                self._ask_again_at = None
                 break
             except StoreError as error:
                 if not patient:
                     raise
+                if isinstance(error, SpooledError):
+                    said = f"not stored yet: {error}"
+                    self._ask_again_at = self.clock() + _ASK_AGAIN
+                    break
                 self.say(f"not stored yet: {error}; next try in {pause:.0f} s")
                 self.sleep(pause)
                 pause = min(2 * pause, _PAUSES[1])
         self._stored_at = taken_at
         self._due = self.clock() + self.plan.every
-        self.say(f"{stored}; {why}" + "".join(f"; partial: {line}" for line in stored.shortfalls))
+        self.say(said)
+        if self._ask_again_at is None:
+            self._keep_checkpoint()
+
+    def _ask_again(self) -> None:
+        try:
+            spooling.take_in(self.plan.db, self.plan.spool, self.clock, self.say)
+            self._ask_again_at = None
+        except StoreError:
+            self._ask_again_at = self.clock() + _ASK_AGAIN
+        else:
+            self._keep_checkpoint()
+
+    def _keep_checkpoint(self) -> None:
         try:
             keep_checkpoint(self.plan.db, self.plan.keeping, self.say)
         except EvidenceError as error:  # the snapshot is stored; the next checkpoint covers it too

@@ -5,6 +5,7 @@ from evidence.store.read import collection_of
 from evidence.store.retention import Hold, NewHold, Prune, Term
 from evidence.store.snapshots import Store, migrate_store
 from evidence.store.values import (
+    NewFailedRun,
     NewRecord,
     NewSnapshot,
     RecordInfo,
@@ -19,6 +20,7 @@ from evidence.store.values import (
 
 __all__ = [
     "Hold",
+    "NewFailedRun",
     "NewHold",
     "NewRecord",
     "NewSnapshot",

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
-from evidence.errors import StoreError
+from evidence.errors import StoreAwayError, StoreError
 
 # First match wins; names as in https://sqlite.org/rescode.html (extended codes begin with their primary code's name).
 _SQLITE = (
@@ -37,6 +37,10 @@ _POSTGRES = (
 )
 
 
+# SQLSTATEs, or their classes, after which the same may go well in a moment: a restart, a failover, another transaction.
+_PASSING = ("08", "25006", "40", "53300", "57")
+
+
 def sentence(error: SQLAlchemyError, url: str) -> str:
     """One sentence about a failed database call. `url` without a password."""
     original = error.orig if isinstance(error, DBAPIError) else None
@@ -58,8 +62,16 @@ def sentence(error: SQLAlchemyError, url: str) -> str:
 
 @contextmanager
 def explained(url: str) -> Iterator[None]:
-    """Raises StoreError in place of any error of the database."""
+    """Raises StoreError in place of any error of the database; StoreAwayError where the same may go well in a moment."""
     try:
         yield
     except SQLAlchemyError as error:
-        raise StoreError(sentence(error, url)) from error
+        raise (StoreAwayError if _passing(error) else StoreError)(sentence(error, url)) from error
+
+
+def _passing(error: SQLAlchemyError) -> bool:
+    if not isinstance(error, DBAPIError):
+        return False
+    state: str = getattr(error.orig, "sqlstate", None) or ""
+    lost = type(error.orig).__name__ == "OperationalError" and not state and not hasattr(error.orig, "sqlite_errorname")
+    return error.connection_invalidated or lost or state.startswith(_PASSING)

@@ -111,26 +111,25 @@ class Store:
     def add_failed_run(
         self, cluster: str, *, started_at: datetime, finished_at: datetime, message: str, run: RunInfo
     ) -> None:
-        """Record an execution that left no snapshot, so that the gap has its reason. Raises StoreError."""
+        """Record an execution that left no snapshot, so that the gap has its reason; the very same again adds nothing. Raises StoreError."""
         custody = storable_run(run)
         started_at, finished_at, message = utc(started_at), utc(finished_at), storable(message)
         with writing(self._engine, self.url, f"cluster/{cluster}", self._wait_seconds) as connection:
             cluster_id = cluster_number(connection, cluster)
-            number = connection.scalar(
-                insert(FailedRunRow)
-                .values(
-                    cluster_id=cluster_id,
-                    started_at=started_at,
-                    finished_at=finished_at,
-                    message=message,
-                    software_version=custody.software_version,
-                    host=custody.host,
-                    identity=custody.identity,
-                    command=custody.command,
-                    configuration_digest=custody.configuration_digest,
-                )
-                .returning(FailedRunRow.id)
-            )
+            values = {
+                "cluster_id": cluster_id,
+                "started_at": started_at,
+                "finished_at": finished_at,
+                "message": message,
+                "software_version": custody.software_version,
+                "host": custody.host,
+                "identity": custody.identity,
+                "command": custody.command,
+                "configuration_digest": custody.configuration_digest,
+            }
+            if connection.scalar(select(FailedRunRow.id).filter_by(**values)) is not None:
+                return
+            number = connection.scalar(insert(FailedRunRow).values(**values).returning(FailedRunRow.id))
             digest = log.failed_run_digest(cluster, started_at, finished_at, message, custody)
             log.append(connection, EntryKind.FAILED_RUN, cluster_id, number, digest)
 

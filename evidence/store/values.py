@@ -39,6 +39,17 @@ class NewSnapshot:
 
 
 @dataclass(frozen=True, slots=True)
+class NewFailedRun:
+    """One execution that left no snapshot, to be recorded so that the gap has its reason."""
+
+    cluster: str
+    started_at: datetime
+    finished_at: datetime
+    message: str
+    run: RunInfo
+
+
+@dataclass(frozen=True, slots=True)
 class SnapshotInfo:
     """A stored snapshot without its content.
 
@@ -58,6 +69,11 @@ class SnapshotInfo:
     object_count: int
     intent_digest: str
     run: RunInfo
+
+    @property
+    def spooled(self) -> bool:
+        """It waited on disk until the store took it in: it came in after its run had ended."""
+        return self.received_at > self.finished_at
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ import yaml
 from evidence.cluster.objects import ObjectKey
 from evidence.collect.clusterrole import cluster_role, watcher_role
 from evidence.collect.connection import Connection, Refused
+from evidence.pipeline.log import Keeping
 from evidence.pipeline.sources import LiveSource
 from evidence.service.schedule import Stopped
 from evidence.service.watch import Plan, run_watch
@@ -29,6 +30,7 @@ from tests.real.test_kube_apiserver import (
     pod,
     wait_until_served,
 )
+from tests.store.build import beside
 
 pytestmark = pytest.mark.real
 
@@ -70,6 +72,7 @@ class Watched:
 
     def __init__(self, db: str, kubeconfig: Path, user: str) -> None:
         self.db, self._source = db, LiveSource(kubeconfig=str(kubeconfig), impersonate=user)
+        self._keeping = Keeping(Path(db).with_name("keys"))
         self.said: list[str] = []
 
     def run(self, *steps: Callable[[], object], every: float = 60) -> None:
@@ -83,7 +86,7 @@ class Watched:
                     raise Stopped("stopped by SIGTERM")
                 todo.pop(0)()
 
-        plan = Plan(self.db, self._source, "lab", None, timedelta(seconds=every))
+        plan = Plan(self.db, beside(self.db), self._source, "lab", None, timedelta(seconds=every), self._keeping)
         with pytest.raises(Stopped):
             run_watch(plan, clock=lambda: datetime.now(UTC), say=say)
 

@@ -259,6 +259,7 @@ def snapshot(number: int, taken: datetime, *, partial: bool = False) -> Snapshot
         id=number,
         taken_at=taken,
         taken_at_claimed=number % 2 == 1,
+        spooled=number % 3 == 2,
         received_at=taken + timedelta(hours=2),
         root_digest=f"{number:064x}",
         partial=partial,

@@ -19,6 +19,7 @@ from evidence.service.period import parse_period
 from evidence.service.schedule import Plan, Progress, Stopped, run_once, run_schedule, stopped_by_signals
 from evidence.service.trigger import every
 from evidence.store import Store
+from tests.store.build import beside
 
 START = datetime(2026, 9, 30, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -77,6 +78,7 @@ def test_a_schedule_that_is_not_to_run_at_once_waits_for_its_time() -> None:
 def plan(tmp_path: Path) -> Plan:
     return Plan(
         db=str(tmp_path / "evidence.db"),
+        spool=beside(str(tmp_path / "evidence.db")),
         source=pipeline.FileSource([DUMP]),
         cluster="shop",
         intent_path=intent_path(),

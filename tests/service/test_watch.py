@@ -1,5 +1,6 @@
 """A watched cluster on record: what is stored at once, what later, and what is said of the time nobody saw."""
 
+import errno
 import os
 import signal
 import subprocess
@@ -18,7 +19,7 @@ from evidence.cluster.objects import CollectedObject, Collection, ObjectKey, Sou
 from evidence.collect.discovery import Served
 from evidence.collect.kinds import BY_GROUP_KIND
 from evidence.collect.watch import Seen
-from evidence.errors import CollectError, StoreError
+from evidence.errors import CollectError, SpooledError, StoreError
 from evidence.pipeline import watching
 from evidence.pipeline.log import Keeping
 from evidence.pipeline.reports import Signing, make_reports
@@ -30,6 +31,7 @@ from evidence.store import RunRecord, Store
 from tests.collect.api import Api, kubeconfig, serving
 from tests.conftest import ROOT
 from tests.manifests import body, pod_body, policy_body
+from tests.store.build import beside
 
 PODS, SPACES, POLICIES = "/api/v1/pods", "/api/v1/namespaces", "/apis/networking.k8s.io/v1/networkpolicies"
 EVER = (datetime(2000, 1, 1, tzinfo=UTC), datetime(2999, 1, 1, tzinfo=UTC))
@@ -111,6 +113,18 @@ class Watched:
     def __init__(self, folder: Path, kubeconfig: str) -> None:
         self.db, self.keys, self.kubeconfig = str(folder / "store.db"), folder / "keys", kubeconfig
         self.said: list[str] = []
+        self.listener: Callable[[str], None] = lambda _: None
+
+    def plan(self, every: float = 60) -> Plan:
+        return Plan(
+            self.db,
+            beside(self.db),
+            LiveSource(kubeconfig=self.kubeconfig),
+            "prod",
+            None,
+            timedelta(seconds=every),
+            Keeping(self.keys),
+        )
 
     def run(self, *steps: Callable[[], object], every: float = 60) -> None:
         """Watch; after each snapshot the next step is done, and after the last step's snapshot the watch is stopped."""
@@ -118,15 +132,14 @@ class Watched:
 
         def say(line: str) -> None:
             self.said.append(line)
+            self.listener(line)
             if line.startswith("snapshot"):
                 if not todo:
                     raise Stopped("stopped by SIGTERM")
                 todo.pop(0)()
 
-        live, keeping = LiveSource(kubeconfig=self.kubeconfig), Keeping(self.keys)
-        plan = Plan(self.db, live, "prod", None, timedelta(seconds=every), keeping)
         with pytest.raises(Stopped):
-            run_watch(plan, clock=lambda: datetime.now(UTC), say=say, sleep=lambda _: time.sleep(0.01))
+            run_watch(self.plan(every), clock=lambda: datetime.now(UTC), say=say, sleep=lambda _: time.sleep(0.01))
 
     def snapshots(self) -> list[list[str]]:
         """The policies of each snapshot."""
@@ -256,25 +269,85 @@ def test_a_list_read_again_puts_on_record_what_could_not_be_seen(api: Api, watch
     assert gap.started_at < gap.finished_at
 
 
-def test_while_the_store_is_away_the_watch_waits_and_nothing_is_lost(
+class Away:
+    """A store that refuses everything while `on`."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.on, real = False, Store.open
+
+        def opened(url: str, **options: Any) -> Store:
+            if self.on:
+                raise StoreError("the store is full")
+            return real(url, **options)
+
+        monkeypatch.setattr(Store, "open", opened)
+
+
+def test_while_the_store_is_away_snapshots_wait_in_the_spool_and_the_watch_goes_on(
     api: Api, watched: Watched, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    store_state, away = watching.store_state, ["full", "full"]
-
-    def failing(*arguments: Any) -> Any:
-        if len(watched.said) and away:
-            raise StoreError(f"the store is {away.pop()}")
-        return store_state(*arguments)
-
-    monkeypatch.setattr(watching, "store_state", failing)
+    away = Away(monkeypatch)
+    monkeypatch.setattr(watch, "_ASK_AGAIN", timedelta(seconds=0.3))
 
     def open_and_close() -> None:
+        away.on = True
         api.changes(POLICIES, "ADDED", opening())
         api.changes(POLICIES, "DELETED", opening())
 
+    def back_after_the_second(line: str) -> None:
+        if len([said for said in watched.said if said.startswith("not stored yet: the store is full")]) == 2:
+            away.on = False
+
+    watched.listener = back_after_the_second
     watched.run(open_and_close, nothing)
     assert watched.snapshots() == [["deny"], ["deny", "open"], ["deny"]]
-    assert watched.said[1].startswith("not stored yet: the store is full; next try in 2 s")
+    assert [line.split(", ")[0] for line in watched.said if "taken in from the spool" in line] == [
+        "snapshot 2 of prod: taken in from the spool",
+        "snapshot 3 of prod: taken in from the spool",
+    ]
+    with Store.open(watched.db, read_only=True) as store:
+        assert [info.spooled for info in store.snapshots("prod", *EVER)] == [False, True, True]
+    assert not beside(watched.db).folder.exists()
+
+
+def test_where_nothing_can_be_spooled_either_the_watch_waits_and_nothing_is_lost(
+    api: Api, watched: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    away = Away(monkeypatch)
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("evidence.store.spool.deposit", full)
+
+    def open_and_close() -> None:
+        away.on = True
+        api.changes(POLICIES, "ADDED", opening())
+        api.changes(POLICIES, "DELETED", opening())
+
+    def back(line: str) -> None:
+        away.on = away.on and not line.startswith("not stored yet")
+
+    watched.listener = back
+    watched.run(open_and_close, nothing)
+    assert watched.snapshots() == [["deny"], ["deny", "open"], ["deny"]]
+    assert "could not be spooled either" in watched.said[1]
+    assert watched.said[1].endswith("; next try in 2 s")
+
+
+def test_a_watch_that_begins_while_the_store_is_away_leaves_a_snapshot_in_the_spool(
+    api: Api, watched: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watched.run()
+    away = Away(monkeypatch)
+    away.on = True
+    api.lists[POLICIES] = [DENY, opening()]
+    with pytest.raises(SpooledError, match=r"the store is full; the snapshot of prod taken .* waits in"):
+        run_watch(watched.plan(), clock=lambda: datetime.now(UTC), say=watched.said.append)
+    away.on, api.lists[POLICIES] = False, [DENY]
+    watched.run(nothing)
+    assert watched.snapshots() == [["deny"], ["deny", "open"], ["deny"]]
+    assert [gap.message.split(":")[0] for gap in watched.gaps() if gap.message.startswith("the store is full")]
 
 
 def test_credentials_that_end_are_read_anew_and_the_gap_is_on_record(api: Api, watched: Watched) -> None:

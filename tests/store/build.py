@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 from evidence.cluster.objects import (
@@ -14,6 +15,7 @@ from evidence.cluster.objects import (
     SourceInfo,
 )
 from evidence.store import NewSnapshot, RunInfo
+from evidence.store.spool import Spool, spool_of
 
 NOON = datetime(2026, 7, 1, 12, tzinfo=UTC)
 RUN = RunInfo("0.1.0", "host-1", "alice", "collect", "ab" * 32)
@@ -47,3 +49,8 @@ def snapshot(
 
 def of(content: Collection, *, at: datetime = NOON, cluster: str = "prod", intent: bytes | None = None) -> NewSnapshot:
     return NewSnapshot(cluster, at, False, at, content, intent, RUN)
+
+
+def beside(db: str) -> Spool:
+    """The spool of a store in a file, beside it."""
+    return spool_of(db, None, Path("/nowhere"))

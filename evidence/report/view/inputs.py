@@ -61,6 +61,7 @@ class SnapshotEvidence:
     taken_at: datetime
     taken_at_claimed: bool
     received_at: datetime
+    spooled: bool
     root_digest: str
     partial: bool
     object_count: int

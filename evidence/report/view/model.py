@@ -130,12 +130,16 @@ class Method:
 
 @dataclass(frozen=True, slots=True)
 class SnapshotView:
-    """One snapshot of the period with its chain of custody. `taken_at_claimed`: somebody told the time, the collector did not see it."""
+    """One snapshot of the period with its chain of custody. `taken_at_claimed`: somebody told the time, the collector did not see it.
+
+    `spooled`: it waited on the collector's disk until the store took it in, at `received_at`.
+    """
 
     id: int
     taken_at: datetime
     taken_at_claimed: bool
     received_at: datetime
+    spooled: bool
     root_digest: str
     partial: bool
     objects: int

@@ -36,6 +36,7 @@ def snapshot_view(snapshot: SnapshotEvidence) -> SnapshotView:
         taken_at=snapshot.taken_at,
         taken_at_claimed=snapshot.taken_at_claimed,
         received_at=snapshot.received_at,
+        spooled=snapshot.spooled,
         root_digest=snapshot.root_digest,
         partial=snapshot.partial,
         objects=snapshot.object_count,
