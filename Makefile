@@ -44,6 +44,7 @@ bench: $(VENV)/dev.stamp
 	$(BIN)/python benchmarks/change.py --pods 10000
 	$(BIN)/python benchmarks/stages.py
 	$(BIN)/python benchmarks/collect.py --pods 1000 10000
+	$(BIN)/python benchmarks/year.py
 	$(BIN)/python benchmarks/flowlogs.py --pods 3000 --megabytes 250
 	[ -z "$$NETPOL_ANALYZER" ] || $(BIN)/python benchmarks/compare.py --pods 1000 3000
 

@@ -51,6 +51,13 @@ def test_a_collection_over_http_is_measured() -> None:
     assert "| 600 |" in told
 
 
+def test_a_year_of_snapshots_is_stored_and_read_back() -> None:
+    told = benchmark("year.py", "--pods", "60", "--days", "2", "--share", "0.3", "--rows", "2")
+    assert "| 48 |" in told
+    assert "48 snapshots read back, every byte and every root the same" in told
+    assert "evidence db check: cpu" in told
+
+
 def test_a_peer_takes_turns_with_the_command(tmp_path: Path) -> None:
     peer = tmp_path / "peer"
     peer.write_text("#!/bin/sh\nprintf 'src,dst,conn\\na,b,All\\n'\n")

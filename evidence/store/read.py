@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, or_, select
 
+from evidence.cluster.cycles import without_cycle_search
 from evidence.cluster.objects import CollectedObject, Collection, KindStatus, ObjectKey
 from evidence.errors import StoreError
 from evidence.store.content import (
@@ -33,7 +34,8 @@ def read_snapshot(connection: Connection, snapshot_id: int) -> StoredSnapshot:
         raise StoreError(f"there is no snapshot {snapshot_id}")
     info = snapshot_info(row)
     refuse_dropped(connection, DroppedKind.SNAPSHOT, info.root_digest)
-    objects, leaves = _objects(connection, row, parse_sources(_sources(connection, row.sources_digest)))
+    with without_cycle_search():
+        objects, leaves = _objects(connection, row)
     intent = _intent(connection, info.intent_digest)
     details, content = unpack(row.details), content_hash(leaves)
     if root_of(info, details, row.sources_digest, content) != info.root_digest or len(objects) != info.object_count:
@@ -70,9 +72,7 @@ def collection_of(outline: SnapshotOutline, objects: tuple[CollectedObject, ...]
     return Collection(source, objects, kinds, problems)
 
 
-def _objects(
-    connection: Connection, row: Row[Any], sources: list[str]
-) -> tuple[tuple[CollectedObject, ...], list[bytes]]:
+def _objects(connection: Connection, row: Row[Any]) -> tuple[tuple[CollectedObject, ...], list[bytes]]:
     """Objects in the order of their keys, and their leaves."""
     rows = connection.execute(
         select(
@@ -90,19 +90,18 @@ def _objects(
             or_(IntervalRow.end_id.is_(None), IntervalRow.end_id > row.id),
         )
     ).all()
-    objects, leaves = [], []
-    if len(rows) != len(sources):
-        raise StoreError(f"it has {len(rows)} objects and {len(sources)} sources of objects")
     in_order = sorted(rows, key=lambda found: found[:4])
-    for (group, kind, namespace, name, digest, packed), source in zip(in_order, sources, strict=True):
-        key = ObjectKey(group, kind, namespace, name)
-        body = checked_body(packed, digest, str(key))
+    keys = [ObjectKey(*found[:4]) for found in in_order]
+    sources = parse_sources(_sources(connection, row.sources_digest), keys)
+    objects, leaves = [], []
+    for key, source, (_, _, _, _, digest, packed) in zip(keys, sources, in_order, strict=True):
+        body = checked_body(packed, digest, key)
         objects.append(CollectedObject(key, parse_body(body), source, _digest=digest))
         leaves.append(object_leaf(key, digest))
     return tuple(objects), leaves
 
 
-def checked_body(packed: bytes | None, digest: str, name: str) -> bytes:
+def checked_body(packed: bytes | None, digest: str, name: str | ObjectKey) -> bytes:
     """The bytes whose SHA-256 is `digest`. Raises StoreError that names what it is the body of."""
     if packed is None:
         raise StoreError(f"the body of {name} was removed: `evidence db check` names what is wrong")

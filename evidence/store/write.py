@@ -1,16 +1,18 @@
 """Writing one snapshot, inside a transaction that somebody else holds.
 
-All that can be computed is computed before the transaction begins (`prepare`), so that the lock is held for the few statements that need
-it. Content is compared with the last snapshot entered for the cluster: an object that is as it was costs nothing, one that
-changed or went closes its interval, one that changed or came opens one.
+What every snapshot needs is computed before the transaction begins (`prepare`), so that the lock is held for the few statements that
+need it. Content is compared with the last snapshot entered for the cluster: an object that is as it was costs nothing, one that changed or
+went closes its interval, one that changed or came opens one and, when its body is not there yet, is written out.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from sqlalchemy import Connection, bindparam, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from evidence.canonical import canonical_json, digest
+from evidence.cluster.objects import CollectedObject
 from evidence.errors import InputError
 from evidence.log.entries import EntryKind
 from evidence.store.content import content_hash, details_json, object_leaf, pack, sources_json
@@ -27,35 +29,28 @@ Key = tuple[str, str, str, str]  # group, kind, namespace, name
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A snapshot ready to be written. `info` has everything but its number. `objects`: digest by key."""
+    """A snapshot ready to be written. `info` has everything but its number."""
 
     info: SnapshotInfo
     details: bytes
     content: bytes
     sources: bytes
-    objects: dict[Key, str]
-    bodies: dict[str, bytes]  # canonical JSON by digest
+    objects: dict[Key, CollectedObject]
     intent: bytes | None
 
 
 def prepare(new: NewSnapshot) -> Prepared:
     """Raises InputError for an object that cannot be stored (canonical JSON has no bytes for it, a zero byte in its name)."""
-    objects: dict[Key, str] = {}
-    bodies: dict[str, bytes] = {}
+    objects: dict[Key, CollectedObject] = {}
     leaves = []
     for obj in new.collection.objects:
-        if not obj.kept:
-            raise ValueError(f"{obj.key} is not cut down to its kept fields; it may not be stored")
-        if "\x00" in str(obj.key):
-            raise InputError(
-                f"{obj.source}: {obj.key!s}: a zero byte in a name cannot be stored".replace("\x00", "\\x00")
-            )
-        body = canonical_json(obj.body)
-        body_digest = digest(body)
-        bodies[body_digest] = body
         key = obj.key
-        objects[key.group, key.kind, key.namespace, key.name] = body_digest
-        leaves.append(object_leaf(key, body_digest))
+        if not obj.kept:
+            raise ValueError(f"{key} is not cut down to its kept fields; it may not be stored")
+        if "\x00" in "".join(key):
+            raise InputError(f"{obj.source}: {key!s}: a zero byte in a name cannot be stored".replace("\x00", "\\x00"))
+        objects[key] = obj
+        leaves.append(object_leaf(key, obj.digest))
     received_at = utc(new.received_at)
     info = SnapshotInfo(
         id=0,
@@ -72,9 +67,9 @@ def prepare(new: NewSnapshot) -> Prepared:
         run=storable_run(new.run),
     )
     details, content = details_json(new.collection), content_hash(leaves)
-    sources = sources_json(obj.source for obj in new.collection.objects)
+    sources = sources_json(new.collection.objects)
     root = root_of(info, details, digest(sources), content)
-    return Prepared(replace(info, root_digest=root), details, content, sources, objects, bodies, new.intent)
+    return Prepared(replace(info, root_digest=root), details, content, sources, objects, new.intent)
 
 
 def cluster_name(name: str) -> str:
@@ -91,10 +86,8 @@ def write(connection: Connection, prepared: Prepared) -> SnapshotInfo:
     again = _same_snapshot(connection, cluster_id, prepared)
     if again:
         return again
-    before = _open_intervals(connection, cluster_id)
-    came = {key: found for key, found in prepared.objects.items() if before.get(key, (0, ""))[1] != found}
-    went = [(key, first) for key, (first, found) in before.items() if prepared.objects.get(key) != found]
-    _insert_bodies(connection, {found: prepared.bodies[found] for found in came.values()})
+    came, went = _changes(connection, cluster_id, prepared)
+    _insert_bodies(connection, came.values())
     insert_once(connection, SourcesRow, {digest(prepared.sources): prepared.sources})
     if prepared.intent is not None:
         insert_once(connection, IntentRow, {info.intent_digest: prepared.intent})
@@ -129,6 +122,23 @@ def _same_snapshot(connection: Connection, cluster_id: int, prepared: Prepared) 
     return next((found for found in map(snapshot_info, rows) if found.intent_digest == info.intent_digest), None)
 
 
+def _changes(
+    connection: Connection, cluster_id: int, prepared: Prepared
+) -> tuple[dict[Key, CollectedObject], list[tuple[Key, int]]]:
+    """What differs from the last snapshot entered: the objects that came or changed; key and first snapshot of what went or changed.
+
+    With the same content hash nothing does, so an unchanged cluster costs no look at its objects.
+    """
+    last = select(SnapshotRow.content).where(SnapshotRow.cluster_id == cluster_id).order_by(SnapshotRow.id.desc())
+    if connection.scalar(last.limit(1)) == prepared.content.hex():
+        return {}, []
+    before = _open_intervals(connection, cluster_id)
+    objects = prepared.objects
+    came = {key: obj for key, obj in objects.items() if key not in before or before[key][1] != obj.digest}
+    went = [(key, first) for key, (first, _) in before.items() if key in came or key not in objects]
+    return came, went
+
+
 def _open_intervals(connection: Connection, cluster_id: int) -> dict[Key, tuple[int, str]]:
     """First snapshot and digest by key, of what the last snapshot entered held."""
     rows = connection.execute(
@@ -144,15 +154,24 @@ def _open_intervals(connection: Connection, cluster_id: int) -> dict[Key, tuple[
     return {(group, kind, namespace, name): (first, found) for group, kind, namespace, name, first, found in rows}
 
 
-def _insert_bodies(connection: Connection, bodies: dict[str, bytes]) -> None:
+def _insert_bodies(connection: Connection, objects: Iterable[CollectedObject]) -> None:
     """Those that are not there yet."""
-    wanted = sorted(bodies)
+    by_digest = {obj.digest: obj for obj in objects}
+    wanted = sorted(by_digest)
     for start in range(0, len(wanted), _DIGESTS_A_QUERY):
         some = wanted[start : start + _DIGESTS_A_QUERY]
         there = set(
             connection.scalars(select(ObjectRow.digest).where(ObjectRow.digest.in_(some), ObjectRow.body.is_not(None)))
         )
-        insert_once(connection, ObjectRow, {found: bodies[found] for found in some if found not in there})
+        insert_once(connection, ObjectRow, {found: _body(by_digest[found]) for found in some if found not in there})
+
+
+def _body(obj: CollectedObject) -> bytes:
+    """The bytes that the digest is of."""
+    body = canonical_json(obj.body)
+    if digest(body) != obj.digest:
+        raise ValueError(f"{obj.key} was changed after its digest was taken; it may not be stored")
+    return body
 
 
 def insert_once(connection: Connection, table: BodyTable, bodies: dict[str, bytes]) -> None:
@@ -223,7 +242,7 @@ def _close(connection: Connection, cluster_id: int, went: list[tuple[Key, int]],
     )
 
 
-def _open(connection: Connection, cluster_id: int, came: dict[Key, str], snapshot_id: int) -> None:
+def _open(connection: Connection, cluster_id: int, came: dict[Key, CollectedObject], snapshot_id: int) -> None:
     if not came:
         return
     connection.execute(
@@ -236,8 +255,8 @@ def _open(connection: Connection, cluster_id: int, came: dict[Key, str], snapsho
                 "namespace": key[2],
                 "name": key[3],
                 "first_id": snapshot_id,
-                "digest": found,
+                "digest": obj.digest,
             }
-            for key, found in came.items()
+            for key, obj in came.items()
         ],
     )

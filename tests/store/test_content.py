@@ -4,10 +4,10 @@ from dataclasses import fields, replace
 
 import pytest
 import rfc8785
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from evidence.cluster.objects import Problem
+from evidence.cluster.objects import CollectedObject, ObjectKey, Problem
 from evidence.errors import StoreError
 from evidence.store import NewSnapshot, RunInfo, Store
 from evidence.store.content import pack, parse_sources, sources_json, unpack
@@ -27,15 +27,56 @@ def test_bytes_that_packing_cannot_have_made_are_an_error(stored: bytes) -> None
         unpack(stored)
 
 
-@given(st.lists(st.sampled_from(["a.yaml:1", "a.yaml:2", ""])))
-def test_a_list_of_sources_is_read_back(sources: list[str]) -> None:
-    assert parse_sources(sources_json(sources)) == sources
+parts = st.text(st.sampled_from("ab/:1é"), max_size=3)
+keys = st.builds(ObjectKey, parts, parts, parts, parts)
 
 
-@pytest.mark.parametrize("data", [b"", b"{}x", b"[1]", b'[["a", "b"]]'])
+def own_path(root: str, plural: str, key: ObjectKey) -> str:
+    return f"{root}/namespaces/{key.namespace}/{plural}/{key.name}" if key.namespace else f"{root}/{plural}/{key.name}"
+
+
+@st.composite
+def read_objects(draw: st.DrawFn) -> CollectedObject:
+    key = draw(keys)
+    here = st.builds(
+        own_path, st.sampled_from(["/api/v1", "", "a"]), st.sampled_from(["pods", "", "a/b"]), st.just(key)
+    )
+    return CollectedObject.of(key, {}, draw(here | parts | st.sampled_from(["a.yaml:1", "a.yaml:2"])))
+
+
+@given(st.lists(read_objects()))
+def test_a_list_of_sources_is_read_back(objects: list[CollectedObject]) -> None:
+    keys = [obj.key for obj in objects]
+    assert parse_sources(sources_json(objects), keys) == [obj.source for obj in objects]
+
+
+@given(st.lists(read_objects()), st.lists(keys))
+def test_a_list_of_sources_fits_only_as_many_objects(objects: list[CollectedObject], others: list[ObjectKey]) -> None:
+    assume(len(objects) != len(others))
+    with pytest.raises(StoreError, match="another number of objects"):
+        parse_sources(sources_json(objects), others)
+
+
+def test_the_list_of_a_live_cluster_is_a_line_a_kind_and_stays_the_same_when_a_pod_is_replaced() -> None:
+    def listed(*pods: str) -> bytes:
+        nodes = [item(name, kind="Node", namespace="", source=f"/api/v1/nodes/{name}") for name in ("n1", "n2")]
+        return sources_json([*nodes, *(item(name, source=f"/api/v1/namespaces/shop/pods/{name}") for name in pods)])
+
+    assert listed("a", "b", "c") == b'[["/api/v1","nodes",2],["/api/v1","pods",3]]'
+    assert listed("a", "b", "d") == listed("a", "b", "c")
+
+
+def test_a_list_with_a_line_an_object_as_older_versions_wrote_it_is_read() -> None:
+    key = ObjectKey("", "Pod", "shop", "a")
+    assert parse_sources(b'[["/api/v1/namespaces/shop/pods/a",1]]', [key]) == ["/api/v1/namespaces/shop/pods/a"]
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"{}x", b"[1]", b'[["a", "b"]]', b"[[1]]", b'[["a", "b", "c", 1]]', b'[[1, "b", 1]]']
+)
 def test_a_list_of_sources_that_is_none_is_an_error(data: bytes) -> None:
     with pytest.raises(StoreError):
-        parse_sources(data)
+        parse_sources(data, [ObjectKey("", "Pod", "shop", "a")])
 
 
 BASE = of(

@@ -212,3 +212,12 @@ def test_what_is_not_there_is_said_so(store: Store) -> None:
 def test_an_object_that_is_not_cut_down_may_not_be_stored(store: Store) -> None:
     with pytest.raises(ValueError, match="not cut down"):
         store.add_snapshot(snapshot(replace(item("web"), kept=False)))
+
+
+def test_an_object_changed_after_its_digest_was_taken_is_not_stored(store: Store) -> None:
+    changed = item("web")
+    assert changed.digest
+    changed.body["metadata"]["labels"] = {"app": "web"}
+    with pytest.raises(ValueError, match="was changed after its digest was taken"):
+        store.add_snapshot(snapshot(changed))
+    assert store.clusters() == ()
