@@ -5,6 +5,7 @@ from evidence.store.read import collection_of
 from evidence.store.retention import Hold, NewHold, Prune, Term
 from evidence.store.snapshots import Store, migrate_store
 from evidence.store.values import (
+    LogPlace,
     NewFailedRun,
     NewRecord,
     NewSnapshot,
@@ -12,6 +13,7 @@ from evidence.store.values import (
     RecordKind,
     RunInfo,
     RunRecord,
+    SnapshotHeader,
     SnapshotInfo,
     SnapshotOutline,
     StoredRecord,
@@ -20,6 +22,7 @@ from evidence.store.values import (
 
 __all__ = [
     "Hold",
+    "LogPlace",
     "NewFailedRun",
     "NewHold",
     "NewRecord",
@@ -30,6 +33,7 @@ __all__ = [
     "RecordKind",
     "RunInfo",
     "RunRecord",
+    "SnapshotHeader",
     "SnapshotInfo",
     "SnapshotOutline",
     "Store",

@@ -28,7 +28,7 @@ from evidence.store.tables import (
     RetentionRow,
     SnapshotRow,
 )
-from evidence.store.values import RunInfo
+from evidence.store.values import LogPlace, RunInfo
 
 FAILED_RUN_DOMAIN = b"evidence/failed-run/v1\n"
 
@@ -75,6 +75,19 @@ def entries(connection: Connection) -> tuple[LogEntry, ...]:
         .order_by(LogEntryRow.position)
     )
     return tuple(LogEntry(kind, cluster, digest) for kind, cluster, digest in connection.execute(query))
+
+
+def place(connection: Connection, kind: EntryKind, digest: str) -> LogPlace:
+    """Where the entry of this kind and digest stands; the first one of several."""
+    last = connection.scalar(select(func.max(LogEntryRow.position)))
+    position = connection.scalar(
+        select(func.min(LogEntryRow.position)).where(LogEntryRow.kind == kind.value, LogEntryRow.digest == digest)
+    )
+    return LogPlace(position, 0 if last is None else last + 1)
+
+
+def newest_checkpoint(connection: Connection) -> str | None:
+    return connection.scalar(select(CheckpointRow.note).order_by(CheckpointRow.number.desc()).limit(1))
 
 
 def checkpoints(connection: Connection) -> tuple[str, ...]:

@@ -22,7 +22,7 @@ from evidence.store.content import (
 from evidence.store.retention import DroppedKind, refuse_dropped
 from evidence.store.rows import SNAPSHOTS, root_of, snapshot_info
 from evidence.store.tables import ClusterRow, IntentRow, IntervalRow, ObjectRow, SnapshotRow, SourcesRow
-from evidence.store.values import SnapshotOutline, StoredSnapshot
+from evidence.store.values import SnapshotHeader, SnapshotOutline, StoredSnapshot
 
 _MISSING = frozenset({KindStatus.FORBIDDEN.value, KindStatus.FAILED.value})  # as in `Collection.partial`
 
@@ -45,6 +45,20 @@ def read_snapshot(connection: Connection, snapshot_id: int) -> StoredSnapshot:
     if (content.hex(), collection.partial) != (row.content, info.partial):
         raise StoreError("what follows from its content was changed")
     return StoredSnapshot(info, collection, intent)
+
+
+def read_header(connection: Connection, snapshot_id: int) -> SnapshotHeader | None:
+    """All of a snapshot but its objects; None when there is none. Raises StoreError where the root digest does not cover what is given."""
+    row = connection.execute(SNAPSHOTS.where(SnapshotRow.id == snapshot_id)).first()
+    if row is None:
+        return None
+    info, details = snapshot_info(row), unpack(row.details)
+    if root_of(info, details, row.sources_digest, bytes.fromhex(row.content)) != info.root_digest:
+        raise StoreError("its root digest does not match its header")
+    source, kinds, problems = parse_details(details)
+    if info.partial != Collection(source, (), kinds, problems).partial:
+        raise StoreError("what follows from its content was changed")
+    return SnapshotHeader(info, row.content, source, kinds, problems)
 
 
 def read_outlines(connection: Connection, cluster: str, start: datetime, end: datetime) -> Iterator[SnapshotOutline]:

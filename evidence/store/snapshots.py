@@ -20,18 +20,20 @@ from evidence.store.describe import StoreDescription, describe_store
 from evidence.store.failures import explained
 from evidence.store.identity import refuse_other_cluster
 from evidence.store.keeping import Keeping
-from evidence.store.read import read_outlines, read_snapshot
+from evidence.store.read import read_header, read_outlines, read_snapshot
 from evidence.store.records import list_records, prepare_record, read_record, write_record
 from evidence.store.rows import SNAPSHOTS, run_info, snapshot_info, storable, storable_run, utc
 from evidence.store.schema import Condition, migrate, read_schema, require_current
 from evidence.store.tables import ClusterRow, FailedRunRow, ObjectRow, SnapshotRow
 from evidence.store.values import (
+    LogPlace,
     NewRecord,
     NewSnapshot,
     RecordInfo,
     RecordKind,
     RunInfo,
     RunRecord,
+    SnapshotHeader,
     SnapshotInfo,
     SnapshotOutline,
     StoredRecord,
@@ -160,6 +162,16 @@ class Store:
         with reading(self._engine, self.url) as connection:
             return log.entries(connection)
 
+    def log_place(self, kind: EntryKind, digest: str) -> LogPlace:
+        """Where a thing stands in the log, by the digest that the log has of it."""
+        with reading(self._engine, self.url) as connection:
+            return log.place(connection, kind, digest)
+
+    def newest_checkpoint(self) -> str | None:
+        """The checkpoint that was kept last; None when none ever was."""
+        with reading(self._engine, self.url) as connection:
+            return log.newest_checkpoint(connection)
+
     def clusters(self) -> tuple[str, ...]:
         """Names of the clusters that have a snapshot, sorted."""
         with reading(self._engine, self.url) as connection:
@@ -188,6 +200,17 @@ class Store:
         query = SNAPSHOTS.where(
             ClusterRow.name == cluster, SnapshotRow.taken_at >= utc(start), SnapshotRow.taken_at < utc(end)
         ).order_by(SnapshotRow.taken_at, SnapshotRow.id)
+        with reading(self._engine, self.url) as connection:
+            return tuple(snapshot_info(row) for row in connection.execute(query))
+
+    def newest(self, cluster: str, count: int, skip: int = 0) -> tuple[SnapshotInfo, ...]:
+        """At most `count` snapshots, newest first, after leaving out the newest `skip`."""
+        query = (
+            SNAPSHOTS.where(ClusterRow.name == cluster)
+            .order_by(SnapshotRow.taken_at.desc(), SnapshotRow.id.desc())
+            .limit(count)
+            .offset(skip)
+        )
         with reading(self._engine, self.url) as connection:
             return tuple(snapshot_info(row) for row in connection.execute(query))
 
@@ -279,6 +302,14 @@ class Store:
         with reading(self._engine, self.url) as connection:
             try:
                 return read_snapshot(connection, snapshot_id)
+            except StoreError as error:
+                raise StoreError(f"snapshot {snapshot_id} in the store {self.url}: {error}") from error
+
+    def header(self, snapshot_id: int) -> SnapshotHeader | None:
+        """A snapshot without its objects; None when there is none. Raises StoreError when it is not what was stored."""
+        with reading(self._engine, self.url) as connection:
+            try:
+                return read_header(connection, snapshot_id)
             except StoreError as error:
                 raise StoreError(f"snapshot {snapshot_id} in the store {self.url}: {error}") from error
 

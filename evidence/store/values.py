@@ -5,7 +5,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from evidence.cluster.objects import Collection
+from evidence.cluster.objects import Collection, KindResult, Problem, SourceInfo
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +91,25 @@ class SnapshotOutline:
     kinds: tuple[tuple[str, str, str], ...]
     problems: tuple[tuple[str, str, str], ...]
     details: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotHeader:
+    """All of a stored snapshot but its objects and its intent file. `content` as in `SnapshotOutline`; retention never drops any of it."""
+
+    info: SnapshotInfo
+    content: str
+    source: SourceInfo
+    kinds: tuple[KindResult, ...]
+    problems: tuple[Problem, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LogPlace:
+    """Where a thing stands in the log: `position` counts from 0, None when it is not in it; `size` is that of the whole log."""
+
+    position: int | None
+    size: int
 
 
 @dataclass(frozen=True, slots=True)
