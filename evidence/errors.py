@@ -2,6 +2,7 @@
 
     EvidenceError          anything this program can explain; the CLI prints it and exits with its code
     ├── UsageError         the command line or settings ask for something impossible        exit 2
+    │   └── NotThereError    what is asked for by name or number is not there                 exit 2
     ├── InputError         an object, manifest, intent or control file is wrong             exit 3
     │   └── ManyInputsError  several of them, found in one pass                             exit 3
     ├── CollectError       a source (API server, folder) could not be read                  exit 3
@@ -29,6 +30,10 @@ class UsageError(EvidenceError):
     """The command line or the settings ask for something impossible."""
 
     exit_code = 2
+
+
+class NotThereError(UsageError):
+    """What is asked for by name or number is not there."""
 
 
 class InputError(EvidenceError):

@@ -1,6 +1,6 @@
 """What several commands of `evidence reach` read: a cluster, analysed, with the declared zones under their names."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -14,7 +14,6 @@ from evidence.cli.process import keep
 if TYPE_CHECKING:
     from evidence.cluster.model import Cluster, IPNetwork
     from evidence.intent.model import Intent
-    from evidence.reach.classes import ExternalRange
     from evidence.reach.engine import Reachability
     from evidence.reach.groups import Names
 
@@ -74,12 +73,6 @@ def analysed(source: Source, networks: "Iterable[IPNetwork]" = ()) -> "tuple[Rea
 def names(reach: "Reachability", intent: "Intent | None") -> "Names":
     """Names in a cluster whose outside was cut by the zones' networks."""
     from evidence.intent.zones import assign
-    from evidence.reach.groups import Names
+    from evidence.pipeline.states import names_in
 
-    zones = assign(intent, reach.cluster)
-
-    def inside(name: str) -> "Callable[[ExternalRange], bool]":
-        return lambda found: any(zone.name == name for zone in zones.of_address(found.first))
-
-    declared = intent.zones if intent else ()
-    return Names(reach, {zone.name: (zones.pods(zone.name), inside(zone.name)) for zone in declared})
+    return names_in(reach, assign(intent, reach.cluster), intent)

@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from evidence.intent.zones import ZoneMap
     from evidence.observe.seen import Observations
     from evidence.probe.standing import Standing
+    from evidence.reach.classes import ExternalRange
     from evidence.reach.engine import Reachability
+    from evidence.reach.groups import Names
     from evidence.store import SnapshotInfo, Store, StoredSnapshot
 
 
@@ -182,3 +184,14 @@ def reach_of(state: State) -> "tuple[CniReport, Reachability]":
     networks = [network for zone in (state.intent.zones if state.intent else ()) for network in zone.cidrs]
     cni = detect(state.cluster)
     return cni, analyse(heeded(cni, state.cluster), extra_networks=networks)
+
+
+def names_in(reach: "Reachability", zones: "ZoneMap", intent: "Intent | None") -> "Names":
+    """What people may call groups of a cluster whose outside was cut by the zones' networks."""
+    from evidence.reach.groups import Names
+
+    def inside(name: str) -> "Callable[[ExternalRange], bool]":
+        return lambda found: any(zone.name == name for zone in zones.of_address(found.first))
+
+    declared = intent.zones if intent else ()
+    return Names(reach, {zone.name: (zones.pods(zone.name), inside(zone.name)) for zone in declared})

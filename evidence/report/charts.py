@@ -191,8 +191,9 @@ def shown_groups(matrix: FlowMatrix) -> tuple[str, ...]:
     return tuple(name for name in names if name in chosen)
 
 
-def heat_map(matrix: FlowMatrix, colours: Palette) -> Markup:
-    """Rows send, columns receive. A number is the share of pod pairs, in percent, that may talk on some port."""
+def heat_map(matrix: FlowMatrix, colours: Palette, whole: str = "") -> Markup:
+    """Rows send, columns receive. A number is the share of pod pairs, in percent, that may talk on some port. `whole`: where all of them are listed,
+    by default in a pack's file."""
     names = shown_groups(matrix)
     cells = cells_of(matrix)
     left, top = 150.0, 104.0
@@ -211,7 +212,7 @@ def heat_map(matrix: FlowMatrix, colours: Palette) -> Markup:
             cell = cells.get((source, destination))
             parts += _heat_cell(cell, left + column * size, top + line * size, size, colours)
     title = f"Computed flows between {matrix.of}"
-    described = f"{len(names)} of {len(matrix.groups)} {matrix.of} drawn; all are in data/{matrix.of[:-1]}_flows.csv"
+    described = f"{len(names)} of {len(matrix.groups)} {matrix.of} drawn; all are in {whole or f'data/{matrix.of[:-1]}_flows.csv'}"
     return picture(title, described, WIDTH, top + len(names) * size + 2, *parts)
 
 

@@ -79,11 +79,16 @@ def entries(connection: Connection) -> tuple[LogEntry, ...]:
 
 def place(connection: Connection, kind: EntryKind, digest: str) -> LogPlace:
     """Where the entry of this kind and digest stands; the first one of several."""
-    last = connection.scalar(select(func.max(LogEntryRow.position)))
     position = connection.scalar(
         select(func.min(LogEntryRow.position)).where(LogEntryRow.kind == kind.value, LogEntryRow.digest == digest)
     )
-    return LogPlace(position, 0 if last is None else last + 1)
+    return LogPlace(position, size(connection))
+
+
+def size(connection: Connection) -> int:
+    """How many entries there are."""
+    last = connection.scalar(select(func.max(LogEntryRow.position)))
+    return 0 if last is None else last + 1
 
 
 def newest_checkpoint(connection: Connection) -> str | None:

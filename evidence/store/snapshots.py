@@ -167,6 +167,11 @@ class Store:
         with reading(self._engine, self.url) as connection:
             return log.place(connection, kind, digest)
 
+    def log_size(self) -> int:
+        """How many entries the log has."""
+        with reading(self._engine, self.url) as connection:
+            return log.size(connection)
+
     def newest_checkpoint(self) -> str | None:
         """The checkpoint that was kept last; None when none ever was."""
         with reading(self._engine, self.url) as connection:
