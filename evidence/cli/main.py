@@ -36,6 +36,7 @@ COMMANDS = {
     "reassess": "Evaluate history again after a rule or mapping changed, of one cluster or of a fleet.",
     "report": "Assess a period, render and sign a pack, add it to the archive.",
     "schedule": "Collect, assess and report on a schedule, in one process.",
+    "serve": "A read-only web application over the store, and its JSON API.",
     "verify": "Check a pack offline: every file, every signature, the log.",
 }
 

@@ -6,7 +6,7 @@ digest computed there is the digest of the file.
 
 import json
 import types
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from datetime import UTC, date, datetime
 from enum import Enum
@@ -77,6 +77,16 @@ def evidence_schema() -> dict[str, Any]:
         **top,
         "$defs": dict(sorted(definitions.items())),
     }
+
+
+def definitions_of(kinds: Iterable[type], below: str) -> dict[str, Any]:
+    """Schemas of values of these classes and of all that they hold, by class name; references begin with `below`."""
+    definitions: dict[str, Any] = {}
+    for kind in kinds:
+        _schema(kind, definitions)
+    text = json.dumps(definitions).replace('"$ref": "#/$defs/', f'"$ref": "{below}')
+    found: dict[str, Any] = json.loads(text)
+    return found
 
 
 def _object(kind: type, definitions: dict[str, Any]) -> dict[str, Any]:

@@ -6,7 +6,7 @@ but the pictures, which escape for themselves. A name that a template uses and n
 
 import re
 from collections.abc import Mapping
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -63,6 +63,7 @@ def _environment(folder: Path) -> Environment:
     )
     environment.filters |= {
         "anchor": anchor,
+        "before": before,
         "counted": counted,
         "day": day,
         "instant": instant,
@@ -101,6 +102,11 @@ def day(value: date | None) -> str:
     if isinstance(value, datetime):
         value = value.astimezone(UTC).date()
     return value.isoformat() if value else ""
+
+
+def before(end: datetime) -> str:
+    """ "2026-09-30" for a period that ends at the first moment of October: the last day inside."""
+    return day(end - timedelta(microseconds=1))
 
 
 def short(digest: str) -> str:

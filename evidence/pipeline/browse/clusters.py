@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from evidence.findings.finding import Severity
-from evidence.frameworks.coverage import coverage_so_far
+from evidence.frameworks.coverage import coverage
 from evidence.frameworks.judge import Verdict
 from evidence.frameworks.load import Framework
 from evidence.pipeline.browse.findings import accepted_by
@@ -45,7 +45,8 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class CoverageView:
-    """How much of the time from `start` to `end` the snapshots cover, from 0 to 1, when one is due every `expected_every_seconds`."""
+    """How much of the last 30 days (or of the time since the first snapshot) the snapshots cover, from 0 to 1, when one is due every
+    `expected_every_seconds`."""
 
     start: datetime
     end: datetime
@@ -90,11 +91,10 @@ def _cluster(
     store: Store, summary: ClusterSummary, now: datetime, expect_every: timedelta, outcome: Outcome | None
 ) -> ClusterView:
     (last,) = store.newest(summary.name, 1)
-    first = summary.first_taken_at or last.taken_at
-    start = max(first, min(now, last.taken_at) - timedelta(days=COVERED_DAYS))
-    times = [info.taken_at for info in store.snapshots(summary.name, start, last.taken_at + timedelta(microseconds=1))]
     end = max(now, last.taken_at + timedelta(microseconds=1))
-    covered = coverage_so_far(times, start, end, expect_every, now)
+    start = max(summary.first_taken_at or last.taken_at, end - timedelta(days=COVERED_DAYS))
+    times = [info.taken_at for info in store.snapshots(summary.name, start, end)]
+    covered = coverage(times, start, end, expect_every)
     longest = max((gap.end - gap.start for gap in covered.gaps), default=timedelta())
     return ClusterView(
         name=summary.name,

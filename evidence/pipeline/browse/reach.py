@@ -1,7 +1,8 @@
 """Reachability of one snapshot: one connection with its rules, who may connect to whom, the map of zones, and paths.
 
 What is asked is what reports are made of: a policy of a kind that the network plug-in does not run counts as not evaluated. A denied
-connection is called denied only where nothing that was not evaluated, read or known could let it pass; "not determined" otherwise.
+connection is called denied only where nothing that was not evaluated, read or known could let it pass, and the plug-in is not known to enforce
+nothing; "not determined" otherwise. Whether the plug-in is shown to enforce is the strength of a denial.
 """
 
 from collections.abc import Iterator, Sequence
@@ -11,7 +12,9 @@ from enum import StrEnum
 import numpy as np
 
 from evidence.cluster.model import Direction, Protocol
+from evidence.cni.model import Enforcement
 from evidence.errors import InputError, UsageError
+from evidence.frameworks.model import Strength
 from evidence.pipeline.browse.paging import Paging, page_of
 from evidence.pipeline.browse.snapshots import SnapshotRow, snapshot_row
 from evidence.pipeline.states import Assessed, names_in
@@ -34,6 +37,7 @@ from evidence.report.view.method import OWN_NODE
 from evidence.report.view.model import FlowMatrix
 
 SHOWN_PATHS = 20
+MOST_NAMES = 1000  # that a form offers
 MOST_DOUBTED = 20_000  # pairs asked about before the rest is assumed doubtful
 
 
@@ -58,15 +62,17 @@ class Towards(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Basis:
-    """What a result of reachability rests on. `enforcement` is what is known of the network plug-in, with its reasons; `qualifications` hold for
-    every result; `not_looked_at` says what could change it."""
+    """What a result of reachability rests on. `enforcement` is what is known of the network plug-in, with its reasons; `strength` how far a denial
+    is backed: computed from policies, or enforced by the plug-in too. `qualifications` hold for every result; `doubts` say what could let pass
+    what is denied here."""
 
     snapshot: SnapshotRow
     computed_on: str
     enforcement: str
     enforcement_reasons: tuple[str, ...]
+    strength: Strength
     qualifications: tuple[str, ...]
-    not_looked_at: tuple[str, ...]
+    doubts: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,15 +196,27 @@ class PathsView:
 def basis(assessed: Assessed) -> Basis:
     info, cni = assessed.state.info, assessed.cni
     assert info is not None  # noqa: S101  (only snapshots of the store are looked at)
-    missing = not_looked_at(assessed.reach)
+    doubts = not_looked_at(assessed.reach)
+    if cni.enforcement is Enforcement.NOT_ENFORCED:
+        doubts = (*doubts, f"the network plug-in does not enforce policies ({'; '.join(cni.reasons[:1])})")
+    enforced = cni.enforcement is Enforcement.ENFORCED
     return Basis(
         snapshot=snapshot_row(info),
         computed_on=computed_on(assessed.reach),
         enforcement=cni.enforcement.value,
         enforcement_reasons=cni.reasons,
+        strength=Strength.ENFORCED if enforced else Strength.COMPUTED,
         qualifications=(OWN_NODE,),
-        not_looked_at=missing,
+        doubts=doubts,
     )
+
+
+def known_names(assessed: Assessed) -> tuple[str, ...]:
+    """Zones, namespaces and workloads that may be asked about, at most MOST_NAMES; pods and addresses may be, too."""
+    intent, cluster = assessed.state.intent, assessed.reach.cluster
+    zones = [zone.name for zone in intent.zones] if intent else []
+    workloads = {f"{pod.workload.namespace}/{pod.workload.name}" for pod in cluster.pods if not pod.finished}
+    return tuple([*zones, *sorted(cluster.namespaces.keys() - set(zones)), *sorted(workloads)][:MOST_NAMES])
 
 
 # -- one connection ---------------------------------------------------------------------------------------------------
@@ -207,11 +225,11 @@ def basis(assessed: Assessed) -> Basis:
 def verdict_view(assessed: Assessed, source: str, destination: str, protocol: Protocol, port: int) -> VerdictView:
     """Raises UsageError when an end is neither in the cluster nor an address."""
     try:
-        told = Answering(assessed.reach).explained(Query(source, destination, protocol, port, where="the question"))
+        told = Answering(assessed.reach).explained(Query(source, destination, protocol, port))
     except InputError as error:
-        raise UsageError(str(error)) from error
+        raise UsageError(str(error).removeprefix("query: ")) from error
     rests, found = basis(assessed), told.explanation
-    uncertain = () if found.allowed else (*found.uncertain, *rests.not_looked_at)
+    uncertain = () if found.allowed else (*found.uncertain, *rests.doubts)
     return VerdictView(
         basis=rests,
         source=source,
@@ -347,16 +365,17 @@ def paths_view(assessed: Assessed, source: str, destination: str) -> PathsView:
     reach = assessed.reach
     start, end = _group(assessed, source), _group(assessed, destination)
     found = search.find(reach, start, end)
+    rests = basis(assessed)
     doubts: tuple[str, ...] = ()
     by_node: Sequence[Hop] = ()
     if found.hops is None:
-        doubts = (*path_doubts(reach, start, end), *not_looked_at(reach))
+        doubts = (*path_doubts(reach, start, end), *rests.doubts)
         also = search.find(reach, start, end, through_nodes=True).shortest
         by_node = also[0] if also else ()
     nothing = PathVerdict.NOT_DETERMINED if doubts else PathVerdict.NO_PATH
     verdict = nothing if found.hops is None else PathVerdict.REACHABLE
     return PathsView(
-        basis=basis(assessed),
+        basis=rests,
         source=start.name,
         destination=end.name,
         verdict=verdict,

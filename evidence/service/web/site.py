@@ -1,0 +1,159 @@
+"""What every request asks: the store by its URL, the archive, and the analyses that are made and kept.
+
+The store is opened for each use and closed again, so that a database that was away, restored or migrated needs no restart.
+"""
+
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TypeVar
+
+from evidence.errors import EvidenceError, StoreError
+from evidence.frameworks.load import Framework
+from evidence.pipeline import Timeline, period_timeline, verify_pack
+from evidence.pipeline.browse.clusters import Outcome, no_outcome, outcome_of
+from evidence.pipeline.browse.packs import Checked, checked, pack_folder
+from evidence.pipeline.browse.snapshots import header_of
+from evidence.pipeline.observations import assess_stored
+from evidence.pipeline.states import Assessed, state_of
+from evidence.seal.manifest import SUMS
+from evidence.service.web.desk import Busy, Desk
+from evidence.store import SnapshotInfo, Store
+
+STORE_WAIT_SECONDS = 5.0
+LIGHT = 200  # weight of a result that is no analysed snapshot
+_START, _END = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
+T = TypeVar("T")
+
+_PATIENT_SECONDS = 3600.0  # of the watch, which nobody waits for
+
+
+class Unavailable(Exception):  # noqa: N818  (an answer)
+    """The store cannot be reached or is of another version; `str()` says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is served. `trusted`: certificates and fingerprints as for `evidence verify`; `expect_every`: how often a snapshot is due."""
+
+    db: str
+    archive: Path | None
+    expect_every: timedelta
+    frameworks: Sequence[Framework]
+    trusted: Sequence[str]
+    key_folder: Path
+    clock: Callable[[], datetime]
+
+
+@dataclass(slots=True)
+class Site:
+    """One server's state: the plan, the desk, and what the watch found out. `outcomes` by cluster, `checks` of packs by folder."""
+
+    plan: Plan
+    desk: Desk = field(default_factory=Desk)
+    outcomes: Mapping[str, Outcome] = field(default_factory=dict)
+    checks: Mapping[str, Checked] = field(default_factory=dict)
+
+    @contextmanager
+    def store(self) -> Iterator[Store]:
+        """Raises Unavailable when the store cannot be opened."""
+        try:
+            opened = Store.open(self.plan.db, read_only=True, wait_seconds=STORE_WAIT_SECONDS)
+        except StoreError as error:
+            raise Unavailable(str(error)) from error
+        with opened:
+            yield opened
+
+    def now(self) -> datetime:
+        return self.plan.clock()
+
+    # -- analyses
+
+    def assessed(self, snapshot: int, wait_seconds: float | None = None) -> Assessed:
+        """A snapshot as of its own time, with what records say around it. Raises NotThereError, StoreError, Busy."""
+        with self.store() as store:
+            info = header_of(store, snapshot).info
+            records = len(store.records(info.cluster, _START, _END))
+        key = ("assessed", info.root_digest, records)
+        return self.desk.get(key, info.object_count + LIGHT, lambda: self._assess(info), wait_seconds)
+
+    def _assess(self, info: SnapshotInfo) -> Assessed:
+        with self.store() as store:
+            state = state_of(store.read(info.id))
+        return assess_stored(state, info.taken_at, self.plan.db)
+
+    def about(self, snapshot: int, asked: Hashable, view: Callable[[Assessed], T]) -> T:
+        """A view of an analysed snapshot, made at the desk too: it may take long. `asked` tells apart what is asked of it."""
+        found = self.assessed(snapshot)
+        info = found.state.info
+        assert info is not None  # noqa: S101  (it is of the store)
+        return self.desk.get(("view", info.root_digest, asked), LIGHT, lambda: view(found))
+
+    def timeline(self, cluster: str, period: tuple[datetime, datetime] | None) -> Timeline:
+        """A period of the history, None for all of it. Raises UsageError when there is no snapshot, Busy."""
+        minute = self.now().replace(second=0, microsecond=0) + timedelta(minutes=1)
+        with self.store() as store:
+            (newest,) = store.newest(cluster, 1)
+            records = len(store.records(cluster, _START, _END))
+        key = ("timeline", cluster, period, newest.id, records, minute)
+        return self.desk.get(
+            key,
+            LIGHT,
+            lambda: period_timeline(
+                self.plan.db, cluster=cluster, period=period, expect_every=self.plan.expect_every, now=minute
+            ),
+        )
+
+    def check_pack(self, folder: str, wait_seconds: float | None = None) -> Checked:
+        """Check a pack as `evidence verify` does, once for each day and state of its folder. Raises NotThereError, SealError, Busy."""
+        where = pack_folder(self.plan.archive, folder)
+        now = self.now()
+        stamp = (where / SUMS).stat()
+        newest = max(path.lstat().st_mtime_ns for path in where.rglob("*"))
+        key = ("pack", folder, stamp.st_ino, stamp.st_size, newest, now.date())
+        return self.desk.get(
+            key,
+            LIGHT,
+            lambda: checked(verify_pack(where, self.plan.trusted, self.plan.key_folder, now), now),
+            wait_seconds,
+        )
+
+    # -- the watch
+
+    def look(self, wait_seconds: float = _PATIENT_SECONDS) -> None:
+        """Analyse each cluster's newest snapshot and check each pack that is new since the last look; a thread of its own calls this."""
+        outcomes: dict[str, Outcome] = {}
+        with self.store() as store:
+            newest = [store.newest(name, 1)[0] for name in store.clusters()]
+        for info in newest:
+            known = self.outcomes.get(info.cluster)
+            outcomes[info.cluster] = self._outcome(info, wait_seconds)
+            if known is None or known.snapshot != info.id:
+                self.outcomes = {**self.outcomes, **outcomes}  # shown as soon as it is there
+        self.outcomes = outcomes
+        self.checks = dict(self._checks(wait_seconds))
+
+    def _outcome(self, info: SnapshotInfo, wait_seconds: float) -> Outcome:
+        try:
+            found = self.assessed(info.id, wait_seconds)
+            return self.desk.get(
+                ("outcome", info.root_digest, id(found.assessment)),
+                LIGHT,
+                lambda: outcome_of(found, self.plan.frameworks),
+                wait_seconds,
+            )
+        except (EvidenceError, Busy) as error:
+            return no_outcome(info.id, str(error))
+
+    def _checks(self, wait_seconds: float) -> Iterator[tuple[str, Checked]]:
+        from evidence.archive.entries import read_archive
+
+        if self.plan.archive is None:
+            return
+        for entry in read_archive(self.plan.archive).entries:
+            try:
+                yield entry.folder, self.check_pack(entry.folder, wait_seconds)
+            except (EvidenceError, OSError, Busy):  # its own page says why
+                continue
