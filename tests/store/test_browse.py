@@ -47,6 +47,7 @@ def test_a_snapshot_has_its_place_in_the_log_and_a_strange_one_none(store: Store
     assert store.log_place(EntryKind.SNAPSHOT, first.root_digest) == LogPlace(0, 2)
     assert store.log_place(EntryKind.SNAPSHOT, second.root_digest) == LogPlace(1, 2)
     assert store.log_place(EntryKind.PACK, second.root_digest) == LogPlace(None, 2)
+    assert store.log_size() == 2
 
 
 def test_the_newest_checkpoint_is_the_one_that_was_kept_last(store: Store) -> None:

@@ -32,7 +32,7 @@ class FrameworkCounts:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class ClusterOutcome:
     """What the analysis of a cluster's last snapshot came to. `open_findings` by severity, accepted ones among them; `problem` says why there is
     no result, "" otherwise."""
 
@@ -70,7 +70,7 @@ class ClusterView:
     age_seconds: float
     shortfalls: tuple[str, ...]
     coverage: CoverageView
-    outcome: Outcome | None
+    outcome: ClusterOutcome | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,14 +81,14 @@ class Overview:
     clusters: tuple[ClusterView, ...]
 
 
-def overview(store: Store, now: datetime, expect_every: timedelta, outcomes: Mapping[str, Outcome]) -> Overview:
+def overview(store: Store, now: datetime, expect_every: timedelta, outcomes: Mapping[str, ClusterOutcome]) -> Overview:
     """`outcomes` by cluster; one of an older snapshot does not count."""
     found = [each for each in store.describe().clusters if each.last_taken_at is not None]
     return Overview(now, tuple(_cluster(store, each, now, expect_every, outcomes.get(each.name)) for each in found))
 
 
 def _cluster(
-    store: Store, summary: ClusterSummary, now: datetime, expect_every: timedelta, outcome: Outcome | None
+    store: Store, summary: ClusterSummary, now: datetime, expect_every: timedelta, outcome: ClusterOutcome | None
 ) -> ClusterView:
     (last,) = store.newest(summary.name, 1)
     end = max(now, last.taken_at + timedelta(microseconds=1))
@@ -117,7 +117,7 @@ def _cluster(
     )
 
 
-def outcome_of(assessed: Assessed, frameworks: Iterable[Framework]) -> Outcome:
+def outcome_of(assessed: Assessed, frameworks: Iterable[Framework]) -> ClusterOutcome:
     """What an analysed snapshot came to."""
     info = assessed.state.info
     assert info is not None  # noqa: S101  (only snapshots of the store are looked at)
@@ -131,7 +131,7 @@ def outcome_of(assessed: Assessed, frameworks: Iterable[Framework]) -> Outcome:
         counts.append(
             FrameworkCounts(framework.short, title, {verdict.value: verdicts[verdict] for verdict in Verdict})
         )
-    return Outcome(
+    return ClusterOutcome(
         snapshot=info.id,
         open_findings={severity.value: severities[severity] for severity in Severity},
         accepted_findings=sum((finding.rule_id, str(finding.subject)) in accepted for finding in findings),
@@ -140,6 +140,6 @@ def outcome_of(assessed: Assessed, frameworks: Iterable[Framework]) -> Outcome:
     )
 
 
-def no_outcome(snapshot: int, problem: str) -> Outcome:
+def no_outcome(snapshot: int, problem: str) -> ClusterOutcome:
     """For a snapshot that could not be analysed."""
-    return Outcome(snapshot, {}, 0, (), problem)
+    return ClusterOutcome(snapshot, {}, 0, (), problem)

@@ -164,7 +164,15 @@ def _page(site: Site, view: View) -> Answer:
             if not view.is_form:
                 raise
             return _form(site, view, who, {**common, "problem": str(error)}, _as_given(view, request), 400)
-        shown = {**common, "view": made, "asked": asked, **view.pictures(made), **view.beside(site, asked)}
+        query_alone = {each.name: asked[each.name] for each in view.parameters if not each.in_path}
+        shown = {
+            **common,
+            "view": made,
+            "asked": asked,
+            "query": query_alone,
+            **view.pictures(made),
+            **view.beside(site, asked),
+        }
         return pages.page(view.template, who, shown)
 
     return answer
@@ -172,7 +180,9 @@ def _page(site: Site, view: View) -> Answer:
 
 def _form(site: Site, view: View, who: Who, common: Mapping[str, Any], asked: Asked, code: int = 200) -> Response:
     """The page of a view that is asked by a form, without an answer."""
-    return pages.page(view.template, who, {**common, "view": None, "asked": asked, **view.beside(site, asked)}, code)
+    return pages.page(
+        view.template, who, {**common, "view": None, "asked": asked, "query": {}, **view.beside(site, asked)}, code
+    )
 
 
 def _as_given(view: View, request: Request) -> Asked:

@@ -13,7 +13,7 @@ from typing import TypeVar
 from evidence.errors import EvidenceError, StoreError
 from evidence.frameworks.load import Framework
 from evidence.pipeline import Timeline, period_timeline, verify_pack
-from evidence.pipeline.browse.clusters import Outcome, no_outcome, outcome_of
+from evidence.pipeline.browse.clusters import ClusterOutcome, no_outcome, outcome_of
 from evidence.pipeline.browse.packs import Checked, checked, pack_folder
 from evidence.pipeline.browse.snapshots import header_of
 from evidence.pipeline.observations import assess_stored
@@ -53,7 +53,7 @@ class Site:
 
     plan: Plan
     desk: Desk = field(default_factory=Desk)
-    outcomes: Mapping[str, Outcome] = field(default_factory=dict)
+    outcomes: Mapping[str, ClusterOutcome] = field(default_factory=dict)
     checks: Mapping[str, Checked] = field(default_factory=dict)
 
     @contextmanager
@@ -124,7 +124,7 @@ class Site:
 
     def look(self, wait_seconds: float = _PATIENT_SECONDS) -> None:
         """Analyse each cluster's newest snapshot and check each pack that is new since the last look; a thread of its own calls this."""
-        outcomes: dict[str, Outcome] = {}
+        outcomes: dict[str, ClusterOutcome] = {}
         with self.store() as store:
             newest = [store.newest(name, 1)[0] for name in store.clusters()]
         for info in newest:
@@ -135,7 +135,7 @@ class Site:
         self.outcomes = outcomes
         self.checks = dict(self._checks(wait_seconds))
 
-    def _outcome(self, info: SnapshotInfo, wait_seconds: float) -> Outcome:
+    def _outcome(self, info: SnapshotInfo, wait_seconds: float) -> ClusterOutcome:
         try:
             found = self.assessed(info.id, wait_seconds)
             return self.desk.get(
