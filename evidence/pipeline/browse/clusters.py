@@ -14,7 +14,7 @@ from evidence.frameworks.judge import Verdict
 from evidence.frameworks.load import Framework
 from evidence.pipeline.browse.findings import accepted_by
 from evidence.pipeline.browse.snapshots import SnapshotRow, header_of, missing_from, snapshot_row
-from evidence.pipeline.reports import judged_snapshot
+from evidence.pipeline.judging import Judging
 from evidence.pipeline.states import Assessed
 from evidence.store import Store
 from evidence.store.describe import ClusterSummary
@@ -126,7 +126,8 @@ def outcome_of(assessed: Assessed, frameworks: Iterable[Framework]) -> ClusterOu
     accepted = accepted_by(assessed.state.intent, info.taken_at)
     counts = []
     for framework in frameworks:
-        verdicts = Counter(result.verdict for result in judged_snapshot(framework, assessed, None, assessed).results)
+        results = Judging(framework, None, assessed.state.collection.source).results(assessed)
+        verdicts = Counter(result.verdict for result in results)
         title = f"{framework.title} {framework.version}"
         counts.append(
             FrameworkCounts(framework.short, title, {verdict.value: verdicts[verdict] for verdict in Verdict})
