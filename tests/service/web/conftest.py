@@ -15,9 +15,10 @@ from evidence.seal.keys import Signer
 from evidence.service.web.access import Authentication, NoAuthentication
 from evidence.service.web.app import Door, build
 from evidence.service.web.site import Plan, Site
-from evidence.store import Store
+from evidence.store import NewFailedRun, Store
 from tests.seal.builders import LATER, sealed, write
 from tests.seal.conftest import pack, signer
+from tests.store.build import RUN
 
 __all__ = ["pack", "signer"]
 
@@ -67,10 +68,8 @@ def served(tmp_path_factory: pytest.TempPathFactory, signer: Signer) -> Path:
             intent_path=intent_path() if cluster == "sample-shop" else None,
             keep_going=False,
         )
-    pipeline.record_failed_run(
-        db, cluster="sample-shop", command="collect", started_at=NOW, finished_at=NOW, message=f"could not {HOSTILE}"
-    )
     with Store.open(db) as store:
+        store.add_failed_run(NewFailedRun("sample-shop", NOW, NOW, f"could not {HOSTILE}", RUN))
         store.add_checkpoint("a note that is none\n")
     write(folder / "archive" / FOLDER, sealed(signer))
     summary = dict.fromkeys(("framework_title", "cluster", "organisation"), HOSTILE)
