@@ -15,7 +15,9 @@
 import logging
 import os
 import pickle
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from queue import Empty, SimpleQueue
@@ -112,16 +114,7 @@ def _versions(of: Any) -> dict[str, str]:
 
 
 def _check_workers(client: "Client", address: str, place: Place) -> None:
-    try:
-        client.wait_for_workers(1, timeout=WORKER_SECONDS)
-    except TimeoutError as error:
-        raise EngineError(
-            f"--scheduler {address}: no worker has joined within {WORKER_SECONDS} s; start some with `dask worker {address}`"
-        ) from error
-    try:
-        said = client.run(why_not, software_digest(), place, on_error="return")
-    except Exception as error:  # what a worker cannot even unpickle comes back as whatever it raised
-        raise EngineError(_not_installed(_first_line(error))) from error
+    said = _asked(client, address, place)
     wrong = {
         worker: _not_installed(_first_line(why)) if isinstance(why, BaseException) else why
         for worker, why in said.items()
@@ -130,6 +123,21 @@ def _check_workers(client: "Client", address: str, place: Place) -> None:
     if wrong:
         listed = "; ".join(f"worker {worker}: {why}" for worker, why in sorted(wrong.items()))
         raise EngineError(f"{len(wrong)} of {len(said)} workers cannot evaluate: {listed}")
+
+
+def _asked(client: "Client", address: str, place: Place) -> Mapping[str, str | BaseException]:
+    """What each worker answers. One that is lost while it is asked says nothing: another may come, or it may come again."""
+    for _ in range(WORKER_SECONDS // LOOK_EVERY):
+        with suppress(TimeoutError):
+            client.wait_for_workers(1, timeout=LOOK_EVERY)
+            said: Mapping[str, str | BaseException] = client.run(why_not, software_digest(), place, on_error="return")
+            answered = {worker: answer for worker, answer in said.items() if not isinstance(answer, OSError)}
+            if answered:
+                return answered
+            time.sleep(1)
+    raise EngineError(
+        f"--scheduler {address}: no worker has joined within {WORKER_SECONDS} s; start some with `dask worker {address}`"
+    )
 
 
 def _not_installed(why: str) -> str:
