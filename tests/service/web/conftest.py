@@ -15,7 +15,7 @@ from evidence.seal.keys import Signer
 from evidence.service.web.access import Authentication, NoAuthentication
 from evidence.service.web.app import Door, build
 from evidence.service.web.site import Plan, Site
-from evidence.store import NewFailedRun, Store
+from evidence.store import Store
 from tests.seal.builders import LATER, sealed, write
 from tests.seal.conftest import pack, signer
 from tests.store.build import RUN
@@ -69,7 +69,7 @@ def served(tmp_path_factory: pytest.TempPathFactory, signer: Signer) -> Path:
             keep_going=False,
         )
     with Store.open(db) as store:
-        store.add_failed_run(NewFailedRun("sample-shop", NOW, NOW, f"could not {HOSTILE}", RUN))
+        store.add_failed_run("sample-shop", started_at=NOW, finished_at=NOW, message=f"could not {HOSTILE}", run=RUN)
         store.add_checkpoint("a note that is none\n")
     write(folder / "archive" / FOLDER, sealed(signer))
     summary = dict.fromkeys(("framework_title", "cluster", "organisation"), HOSTILE)
