@@ -7,21 +7,19 @@ control results that differ. Snapshots are named by root digest and time, never 
 """
 
 from collections.abc import Iterator, Mapping
+from operator import is_
 from typing import TYPE_CHECKING, Any
 
 from evidence.canonical import canonical_json
+from evidence.cluster.objects import SourceInfo
 from evidence.errors import StoreError
 from evidence.findings.finding import Finding
-from evidence.frameworks.judge import Facts, judge
+from evidence.findings.registry import Assessment
 from evidence.frameworks.model import ControlResult
 from evidence.observe.seen import LOOK_BACK, RECENT
 from evidence.pipeline.fleet.units import Rulebook, Unit, records_digest, snapshots_described
-from evidence.pipeline.judging import without_rbac
+from evidence.pipeline.judging import Judging
 from evidence.pipeline.looks import Looks
-from evidence.pipeline.observations import agreements
-from evidence.pipeline.snapshots import shortfalls
-from evidence.pipeline.states import Assessed, State
-from evidence.pipeline.unseen import unseen_kinds
 
 if TYPE_CHECKING:
     from evidence.store import SnapshotInfo, SnapshotOutline, Store
@@ -50,25 +48,25 @@ def _moments(
     store: "Store", rulebook: Rulebook, unit: Unit, outlines: "list[SnapshotOutline]"
 ) -> Iterator[dict[str, Any]]:
     looks = Looks(store, unit.cluster, places=False)
-    last: Assessed | None = None
+    newest = SourceInfo("", "", cluster_uid=unit.cluster_uid)
+    judgings = [Judging(framework, rulebook.baseline, newest) for framework in rulebook.frameworks]
+    last: tuple[Assessment, list[tuple[ControlResult, ...]]] | None = None
     findings: Mapping[str, dict[str, str]] = {}
     results: Mapping[str, Mapping[str, Any]] = {}
     for outline in outlines:
         assessed = looks.at(outline, LOOK_BACK if outline.info.id == unit.newest else RECENT)
-        if last is not None and _says_the_same(last, assessed):
+        judged = [judging.results(assessed) for judging in judgings]
+        if last and last[0] is assessed.assessment and all(map(is_, last[1], judged)):
             continue
         found = {finding.fingerprint: _finding(finding) for finding in assessed.assessment.findings}
-        judged = _judged(assessed, rulebook, unit)
-        moment = _moment(outline.info, findings, found, results, judged)
+        written = {
+            framework.id: {result.control_id: _result(result) for result in controls}
+            for framework, controls in zip(rulebook.frameworks, judged, strict=True)
+        }
+        moment = _moment(outline.info, findings, found, results, written)
         if last is None or any(moment[part] for part in ("opened", "closed", "results")):
             yield moment
-        last, findings, results = assessed, found, judged
-
-
-def _says_the_same(one: Assessed, other: Assessed) -> bool:
-    """True when all that a result hangs on is shared; with records of its time a snapshot is judged by itself."""
-    unseen = one.observed is None and other.observed is None and one.probed is None and other.probed is None
-    return unseen and one.assessment is other.assessment
+        last, findings, results = (assessed.assessment, judged), found, written
 
 
 def _moment(
@@ -102,25 +100,6 @@ def _finding(finding: Finding) -> dict[str, str]:
     }
 
 
-def _judged(assessed: Assessed, rulebook: Rulebook, unit: Unit) -> dict[str, dict[str, Any]]:
-    """Control results by framework and control."""
-    state = assessed.state
-    facts = Facts(
-        intent=state.intent,
-        cni=assessed.cni,
-        zones=assessed.zones,
-        partial=(*shortfalls(without_rbac(state.collection)), *_other_cluster(state, unit.cluster_uid)),
-        unevaluated=tuple(str(policy.key) for policy in assessed.reach.unevaluated),
-        unseen=unseen_kinds(state.collection),
-        baseline=rulebook.baseline,
-        agreements=agreements(assessed),
-    )
-    return {
-        framework.id: {result.control_id: _result(result) for result in judge(framework, assessed.assessment, facts)}
-        for framework in rulebook.frameworks
-    }
-
-
 def _result(result: ControlResult) -> dict[str, Any]:
     written: dict[str, Any] = {"verdict": result.verdict.value}
     if result.strength is not None:
@@ -128,9 +107,3 @@ def _result(result: ControlResult) -> dict[str, Any]:
     if result.findings:
         written["findings"] = sorted(result.findings)
     return written
-
-
-def _other_cluster(state: State, expected: str) -> tuple[str, ...]:
-    """As in a report: a snapshot of another cluster than the period's newest supports nothing."""
-    uid = state.collection.source.cluster_uid
-    return ("it is of another cluster than the newest snapshot",) if uid and expected and uid != expected else ()

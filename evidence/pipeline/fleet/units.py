@@ -70,7 +70,8 @@ def units_of(store: "Store", cluster: str, period: tuple[datetime, datetime], ru
     if not infos:
         return []
     newest = infos[-1]
-    uid = store.read(newest.id).collection.source.cluster_uid
+    header = store.header(newest.id)
+    uid = header.source.cluster_uid if header else ""
     rules = rulebook.described()
     found = []
     for month, group in groupby(infos, key=lambda info: f"{info.taken_at:%Y-%m}"):

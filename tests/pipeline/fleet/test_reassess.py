@@ -20,26 +20,27 @@ from evidence.pipeline.fleet.folder import SUMMARY, read_unit, unit_path
 from evidence.pipeline.fleet.here import Outcome, run_here
 from evidence.pipeline.fleet.results import moments_of
 from evidence.pipeline.fleet.units import Rulebook, Unit
-from evidence.pipeline.reports import assess_period, judged_snapshot
+from evidence.pipeline.judging import Judging
 from evidence.store import Store
 from tests.cli.run import evidence
 from tests.conftest import ROOT
 from tests.pipeline.fleet.fleet import DRIFTED, EAST, MONTHS, PLAIN, SINCE, collect, day, files, reassess
+from tests.pipeline.periods import assessed_one_by_one
 
 
 def test_each_snapshot_gives_what_assessing_it_in_full_gives(kept: str, whole: Path) -> None:
     framework = load_frameworks()["pci-dss-4.0.1"]
     moments = moments_of([read_unit(unit_path(whole, "east", f"2027-0{month}")) for month in (1, 2, 3)])
     with Store.open(kept, read_only=True) as store:
-        assessed = assess_period(store, "east", (SINCE, day(4, 1)))
+        assessed = list(assessed_one_by_one(store, "east", (SINCE, day(4, 1))))
     assert len(assessed) == len(EAST)
     for one in assessed:
         assert one.state.taken_at
         moment = [moment for moment in moments if moment.taken_at <= one.state.taken_at][-1]
-        judged = judged_snapshot(framework, one, None, assessed[-1])
+        judged = Judging(framework, None, assessed[-1].state.collection.source).results(one)
         assert set(moment.findings) == {finding.fingerprint for finding in one.assessment.findings}
         assert {name: (found.verdict, found.strength) for name, found in moment.results[framework.id].items()} == {
-            found.control_id: (found.verdict, found.strength) for found in judged.results
+            found.control_id: (found.verdict, found.strength) for found in judged
         }
     assert len(moments) == 4  # 20 January 07:00 says nothing that 06:00 did not
 
@@ -180,6 +181,7 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 from tests.pipeline.fleet.fleet import reassess
+from tests.pipeline.periods import assessed_one_by_one
 
 def at(step):
     if step.done == 2:
