@@ -1,4 +1,4 @@
-"""`evidence db`: migrate, check and describe the store."""
+"""`evidence db`: migrate, check, describe, prune and move the store."""
 
 import json
 import re
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from evidence.cli.keeping import keeping_options
+from evidence.cli.lazy import Later, LazyGroup
 from evidence.cli.options import database_option, key_folder, now, spool_option, state_folder
 from evidence.cli.terminal import line
 from evidence.errors import InputError, SealError, UsageError
@@ -22,9 +23,15 @@ if TYPE_CHECKING:
 _LINE = re.compile(r'\bcheckpoint (".*)$')  # a checkpoint as one line of a log (pipeline.log.Kept.line)
 
 
-@click.group("db")
+_LATER = {
+    "hold": Later("evidence.cli.db_hold", "command", "Legal holds: what a prune may not touch."),
+    "prune": Later("evidence.cli.db_prune", "command", "Drop what no framework wants kept any longer."),
+}
+
+
+@click.group("db", cls=LazyGroup, later=_LATER, variables="EVIDENCE_DB")
 def command() -> None:
-    """Migrate, check and describe the store."""
+    """Migrate, check, describe and prune the store."""
 
 
 @command.command("migrate")
@@ -91,6 +98,14 @@ def check(log_keys: tuple[str, ...], folder: Path | None, kept: tuple[Path, ...]
     counted += [_count(result.records, "record")] if result.records else []
     counted += [f"a log of {result.log_entries} entries under {_count(result.checkpoints, 'checkpoint')}"]
     click.echo(f"{', '.join(counted)}: {found}")
+    for summary in result.prunes:
+        act, policy = summary.prune.act, summary.prune.policy
+        terms = ", ".join(f"{term.framework} {term.months} months" for term in policy)
+        click.echo(
+            f"prune {act.id} of {act.made_at:%Y-%m-%d %H:%M} UTC, by {line(act.run.identity)} ({terms}): "
+            f"{_count(summary.prune.counts.get('snapshot', 0), 'snapshot')} from before {summary.prune.before:%Y-%m-%d %H:%M}; "
+            f"bodies that are gone: {summary.missing}"
+        )
     if result.checkpoints and not verifiers:
         click.echo(
             "the checkpoints' signatures were not checked: no log key is here; give --keys or --log-key", err=True

@@ -58,6 +58,7 @@ def table(found: Timeline) -> Iterator[str]:
 def _events(found: Timeline) -> list[tuple[datetime, str]]:
     """Every line of the timeline; those of one time in the order: gap, failed run, snapshot."""
     events = [(gap.start, 0, f"gap of {_long(gap.length)}, until {_time(gap.end)}") for gap in found.coverage.gaps]
+    events += [(found.gone.first_taken_at, 0, f"! {found.gone}")] if found.gone else []
     events += [(run.started_at, 1, f"a run failed: {run.message}") for run in found.failed]
     for moment in found.moments:
         events += [(moment.info.taken_at, 2, text) for text in _moment_lines(moment)]
@@ -177,6 +178,14 @@ def document(found: Timeline) -> dict[str, Any]:
         "period": {"start": found.start.isoformat(), "end": found.end.isoformat()},
         "snapshots": found.snapshots,
         "snapshots_read": found.read,
+        "pruned": {
+            "snapshots": len(found.gone.numbers),
+            "first_taken_at": found.gone.first_taken_at.isoformat(),
+            "last_taken_at": found.gone.last_taken_at.isoformat(),
+            "pruned_at": found.gone.pruned_at.isoformat(),
+        }
+        if found.gone
+        else None,
         "coverage": {
             "until": found.covered_until.isoformat(),
             "expected_every_seconds": found.expected_every.total_seconds(),

@@ -34,6 +34,18 @@ class Time(click.ParamType[datetime]):
             self.fail(f"{value!r} is not a time such as 2026-08-01 or 2026-08-01T12:00Z", param, ctx)
 
 
+class EndTime(Time):
+    """A time at which something ends, exclusive: a date alone counts whole, so it is the midnight after it."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
+        try:
+            return datetime.combine(date.fromisoformat(str(value)) + timedelta(days=1), time(), UTC)
+        except ValueError:
+            return super().convert(value, param, ctx)
+        except OverflowError:
+            self.fail(f"{value!r} ends beyond the calendar", param, ctx)
+
+
 class Snapshot(click.ParamType[int | datetime | None]):
     """A snapshot of the store: its number, or a time (the newest snapshot at that time), or `newest`, which gives None."""
 
@@ -67,12 +79,7 @@ class Period(click.ParamType[tuple[datetime, datetime]]):
         if not separator:
             self.fail(f"{value!r} is not a period such as 2026-07-01..2026-09-30", param, ctx)
         start = Time().convert(first, param, ctx)
-        try:
-            end = datetime.combine(date.fromisoformat(last) + timedelta(days=1), time(), UTC)
-        except ValueError:
-            end = Time().convert(last, param, ctx)
-        except OverflowError:
-            self.fail(f"{value!r} ends beyond the calendar", param, ctx)
+        end = EndTime().convert(last, param, ctx)
         if end <= start:
             self.fail(f"{value!r} ends before it starts", param, ctx)
         return start, end

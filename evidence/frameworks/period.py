@@ -5,6 +5,7 @@
    then: not determined.
 3. Supported takes snapshots that cover at least half of the period (`LEAST_SHARE`); below it the period was not shown, whatever they say: not
    determined. Gaps above that change no result and are the first thing that a supported result says.
+4. Supported takes snapshots that are all still there. What a prune dropped was seen once and may have refuted: not determined.
 """
 
 import math
@@ -27,12 +28,14 @@ def worst(
     snapshots: Sequence[tuple[datetime, Sequence[ControlResult]]],
     covered: Coverage | None = None,
     intents: Sequence[str] = (),
+    gone: str = "",
 ) -> tuple[ControlResult, ...]:
     """For each control the worst result over a period's snapshots (time taken and results, oldest first), in the first's order.
 
     The reasons are those of the newest snapshot with the worst result, after sentences that say which snapshots it was and, of a supported
     one, what they leave open; the weakest strength counts; findings are those of all snapshots. `covered`: how far the snapshots cover the
-    period, None for wholly; `intents`: the digest of each snapshot's intent file.
+    period, None for wholly; `intents`: the digest of each snapshot's intent file; `gone`: a sentence on snapshots of the period whose content
+    was dropped by retention, "" for none.
     """
     if not snapshots:
         return ()
@@ -48,10 +51,12 @@ def worst(
             by_control.setdefault(result.control_id, []).append((in_a_row, result))
     times = [taken_at for taken_at, _ in snapshots]
     redeclared = [at for at, one, other in zip(times[1:], intents, intents[1:], strict=False) if one != other]
-    return tuple(_worst(history, len(snapshots), covered, redeclared) for history in by_control.values())
+    return tuple(_worst(history, len(snapshots), covered, redeclared, gone) for history in by_control.values())
 
 
-def _worst(history: History, number: int, covered: Coverage | None, redeclared: Sequence[datetime]) -> ControlResult:
+def _worst(
+    history: History, number: int, covered: Coverage | None, redeclared: Sequence[datetime], gone: str
+) -> ControlResult:
     verdict = max((result.verdict for _, result in history), key=lambda verdict: verdict.rank)
     bad = [(times, result) for times, result in history if result.verdict is verdict]
     bad_times = [taken_at for times, _ in bad for taken_at in times]
@@ -61,7 +66,7 @@ def _worst(history: History, number: int, covered: Coverage | None, redeclared: 
     strengths = [result.strength for _, result in bad if result.strength is not None]
     said = [] if verdict in (Verdict.NOT_ASSESSED, Verdict.NOT_APPLICABLE) else [_when(verdict, bad_times, number)]
     if verdict is Verdict.SUPPORTED:
-        doubts = [*_not_applied(history), *_not_covered(covered, len(bad_times))]
+        doubts = [*([gone] if gone else []), *_not_applied(history), *_not_covered(covered, len(bad_times))]
         said = [*doubts, *_gaps(covered, len(bad_times)), *said, *_redeclared(redeclared)]
         if doubts:
             verdict, strengths = Verdict.NOT_DETERMINED, []

@@ -13,9 +13,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from evidence.errors import UsageError
+from evidence.errors import StoreError, UsageError
 from evidence.observe.seen import LOOK_BACK, RECENT
 from evidence.pipeline.observations import Records
+from evidence.pipeline.retention import gone_in
 from evidence.pipeline.states import Assessed, assess, state_of
 
 if TYPE_CHECKING:
@@ -39,8 +40,14 @@ class _Told:
 
 
 def outlines_of(store: "Store", cluster: str, period: Period) -> "tuple[SnapshotOutline, ...]":
-    """All snapshots of a period, oldest first. Raises UsageError when there is none."""
-    found = store.outlines(cluster, *period)
+    """All snapshots of a period that are still there, oldest first. Raises UsageError when there is none, and StoreError when there were some and a
+    prune dropped them all: that is not the same."""
+    gone = gone_in(store, cluster, period)
+    found = tuple(one for one in store.outlines(cluster, *period) if not gone or one.info.id not in gone.numbers)
+    if not found and gone:
+        raise StoreError(
+            f"nothing can be said of this period of {cluster} any more (not determined): {gone}; packs that were made before tell of it"
+        )
     if not found:
         start, end = period
         raise UsageError(

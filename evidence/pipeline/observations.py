@@ -134,7 +134,9 @@ class Records:
     def _elsewhere(self, flow: "ObservedFlow", here: "SnapshotInfo") -> "Iterator[Reachability] | None":
         """Of the snapshots from the last one at or before the flow's first time to the first one at or after its last, but this one."""
         around = [info for info in self._around(flow.first, flow.last) if info.id != here.id]
-        return map(self._computed, around) if len(around) <= MOST_AROUND else None
+        if len(around) > MOST_AROUND or any(info.id in self._gone for info in around):
+            return None
+        return map(self._computed, around)
 
     def _around(self, first: datetime, last: datetime) -> "list[SnapshotInfo]":
         everything = self._infos
@@ -142,6 +144,11 @@ class Records:
         within = [info for info in everything if first < info.taken_at < last]
         after = [info for info in everything if info.taken_at >= last and info not in before][:1]
         return before + within + after
+
+    @cached_property
+    def _gone(self) -> frozenset[int]:
+        """Numbers of the snapshots that a prune dropped."""
+        return frozenset(one.id for one in self._store.retention.pruned(self._cluster, _START, _END))
 
     @cached_property
     def _infos(self) -> "Sequence[SnapshotInfo]":

@@ -17,6 +17,7 @@ from evidence.pipeline.log import Keeping, enter_pack, log_of_pack, timestamp
 from evidence.pipeline.looks import Period, assessed_snapshots, outlines_of
 from evidence.pipeline.observations import SeenInPeriod, seen_in
 from evidence.pipeline.packs import build_archive
+from evidence.pipeline.retention import Gone, gone_in
 from evidence.pipeline.states import Assessed, State, only_cluster
 
 if TYPE_CHECKING:
@@ -99,6 +100,7 @@ def make_reports(
     with Store.open(db, read_only=True) as store:
         name = only_cluster(store, cluster)
         judged = judge_period(store, name, period, chosen, baseline)
+        gone = gone_in(store, name, period)
         runs = store.runs(name, *period)
     organisation = judged.newest.state.intent.system.organisation if judged.newest.state.intent else ""
     key = signer(signing, organisation or "evidence", generated_at)
@@ -107,6 +109,7 @@ def make_reports(
             framework,
             name,
             judged,
+            gone,
             runs,
             period,
             archive,
@@ -173,6 +176,7 @@ def make_pack(
     framework: "Framework",
     cluster: str,
     period_judged: JudgedPeriod,
+    gone: Gone | None,
     runs: "Sequence[RunRecord]",
     period: tuple[datetime, datetime],
     archive: Path,
@@ -200,6 +204,7 @@ def make_pack(
         [(snapshot.taken_at, snapshot.results) for snapshot in judged],
         coverage_so_far(times, *period, expect_every, generated_at),
         [snapshot.intent_digest for snapshot in judged],
+        str(gone or ""),
     )
     seen = period_judged.seen
     inputs = ReportInputs(
@@ -224,6 +229,7 @@ def make_pack(
         audits=seen.audits,
         logged=seen.logged,
         probed=newest.probed,
+        gone=str(gone or ""),
     )
     view = build_view(inputs)
     verdicts = dict(view.summary.verdicts)

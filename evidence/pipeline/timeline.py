@@ -15,6 +15,7 @@ from evidence.observe.seen import LOOK_BACK, RECENT
 from evidence.pipeline.judging import Judging, other_cluster
 from evidence.pipeline.looks import Looks, outlines_of
 from evidence.pipeline.reports import chosen_frameworks, policy_objects
+from evidence.pipeline.retention import Gone, gone_in
 from evidence.pipeline.snapshots import shortfalls
 from evidence.pipeline.states import Assessed, only_cluster
 
@@ -70,8 +71,9 @@ class FrameworkHistory:
 
 @dataclass(frozen=True, slots=True)
 class Timeline:
-    """`moments` and `failed` oldest first. `snapshots` is the number of all in the period, `read` of those that had to be read; `until` is the time
-    of the last one, to which what is still open was seen. `coverage` reaches from `start` to `covered_until`. `frameworks` are those asked for."""
+    """`moments` and `failed` oldest first. `snapshots` is the number of those in the period that are there, `read` of those that had to be read;
+    `until` is the time of the last one, to which what is still open was seen. `coverage` reaches from `start` to `covered_until`; `gone` are
+    snapshots that a prune dropped: nothing is known of their time any more, so they cover nothing. `frameworks` are those asked for."""
 
     cluster: str
     start: datetime
@@ -85,6 +87,7 @@ class Timeline:
     failed: "tuple[RunRecord, ...]"
     coverage: "Coverage"
     findings: "tuple[History, ...]"
+    gone: Gone | None
     frameworks: "tuple[FrameworkHistory, ...]" = ()
 
 
@@ -112,6 +115,7 @@ def period_timeline(
         name = only_cluster(store, cluster)
         start, end = period or (_first(store, name), now + timedelta(microseconds=1))
         outlines = outlines_of(store, name, (start, end))
+        gone = gone_in(store, name, (start, end))
         failed = store.failed_runs(name, start, end)
         newest = collection_of(outlines[-1], ()).source
         telling = _Telling(Looks(store, name, places=False), [Judging(each, baseline, newest) for each in chosen])
@@ -131,7 +135,8 @@ def period_timeline(
         failed=failed,
         coverage=coverage,
         findings=telling.spells.histories(),
-        frameworks=telling.frameworks(outlines, coverage),
+        gone=gone,
+        frameworks=telling.frameworks(outlines, coverage, gone),
     )
 
 
@@ -174,8 +179,10 @@ class _Telling:
                 self._judged.append(self._judged[-1])
             last = outline
 
-    def frameworks(self, outlines: "Sequence[SnapshotOutline]", coverage: "Coverage") -> tuple[FrameworkHistory, ...]:
-        """What was judged of the same snapshots."""
+    def frameworks(
+        self, outlines: "Sequence[SnapshotOutline]", coverage: "Coverage", gone: Gone | None
+    ) -> tuple[FrameworkHistory, ...]:
+        """What was judged of the same snapshots; `gone` are others of the period."""
         from evidence.frameworks.course import courses
         from evidence.frameworks.judge import baseline_of, worst
 
@@ -186,7 +193,7 @@ class _Telling:
                 (outline.info.taken_at, judged[number]) for outline, judged in zip(outlines, self._judged, strict=True)
             ]
             course = courses(snapshots)
-            results = {result.control_id: result for result in worst(snapshots, coverage, intents)}
+            results = {result.control_id: result for result in worst(snapshots, coverage, intents, str(gone or ""))}
             framework = judging.framework
             controls = tuple(
                 ControlHistory(control, results[control.id], course[control.id]) for control in framework.controls

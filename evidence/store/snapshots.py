@@ -19,9 +19,9 @@ from evidence.store.database import connect, file_of, hidden, parse_url, reading
 from evidence.store.describe import StoreDescription, describe_store
 from evidence.store.failures import explained
 from evidence.store.identity import refuse_other_cluster
-from evidence.store.keeping import Keeping
 from evidence.store.read import read_header, read_outlines, read_snapshot
 from evidence.store.records import list_records, prepare_record, read_record, write_record
+from evidence.store.retaining import StoreRetention
 from evidence.store.rows import SNAPSHOTS, run_info, snapshot_info, storable, storable_run, utc
 from evidence.store.schema import Condition, migrate, read_schema, require_current
 from evidence.store.tables import ClusterRow, FailedRunRow, ObjectRow, SnapshotRow
@@ -45,13 +45,13 @@ WAIT_SECONDS = 30.0
 
 
 class Store:
-    """An open store. `url` is for people: no password in it. `keeping`: its part that decides what is kept."""
+    """An open store. `url` is for people: no password in it. `retention`: its part that decides what is kept."""
 
     def __init__(self, engine: Engine, url: URL, wait_seconds: float) -> None:
         self._engine = engine
         self._wait_seconds = wait_seconds
         self.url = hidden(url)
-        self.keeping = Keeping(engine, self.url, wait_seconds)
+        self.retention = StoreRetention(engine, self.url, wait_seconds)
 
     @classmethod
     def open(cls, url: str, *, read_only: bool = False, wait_seconds: float = WAIT_SECONDS) -> "Store":

@@ -117,3 +117,11 @@ def test_what_is_never_assessed_has_no_when() -> None:
 
 def test_no_snapshots_give_no_results() -> None:
     assert worst([]) == ()
+
+
+@pytest.mark.parametrize("verdict", Verdict)
+def test_what_retention_dropped_may_have_refuted_so_nothing_is_supported_beside_it(verdict: Verdict) -> None:
+    found = worst([snapshot(0, verdict), snapshot(1, verdict)], gone="3 snapshots are no longer available")[0]
+    assert found.verdict is (UNKNOWN if verdict is SUPPORTED else verdict)
+    assert found.strength is None
+    assert (found.reasons[0] == "3 snapshots are no longer available") is (verdict is SUPPORTED)

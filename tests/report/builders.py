@@ -440,7 +440,7 @@ def view(
                     "the verb list is not granted",
                 ),
             ),
-            coverage=CoverageView(14 * 86400, 5, 0.8587, (Gap(TAKEN[3] + timedelta(days=14), TAKEN[4]),)),
+            coverage=CoverageView(14 * 86400, 5, 0.8587, (Gap(TAKEN[3] + timedelta(days=14), TAKEN[4]),), ""),
             runs=(
                 ScheduledRun(TAKEN[0], TAKEN[0] + timedelta(seconds=9), "stored", "", 1),
                 ScheduledRun(

@@ -18,7 +18,7 @@ NO_TIME = timedelta()
 
 
 def prune(store: Store, before: datetime, look_back: timedelta = NO_TIME) -> Prune | None:
-    return store.keeping.prune(before, look_back, POLICY, hours(100), RUN)
+    return store.retention.prune(before, look_back, POLICY, hours(100), RUN)
 
 
 def readable(store: Store, *numbers: int) -> list[int]:
@@ -69,7 +69,7 @@ def test_bodies_that_only_older_snapshots_use_are_dropped_and_nothing_else(store
 def test_a_plan_is_what_the_prune_then_does_and_writes_nothing(store: Store, db: str) -> None:
     fill(store)
     before = everything(db)
-    plan = store.keeping.plan(hours(2), NO_TIME)
+    plan = store.retention.plan(hours(2), NO_TIME)
     assert everything(db) == before
     assert plan.size > 0
     made = prune(store, hours(2))
@@ -127,10 +127,14 @@ def test_a_prune_can_follow_another(store: Store, db: str) -> None:
     prune(store, hours(1))
     prune(store, hours(3))
     assert readable(store, 1, 2, 3, 4) == [4]
-    assert [one.before for one in store.keeping.prunes()] == [hours(1), hours(3)]
+    assert [one.before for one in store.retention.prunes()] == [hours(1), hours(3)]
     assert [summary.missing for summary in store.check().prunes] == [1, 3]
     assert store.check().problems == ()
-    assert store.keeping.pruned("prod", hours(0), hours(3)) == {1: hours(100), 2: hours(100), 3: hours(100)}
+    gone = store.retention.pruned("prod", hours(0), hours(2))
+    assert [(one.id, one.taken_at, one.pruned_at) for one in gone] == [
+        (1, hours(0), hours(100)),
+        (2, hours(1), hours(100)),
+    ]
 
 
 # -- records ----------------------------------------------------------------------------------------------------------
@@ -160,7 +164,7 @@ def test_a_hold_keeps_what_was_taken_in_its_period_and_the_state_in_which_that_b
     fill(store)
     for number in range(4):
         store.add_record(record(number))
-    store.keeping.add_hold(NewHold("case 12", "prod", hours(1.5), hours(2.5)), hours(10), RUN)
+    store.retention.add_hold(NewHold("case 12", "prod", hours(1.5), hours(2.5)), hours(10), RUN)
     prune(store, hours(90))
     assert readable(store, 1, 2, 3, 4) == [2, 3, 4]
     assert [info.id for info in store.records("prod", hours(-9), hours(9))] == [3, 4]
@@ -170,18 +174,18 @@ def test_a_hold_keeps_what_was_taken_in_its_period_and_the_state_in_which_that_b
 def test_a_hold_of_one_cluster_keeps_nothing_of_another(store: Store) -> None:
     fill(store)
     fill(store, "test")
-    store.keeping.add_hold(NewHold("case 12", "test"), hours(10), RUN)
+    store.retention.add_hold(NewHold("case 12", "test"), hours(10), RUN)
     prune(store, hours(90))
     assert readable(store, *range(1, 9)) == [4, 5, 6, 7, 8]
 
 
 def test_a_hold_of_all_clusters_for_all_times_keeps_everything_until_it_is_released(store: Store) -> None:
     fill(store)
-    held = store.keeping.add_hold(NewHold("case 12"), hours(10), RUN)
+    held = store.retention.add_hold(NewHold("case 12"), hours(10), RUN)
     assert prune(store, hours(90)) is None
-    store.keeping.release_hold(held.act.id, "the court says so", hours(20), RUN)
+    store.retention.release_hold(held.act.id, "the court says so", hours(20), RUN)
     assert prune(store, hours(90)) is not None
-    [hold] = store.keeping.holds()
+    [hold] = store.retention.holds()
     assert hold.release is not None
     assert (hold.reason, hold.release.reason, hold.release.act.made_at) == ("case 12", "the court says so", hours(20))
     assert [entry.kind for entry in store.log_entries()[-3:]] == ["hold", "release", "prune"]
@@ -190,19 +194,19 @@ def test_a_hold_of_all_clusters_for_all_times_keeps_everything_until_it_is_relea
 
 def test_a_hold_that_makes_no_sense_is_refused(store: Store) -> None:
     fill(store)
-    keeping = store.keeping
+    retention = store.retention
     with pytest.raises(InputError, match="need a reason"):
-        keeping.add_hold(NewHold("  "), NOON, RUN)
+        retention.add_hold(NewHold("  "), NOON, RUN)
     with pytest.raises(InputError, match="cannot end before"):
-        keeping.add_hold(NewHold("x", None, hours(1), hours(1)), NOON, RUN)
+        retention.add_hold(NewHold("x", None, hours(1), hours(1)), NOON, RUN)
     with pytest.raises(UsageError, match="no cluster 'pord' in the store: give one of prod"):
-        keeping.add_hold(NewHold("x", "pord"), NOON, RUN)
+        retention.add_hold(NewHold("x", "pord"), NOON, RUN)
     with pytest.raises(UsageError, match="there is no hold 1"):
-        keeping.release_hold(1, "x", NOON, RUN)
-    keeping.add_hold(NewHold("x"), NOON, RUN)
-    keeping.release_hold(1, "y", NOON, RUN)
+        retention.release_hold(1, "x", NOON, RUN)
+    retention.add_hold(NewHold("x"), NOON, RUN)
+    retention.release_hold(1, "y", NOON, RUN)
     with pytest.raises(UsageError, match="hold 1 was released on 2026-07-01"):
-        keeping.release_hold(1, "y", NOON, RUN)
+        retention.release_hold(1, "y", NOON, RUN)
 
 
 # -- told apart -------------------------------------------------------------------------------------------------------
@@ -241,7 +245,7 @@ def test_a_prune_that_heeded_no_hold_or_took_what_is_younger_shows(
 ) -> None:
     """As somebody with a program of their own could make it, log entry and all."""
     fill(store)
-    store.keeping.add_hold(NewHold("case 12", "prod", hours(0), hours(1)), hours(10), RUN)
+    store.retention.add_hold(NewHold("case 12", "prod", hours(0), hours(1)), hours(10), RUN)
     monkeypatch.setattr("evidence.store.prune._held", lambda *_: set())
     prune(store, hours(2))
     assert "prune 2: snapshot 1 of prod was under hold 1" in store.check().problems
@@ -261,6 +265,6 @@ def test_runs_hold_what_is_not_gone_and_nothing_that_is(gone: list[bool]) -> Non
 def test_a_prune_says_who_when_and_by_which_policy(store: Store) -> None:
     fill(store)
     prune(store, hours(2))
-    [made] = store.keeping.prunes()
+    [made] = store.retention.prunes()
     assert (made.act.made_at, made.act.run, made.policy) == (hours(100), RUN, tuple(POLICY))
     assert made.before == datetime(2026, 7, 1, 14, tzinfo=UTC)

@@ -96,6 +96,7 @@ class ReportInputs:
     `snapshots` are those taken in the period, oldest first, at least one; `newest` is the last of them. `results` is the worst of
     the period for each control, in the framework's order. `sample` marks shipped sample data. `logs` and `audits` were imported for any time of
     the period; `logged` are the connections in them, each tied to the snapshot of its time. `probed`: what probe runs say of the newest snapshot.
+    `gone`: a sentence on snapshots of the period that retention dropped, "" for none.
     """
 
     framework: Framework
@@ -117,3 +118,4 @@ class ReportInputs:
     audits: tuple[TakenAudit, ...] = ()
     logged: tuple[TiedFlow, ...] = ()
     probed: Standing | None = None
+    gone: str = ""

@@ -183,12 +183,14 @@ class Gap:
 
 @dataclass(frozen=True, slots=True)
 class CoverageView:
-    """How much of the period the snapshots cover, from 0 to 1, when one is due every `expected_every_seconds`."""
+    """How much of the period the snapshots cover, from 0 to 1, when one is due every `expected_every_seconds`. `pruned`: a sentence on snapshots
+    that were dropped by retention and cover nothing any more, "" without any."""
 
     expected_every_seconds: int
     snapshots: int
     share: float
     gaps: tuple[Gap, ...]
+    pruned: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -90,6 +90,7 @@ def _coverage(inputs: ReportInputs) -> CoverageView:
         snapshots=len(times),
         share=round(found.share, 4),
         gaps=tuple(Gap(gap.start, gap.end) for gap in found.gaps),
+        pruned=inputs.gone,
     )
 
 

@@ -1,6 +1,7 @@
 """The part of an open store that decides what is kept: prunes, legal holds, and what is gone. Every method is one transaction."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sqlalchemy import Engine, select
@@ -15,7 +16,16 @@ from evidence.store.values import RunInfo
 _LOCK = "retention"
 
 
-class Keeping:
+@dataclass(frozen=True, slots=True)
+class PrunedSnapshot:
+    """A snapshot whose content a prune dropped."""
+
+    id: int
+    taken_at: datetime
+    pruned_at: datetime
+
+
+class StoreRetention:
     """`url` is for people. All methods raise StoreError for what the database says."""
 
     def __init__(self, engine: Engine, url: str, wait_seconds: float) -> None:
@@ -40,10 +50,10 @@ class Keeping:
         with reading(self._engine, self._url) as connection:
             return prunes(connection)
 
-    def pruned(self, cluster: str, start: datetime, end: datetime) -> Mapping[int, datetime]:
-        """Numbers of the snapshots of a period whose content is gone, each with the time of the prune."""
+    def pruned(self, cluster: str, start: datetime, end: datetime) -> tuple[PrunedSnapshot, ...]:
+        """The snapshots taken from `start` to before `end` whose content is gone, oldest first."""
         query = (
-            select(SnapshotRow.id, RetentionRow.made_at)
+            select(SnapshotRow.id, SnapshotRow.taken_at, RetentionRow.made_at)
             .join_from(SnapshotRow, ClusterRow, SnapshotRow.cluster_id == ClusterRow.id)
             .join(DroppedRow, DroppedRow.digest == SnapshotRow.root_digest)
             .join(RetentionRow, RetentionRow.id == DroppedRow.prune_id)
@@ -53,9 +63,10 @@ class Keeping:
                 SnapshotRow.taken_at >= utc(start),
                 SnapshotRow.taken_at < utc(end),
             )
+            .order_by(SnapshotRow.taken_at, SnapshotRow.id)
         )
         with reading(self._engine, self._url) as connection:
-            return {row.id: row.made_at for row in connection.execute(query)}
+            return tuple(PrunedSnapshot(*row) for row in connection.execute(query))
 
     def holds(self) -> tuple[Hold, ...]:
         """All that ever stood, oldest first."""
