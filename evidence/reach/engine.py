@@ -215,9 +215,6 @@ class Reachability:
             for start, end in ((0, self.peers.pods), (self.peers.pods, self.peers.count))
             for first in range(start, end, step)
         ]
-        if not pieces:
-            nothing = np.empty(0, dtype=np.int32)
-            return FlowTable(nothing, nothing, nothing)
         sources, destinations, ports = (np.concatenate(columns) for columns in zip(*pieces, strict=True))
         if self.peers.pods > len(self.classes) and len(sources):
             sources, destinations, ports = self.merged(sources, destinations, ports)
@@ -278,8 +275,6 @@ class Reachability:
         """Ports on which the source may connect to the destination."""
         total = NO_PORTS
         outside = len(self.classes)
-        if source >= outside and destination >= outside:
-            return PortSet.all()
         for start in self.ends(source):
             for end in self.ends(destination):
                 if self.peers.families[start] & self.peers.families[end]:

@@ -44,6 +44,7 @@ def test_a_denial_names_what_isolates() -> None:
     side = answer("default/web-1", "default/b", 81)["ingress"]
     assert isinstance(side, dict)
     assert side["reason"] == "isolated by NetworkPolicy default/admit, which does not allow it"
+    assert side["verdict"] == "deny"
     assert side["policy"]["name"] == "admit"
     assert side["rule"] is None
 
@@ -53,6 +54,15 @@ def test_a_workload_stands_for_its_pods_and_says_when_they_differ() -> None:
     assert mixed["verdict"] == "allow"
     assert mixed["note"] == "not all pods of default/web and default/b alike: some of these connections are denied"
     assert "note" not in answer("default/web", "default/b", 81)
+
+
+def test_every_kind_of_pod_of_a_workload_is_asked_about() -> None:
+    replicas = [replace(one, labels={"app": "z"}) for one in state().pods if one.workload.name == "web"]
+    last = replace(replicas[2], labels={"app": "a"})
+    given = cluster([pod("b", labels={"app": "b"}), *replicas[:2], last], [ADMITS])
+    found = Answering(analyse(given)).answer(Query("default/web", "default/b", Protocol.TCP, 80))
+    assert found.allowed
+    assert found.note
 
 
 def test_a_workload_towards_itself_is_what_its_pods_may_do_to_one_another() -> None:
@@ -74,17 +84,26 @@ def test_a_denial_that_hangs_on_an_unknown_address_says_so() -> None:
     assert "is not known" in found["uncertain"][0]
 
 
+def test_a_question_may_be_about_one_family() -> None:
+    asked = [{"from": "a/b", "to": "a/b", "port": 65535, **family} for family in ({"family": 4}, {"family": 6}, {})]
+    assert [query.family for query in parse_queries(asked)] == [4, 6, None]
+
+
 @pytest.mark.parametrize(
     ("raw", "message"),
     [
         ({}, "queries: must be a JSON list"),
         ([3], "query 1: must be an object"),
         ([{"from": "a/b", "to": "a/b", "port": 1}, {"from": "a/b", "port": 1}], "query 2: to must be"),
+        ([{"from": "", "to": "a/b", "port": 1}], "query 1: from must be"),
+        ([{"from": "a/b", "to": 5, "port": 1}], "query 1: to must be"),
+        ([{"from": "a/b", "to": "a/b", "port": 65536}], "query 1: port must be a number from 1 to 65535, not 65536"),
         ([{"from": "a/b", "to": "a/b", "port": 0}], "query 1: port must be a number from 1 to 65535, not 0"),
         ([{"from": "a/b", "to": "a/b", "port": True}], "query 1: port"),
         ([{"from": "a/b", "to": "a/b", "port": 1, "protocol": "ICMP"}], "query 1: protocol must be TCP, UDP or SCTP"),
         ([{"from": "a/b", "to": "a/b", "port": 1, "protocol": ["TCP"]}], "query 1: protocol"),
         ([{"from": "a/b", "to": "a/b", "port": 1, "family": 5}], "query 1: family must be 4 or 6"),
+        ([{"from": "a/b", "to": "a/b", "port": 1, "family": 4.0}], "query 1: family must be 4 or 6"),
         ([{"from": "a/b", "to": "a/b", "port": 1, "expect": "deny"}], "query 1: unknown field 'expect'"),
     ],
 )

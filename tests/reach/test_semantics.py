@@ -47,6 +47,26 @@ def test_both_sides_must_allow() -> None:
     assert allowed(two(DENY_ALL, opens_ingress, opens_egress), "default/a", "default/b")
 
 
+@pytest.mark.parametrize(
+    ("sent", "let_in", "both"),
+    [
+        ([port(80, end_port=90)], [port(85, end_port=95)], "TCP 85-90"),
+        ([port(80, end_port=90)], [port(80, end_port=90)], "TCP 80-90"),
+        ([port(80, end_port=90)], [], "TCP 80-90"),
+        ([], [port(85, end_port=95)], "TCP 85-95"),
+        ([port(80, end_port=90)], [port(91)], "no ports"),
+    ],
+)
+def test_what_may_pass_is_what_both_sides_allow(sent: list[PolicyPort], let_in: list[PolicyPort], both: str) -> None:
+    out = policy("out", pods={"app": "a"}, egress=[rule([peer({"app": "b"})], sent)])
+    into = policy("in", pods={"app": "b"}, ingress=[rule([peer({"app": "a"})], let_in)])
+    reach = analyse(two(out, into))
+    assert ports(reach, "default/a", "default/b") == both
+    a, b = reach.peer_of("default/a"), reach.peer_of("default/b")
+    listed = [str(flow.ports) for flow in reach.flows() if (flow.source, flow.destination) == (a, b)]
+    assert listed == ([] if both == "no ports" else [both])
+
+
 def test_a_policy_of_another_namespace_selects_nothing_here() -> None:
     assert allowed(two(policy("deny", "other", ingress=[])), "default/a", "default/b")
 
