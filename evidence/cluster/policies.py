@@ -100,8 +100,8 @@ class ClusterPolicy:
     tier: Tier
     priority: int
     subject: PodPeer | Unknown
-    ingress: tuple[ClusterRule, ...] = ()
-    egress: tuple[ClusterRule, ...] = ()
+    ingress: tuple[ClusterRule, ...]
+    egress: tuple[ClusterRule, ...]
     extra: tuple[Unknown, ...] = ()  # unknown fields of the policy itself
     origin: CollectedObject | None = field(default=None, compare=False, repr=False)
 

@@ -50,6 +50,7 @@ def test_a_selector_is_the_same_whatever_the_order_it_was_written_in() -> None:
     assert policy(podSelector=one).pod_selector == selector(
         {"a": "1", "b": "2"}, Requirement("c", Operator.IN, ("x", "y"))
     )
+    assert policy(podSelector={"matchLabels": {"b": "2", "a": "1"}}).pod_selector == selector({"a": "1", "b": "2"})
 
 
 @pytest.mark.parametrize("side", ["from", "to"])
@@ -69,6 +70,7 @@ def test_a_rule_without_peers_or_ports_is_open_to_everything(side: str, peers: A
             {"namespaceSelector": {}, "podSelector": {"matchLabels": {"a": "b"}}},
             PodPeer(LabelSelector(), selector({"a": "b"})),
         ),
+        ({"namespaceSelector": {"matchLabels": {"a": "b"}}}, PodPeer(selector({"a": "b"}), None)),
         ({"namespaceSelector": None, "podSelector": {}}, PodPeer(None, LabelSelector())),
         ({"ipBlock": {"cidr": "10.0.0.0/8"}}, IpBlock(ip_network("10.0.0.0/8"))),
         (
@@ -79,8 +81,10 @@ def test_a_rule_without_peers_or_ports_is_open_to_everything(side: str, peers: A
         ({"ipBlock": {"cidr": "fd00::1/8"}}, IpBlock(ip_network("fd00::/8"))),
         ({"ipBlock": {"cidr": "0.0.0.0/0", "except": None}}, IpBlock(ip_network("0.0.0.0/0"))),
         (
-            {"ipBlock": {"cidr": "10.0.0.0/16", "except": ["10.9.0.0/24"]}},  # takes nothing away; manifests hold such
-            IpBlock(ip_network("10.0.0.0/16"), (ip_network("10.9.0.0/24"),)),
+            {
+                "ipBlock": {"cidr": "10.0.0.0/16", "except": ["10.9.0.0/24", "11.0.0.0/8"]}
+            },  # take nothing away; manifests hold such
+            IpBlock(ip_network("10.0.0.0/16"), (ip_network("10.9.0.0/24"), ip_network("11.0.0.0/8"))),
         ),
     ],
 )
@@ -95,6 +99,7 @@ def test_peers(peer: dict[str, Any], expected: IpBlock | PodPeer) -> None:
         ({"protocol": None, "port": 80}, PolicyPort(Protocol.TCP, 80)),
         ({"protocol": "UDP", "port": "dns"}, PolicyPort(Protocol.UDP, "dns")),
         ({"protocol": "SCTP"}, PolicyPort(Protocol.SCTP, None)),
+        ({"port": 1, "endPort": 1}, PolicyPort(Protocol.TCP, 1, 1)),
         ({"port": 1, "endPort": 65535}, PolicyPort(Protocol.TCP, 1, 65535)),
         ({"port": 80, "endPort": 80}, PolicyPort(Protocol.TCP, 80, 80)),
     ],
@@ -130,6 +135,7 @@ def requirement(**fields: Any) -> dict[str, Any]:
         (from_peer({"ipBlock": {}}), "spec.ingress[0].from[0].ipBlock.cidr is missing"),
         (from_peer({"ipBlock": {"cidr": "10.0.0.0/8", "except": ["10.0.0.0/8"]}}), "ipBlock.except[0] 10.0.0.0/8 leaves nothing of cidr 10.0.0.0/8"),
         (from_peer({"ipBlock": {"cidr": "10.0.0.0/8", "except": ["fd00::/8"]}}), "ipBlock.except[0] fd00::/8 is IPv6 and cidr 10.0.0.0/8 is not"),
+        (from_peer({"ipBlock": {"cidr": "10.0.0.0/8", "except": ["10.1.0.0"]}}), "ipBlock.except[0] '10.1.0.0' is not a network"),
         (from_peer({"ipBlock": {"cidr": "10.0.0.0/8"}, "podSelector": {}}), "spec.ingress[0].from[0].ipBlock cannot stand beside podSelector"),
         (from_peer({}), "spec.ingress[0].from[0] names no peer"),
         (from_peer("web"), "spec.ingress[0].from[0] must be an object, not 'web'"),
@@ -142,12 +148,14 @@ def requirement(**fields: Any) -> dict[str, Any]:
         (requirement(key="a", operator="in", values=["b"]), "operator must be one of In, NotIn, Exists, DoesNotExist, not 'in'; did you mean In?"),
         (requirement(key="a", operator="In"), "values must hold at least one value for operator In"),
         (requirement(key="a", operator="Exists", values=["b"]), "values must be empty for operator Exists"),
+        ({"podSelector": {"matchExpressions": {}}}, "spec.podSelector.matchExpressions must be a list, not an object"),
         (requirement(operator="Exists"), "matchExpressions[0].key is missing"),
         ({"podSelector": {"matchLabels": {"on": True}}}, "spec.podSelector.matchLabels.on must be a string, not true; put it in quotes"),
         ({"podSelector": {"matchLabels": ["a"]}}, "spec.podSelector.matchLabels must be an object, not a list"),
         (to_port({"port": 0}), "spec.egress[1].ports[0].port must be 1 to 65535, not 0"),
         (to_port({"port": 65536}), "port must be 1 to 65535, not 65536"),
         (to_port({"port": "80"}), "spec.egress[1].ports[0].port '80' is a string; write the number without quotes"),
+        (to_port({"port": ""}), "port is an empty string; leave it out to mean every port"),
         (to_port({"port": True}), "port must be a whole number, not true"),
         (to_port({"port": 80.5}), "port must be a whole number, not 80.5"),
         (to_port({"port": 80, "endPort": 79}), "spec.egress[1].ports[0].endPort 79 is below port 80"),

@@ -80,6 +80,10 @@ def test_the_kinds_within_networks_are_those_of_the_overlap() -> None:
     assert kinds_within(first, last, [ip_network("10.0.0.0/8")]) == PRIVATE
     assert kinds_within(first, last, [ip_network("9.9.9.0/24")]) == INTERNET
     assert kinds_within(first, last, [ip_network("11.0.0.0/8"), ip_network("::/0")]) == frozenset()
+    assert kinds_within(first, last, [ip_network("10.0.0.0/8"), ip_network("9.9.9.0/24")]) == ANYWHERE
+    assert kinds_within(last, last, [ip_network("10.0.0.255/32")]) == PRIVATE
+    assert kinds_within(last, last, [ip_network("10.0.0.254/31")]) == PRIVATE
+    assert kinds_within(first, last, [ip_network("10.0.0.255/32")]) == PRIVATE
     assert ExternalRange(PeerId(0), first, last).kinds == ANYWHERE
 
 

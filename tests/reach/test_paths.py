@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from evidence.cluster.model import Cluster, IPAddress, Pod, Protocol
+from evidence.cluster.model import Cluster, IPAddress, NetworkPolicy, Pod, PodPeer, Protocol
 from evidence.cluster.objects import ObjectKey
 from evidence.errors import InputError
 from evidence.reach.engine import Reachability, analyse
@@ -147,6 +147,49 @@ def test_a_path_that_an_unknown_address_could_open_is_not_called_absent() -> Non
     assert find(reach, source, target).hops is None
     (doubt,) = path_doubts(reach, source, target)
     assert "the address of pod shop/web is not known" in doubt
+
+
+def opened_to(who: str, *networks: str) -> NetworkPolicy:
+    return policy("for-" + who, who, ingress=[rule([block(network)]) for network in networks])
+
+
+def test_what_the_source_itself_may_do_is_asked_and_many_reasons_are_cut_short() -> None:
+    nowhere = pod("batch", "jobs")
+    few, many = ([f"10.{number}.0.0/16" for number in range(1, count)] for count in (6, 8))
+    for networks, listed in ((few, 5), (many, 6)):
+        reach = analyse(cluster([nowhere, DB], [opened_to("pay", *networks)]))
+        doubts = path_doubts(reach, group(reach, nowhere), group(reach, DB))
+        assert len(doubts) == listed
+        assert (doubts[-1] == "others for the like reasons") is (len(networks) > 5)
+
+
+def test_every_doubt_on_the_way_is_a_reason() -> None:
+    """batch may reach web, which reaches api, which may reach db."""
+
+    def of(name: str) -> PodPeer:
+        return peer(namespaces={"kubernetes.io/metadata.name": name})
+
+    nowhere = [pod(name, name) for name in ("batch", "web", "api", "db")]
+    to_web = policy("to-web", "batch", egress=[rule([of("web")])])
+    to_api = policy("for-api", "api", ingress=[rule([of("web")])])
+    asked = [to_web, opened_to("web", "10.1.0.0/16"), to_api, opened_to("db", "10.2.0.0/16")]
+    asked.append(policy("not-db", "web", egress=[rule([of("api")])]))
+    reach = analyse(cluster(nowhere, asked))
+    source, target = group(reach, nowhere[0]), group(reach, nowhere[3])
+    assert find(reach, source, target).hops is None
+    web, db = sorted(path_doubts(reach, source, target), key=lambda text: "for-db" in text)
+    assert "for-web" in web
+    assert "for-db" in db
+
+
+def test_doubts_are_assumed_where_there_are_more_than_may_be_looked_for() -> None:
+    nowhere = pod("batch", "jobs")
+    reach = analyse(cluster([nowhere, DB], [opened_to("pay", "10.1.0.0/16")]))
+    source, target = group(reach, nowhere), group(reach, DB)
+    (found,) = path_doubts(reach, source, target, max_pairs=1)
+    assert "the address of pod jobs/batch is not known" in found
+    (assumed,) = path_doubts(reach, source, target, max_pairs=0)
+    assert assumed == "more than 0 connections hang on addresses or labels that are not known"
 
 
 def test_policies_that_are_not_evaluated_are_named() -> None:
