@@ -55,9 +55,6 @@ def _pieces(family: int) -> tuple[list[int], list[AddressKind]]:
             kinds.pop()
         starts += [first, last + 1]
         kinds += [kind, AddressKind.INTERNET]
-    if starts[-1] == 1 << (32 if family == 4 else 128):
-        starts.pop()
-        kinds.pop()
     return starts, kinds
 
 

@@ -6,12 +6,13 @@ from ipaddress import ip_address
 import pytest
 
 from evidence.cluster.model import Cluster, Direction
+from evidence.cluster.policies import Action, Tier
 from evidence.reach import engine
 from evidence.reach.engine import analyse
 from evidence.reach.ports import PortSet
 from evidence.reach.query import address_point
 from tests.builders import block, cluster, peer, pod, policy, port, rule
-from tests.reach.build import Action, Tier, cluster_policy, does
+from tests.reach.build import cluster_policy, does
 
 INGRESS, EGRESS = Direction.INGRESS, Direction.EGRESS
 
@@ -37,7 +38,7 @@ def test_a_flow_is_what_may_pass_between_any_addresses_of_its_two_peers() -> Non
     reach = analyse(several_ways())
     listed = {(flow.source, flow.destination): flow.ports for flow in reach.flows()}
     assert list(listed) == sorted(listed)
-    peers = range(len(reach.classes) + len(reach.external))
+    peers = [found.id for found in reach.classes] + [found.id for found in reach.external]
     for source in peers:
         for destination in peers:
             if min(source, destination) < len(reach.classes):

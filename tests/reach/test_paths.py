@@ -1,6 +1,7 @@
 """Chains of allowed connections: shortest paths, blast radius, and when "no path" may be said."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from ipaddress import ip_network
 from itertools import pairwise
 
@@ -8,8 +9,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from evidence.cluster.model import Cluster, IPAddress, NetworkPolicy, Pod, PodPeer, Protocol
+from evidence.cluster.model import Cluster, Direction, IPAddress, Namespace, NetworkPolicy, Pod, PodPeer, Protocol
 from evidence.cluster.objects import ObjectKey
+from evidence.cluster.policies import Action, NetworksPeer
 from evidence.errors import InputError
 from evidence.reach.engine import Reachability, analyse
 from evidence.reach.groups import Group, Names, group_of, network_named
@@ -19,6 +21,8 @@ from evidence.reach.possible import not_looked_at, path_doubts
 from tests.builders import block, cluster, namespace, peer, pod, policy, port, rule
 from tests.oracle.naive import may_connect
 from tests.oracle.strategies import OUTSIDE, clusters, completions
+from tests.reach.build import cluster_policy, does
+from tests.reach.build import pods_of as pods_with
 
 EVERY_ATOM = [(protocol, number) for protocol in Protocol for number in (1, 53, 54, 79, 80, 81, 82, 8080, 8081, 9001)]
 RELAXED = settings(
@@ -182,6 +186,44 @@ def test_every_doubt_on_the_way_is_a_reason() -> None:
     assert "for-db" in db
 
 
+def test_only_doubts_on_the_way_are_reasons() -> None:
+    """a may reach b, which may reach db; a can reach nothing else."""
+    nowhere = [pod(name, name) for name in "ab"]
+    only_b = policy("only-b", "a", egress=[rule([peer(namespaces={"kubernetes.io/metadata.name": "b"})])])
+    reach = analyse(cluster([*nowhere, DB], [only_b, opened_to("b", "10.1.0.0/16"), opened_to("pay", "10.2.0.0/16")]))
+    (doubt,) = path_doubts(reach, group(reach, *nowhere), group(reach, DB))
+    assert "for-pay" in doubt
+
+
+def test_what_the_sending_side_may_allow_is_asked() -> None:
+    into_pods = policy("out", "jobs", egress=[rule([block("10.1.0.0/16")])])
+    reach = analyse(cluster([BATCH, WEB], [into_pods]))
+    (doubt,) = path_doubts(reach, group(reach, BATCH), group(reach, WEB))
+    assert "the address of pod shop/web is not known" in doubt
+
+
+def test_what_may_reach_the_outside_is_asked() -> None:
+    shut = policy("shut", "jobs", egress=[])
+    office = NetworksPeer((ip_network("203.0.113.0/24"),))
+    opens = cluster_policy(
+        "office", does(Action.ACCEPT, office), subject=pods_with({"team": "x"}), direction=Direction.EGRESS
+    )
+    unread = [Namespace("jobs", {"kubernetes.io/metadata.name": "jobs"}, declared=False)]
+    reach = analyse(replace(cluster([BATCH], [shut], unread), cluster_policies=(opens,)))
+    target = outside(reach, "203.0.113.0/24")
+    assert find(reach, group(reach, BATCH), target).hops is None
+    assert path_doubts(reach, group(reach, BATCH), target)
+
+
+def test_a_way_through_a_pods_own_node_takes_no_doubt_from_the_others() -> None:
+    agent = pod("agent", "system", host_network=True, node="n1")
+    vault = pod("vault", "pay", {"app": "db"}, node="n1")
+    reach = analyse(cluster([BATCH, agent, vault], [opened_to("pay", "10.1.0.0/16")]))
+    source, target = group(reach, BATCH), group(reach, vault)
+    assert path_doubts(reach, source, target)
+    assert path_doubts(reach, source, target, through_nodes=True) == ()
+
+
 def test_doubts_are_assumed_where_there_are_more_than_may_be_looked_for() -> None:
     nowhere = pod("batch", "jobs")
     reach = analyse(cluster([nowhere, DB], [opened_to("pay", "10.1.0.0/16")]))
@@ -193,8 +235,6 @@ def test_doubts_are_assumed_where_there_are_more_than_may_be_looked_for() -> Non
 
 
 def test_policies_that_are_not_evaluated_are_named() -> None:
-    from dataclasses import replace
-
     from tests.findings.test_bypass import CALICO
 
     blind = replace(CHAIN, other_policies=(CALICO,), unread_kinds=("AdminNetworkPolicy", "Secret"))
