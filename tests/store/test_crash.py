@@ -67,59 +67,7 @@ def test_an_error_at_the_commit_leaves_the_store_as_before(store: Store, db: str
     assert everything(db) == before
 
 
-KILLED = """
-import os, signal, sys
-from sqlalchemy import event
-from evidence.store import Store
-from tests.store.test_crash import SECOND
-
-db, point = sys.argv[1], sys.argv[2]
-count = 0
-def die(*_):
-    os.kill(os.getpid(), signal.SIGKILL)
-def tick(*_):
-    global count
-    if str(count) == point:
-        die()
-    count += 1
-with Store.open(db) as store:
-    event.listen(store._engine, "commit" if point == "commit" else "before_cursor_execute", die if point == "commit" else tick)
-    if point == "after commit":
-        store.add_snapshot(SECOND)
-        die()
-    store.add_snapshot(SECOND)
-"""
-
 ROOT = Path(__file__).resolve().parent.parent.parent
-
-
-def kill_at(db: str, point: str) -> int:
-    """A real process that stores SECOND and is killed at the given statement, or at "commit"; gives its exit code."""
-    return subprocess.run([sys.executable, "-c", KILLED, db, point], cwd=ROOT, timeout=60, check=False).returncode
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("point", ["1", "4", "6", "8", "commit"])
-def test_a_writer_that_is_killed_leaves_the_store_as_before(db: str, point: str) -> None:
-    with Store.open(db) as store:
-        store.add_snapshot(FIRST)
-    before = everything(db)
-    assert kill_at(db, point) == -signal.SIGKILL
-    assert everything(db) == before
-    with Store.open(db) as store:
-        assert store.check().problems == ()
-        store.add_snapshot(SECOND)  # no lock was left behind
-
-
-@pytest.mark.slow
-def test_a_writer_that_is_killed_after_its_commit_leaves_the_whole_snapshot(db: str) -> None:
-    with Store.open(db) as store:
-        store.add_snapshot(FIRST)
-    assert kill_at(db, "after commit") == -signal.SIGKILL
-    with Store.open(db) as store:
-        assert store.check().problems == ()
-        found = store.read(store.latest("prod").id)
-        assert (found.collection, found.intent) == (SECOND.collection, SECOND.intent)
 
 
 KILLED_WHILE_MIGRATING = """
