@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from evidence import __version__
-from evidence.cli import collect
+from evidence.cli import collect, serve
 from evidence.intent.parse import parse_intent
 from tests.conftest import ROOT
 from tests.service.test_deploy import MANIFESTS, POD, WATCHER
@@ -73,6 +73,10 @@ def test_chart_and_program_have_one_version() -> None:
         ({"networkPolicy_database_peers": [{}]}, False),
         ({"networkPolicy_dns_ports": []}, False),
         ({"replicas": 3}, False),
+        ({"serve_enabled": True, "serve_arguments": ["--auth=oidc"]}, True),
+        ({"serve_arguments": ["--auth oidc"]}, False),
+        ({"serve_from": [{}]}, False),
+        ({"serve_database_url": "postgresql://user:password@host/evidence"}, False),
     ],
 )
 def test_values_that_make_no_sense_are_refused(changes: dict[str, Any], valid: bool) -> None:
@@ -230,3 +234,85 @@ def test_two_releases_share_no_object() -> None:
         {(one["kind"], one["metadata"]["name"]) for one in rendered(release=release)} for release in ("one", "two")
     ]
     assert not names[0] & names[1]
+
+
+# -- the web application ----------------------------------------------------------------------------------------------
+
+SERVE = {
+    **POSTGRES,
+    "serve.enabled": "true",
+    "serve.database.secretName": "evidence-read-only",
+    "serve.arguments[0]": "--auth=oidc",
+    "serve.arguments[1]": "--public-url=https://evidence.example",
+    "serve.arguments[2]": "--oidc-issuer=https://login.example",
+    "serve.arguments[3]": "--oidc-client-id=evidence",
+    "serve.arguments[4]": "--owner-group=owners",
+    "serve.oidcSecret.secretName": "evidence-oidc",
+    "serve.archive.existingClaim": "packs",
+    "serve.from[0].namespaceSelector.matchLabels.kubernetes\\.io/metadata\\.name": "ingress-nginx",
+    "serve.provider.peers[0].ipBlock.cidr": "198.51.100.7/32",
+}
+
+
+def served(**more: str) -> dict[str, dict[str, Any]]:
+    """The objects that come with serve.enabled, by kind."""
+    with_, without = rendered(**{**SERVE, **more}), rendered(**POSTGRES)
+    return {one["kind"]: one for one in with_ if one not in without}
+
+
+@needs_helm
+def test_nothing_is_served_unless_asked_for() -> None:
+    assert not [one for one in rendered() if one["metadata"]["name"].endswith("-serve")]
+    assert set(served()) == {"Deployment", "Service", "NetworkPolicy"}
+
+
+@needs_helm
+def test_the_server_is_kept_in_its_place_and_reads_with_a_user_of_its_own() -> None:
+    objects = served()
+    pod = objects["Deployment"]["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    assert pod["automountServiceAccountToken"] is False
+    assert "serviceAccountName" not in pod
+    assert pod["securityContext"] == POD["securityContext"]
+    assert container["securityContext"] == POD["containers"][0]["securityContext"]
+    (variable,) = container["env"]
+    assert variable["valueFrom"]["secretKeyRef"]["name"] == "evidence-read-only"
+    assert all(mount.get("readOnly") for mount in container["volumeMounts"] if mount["name"] != "tmp")
+    context = serve.command.make_context("serve", list(container["args"][1:]))
+    assert (context.params["auth"], context.params["listen"]) == ("oidc", "0.0.0.0:8080")
+    assert context.params["archive"] == Path("/archive")
+
+
+@needs_helm
+def test_who_may_connect_and_where_the_server_connects_to_is_said_one_by_one() -> None:
+    policy = served()["NetworkPolicy"]["spec"]
+    labels = served()["Deployment"]["spec"]["template"]["metadata"]["labels"]
+    assert policy["podSelector"]["matchLabels"].items() <= labels.items()
+    assert not of_kind(rendered(), "NetworkPolicy")["spec"]["podSelector"]["matchLabels"].items() <= labels.items()
+    (ingress,) = policy["ingress"]
+    assert ingress["ports"] == [{"protocol": "TCP", "port": 8080}]
+    database, dns, provider = policy["egress"]
+    assert database["to"] == [{"ipBlock": {"cidr": "192.0.2.5/32"}}]
+    assert {port["port"] for port in dns["ports"]} == {53}
+    assert (provider["to"], provider["ports"]) == (
+        [{"ipBlock": {"cidr": "198.51.100.7/32"}}],
+        [{"protocol": "TCP", "port": 443}],
+    )
+
+
+@needs_helm
+@pytest.mark.parametrize(
+    ("left_out", "words"),
+    [
+        ("serve.database.secretName", "may only read"),
+        ("serve.arguments", "must hold --auth"),
+        ("serve.from", "must say who may connect"),
+        ("networkPolicy.database.peers", "must say where the database is"),
+    ],
+)
+def test_a_server_without_what_it_needs_is_refused(left_out: str, words: str) -> None:
+    given = {path: value for path, value in {**GIVEN, **SERVE}.items() if not path.startswith(left_out)}
+    sets = [word for path, value in given.items() for word in ("--set", f"{path}={value}")]
+    ran = helm("template", "e", str(CHART), "--kube-version", "1.36.0", *sets)
+    assert ran.returncode != 0
+    assert words in ran.stderr

@@ -1,13 +1,17 @@
 """What holds for every request: names, methods, headers, who may see what, files of packs, probes and metrics, bounds."""
 
+import re
 import threading
 from ipaddress import ip_network
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
+from sqlalchemy import make_url
 from starlette.testclient import TestClient
 
+from evidence.errors import StoreError
 from evidence.sample import TAKEN_AT
 from evidence.service.web.access import Groups, ProxyAuthentication
 from evidence.service.web.desk import Busy, Desk
@@ -17,7 +21,9 @@ from evidence.service.web.site import Plan, Site
 from evidence.service.web.views import VIEWS
 from evidence.store import Store
 from evidence.store.schema import VERSION_TABLE
+from tests.conftest import ROOT
 from tests.service.web.conftest import FOLDER, HOSTILE, NOW, OTHER_FOLDER, SHOP, Client
+from tests.store.build import item, snapshot
 from tests.store.rows import run
 
 OPEN = {"/healthz", "/readyz", "/style.css"}
@@ -364,3 +370,37 @@ def test_more_than_the_desk_may_do_is_refused_at_once() -> None:
     assert desk.get("b", 1, lambda: None, 30) is True
     assert desk.get("c", 1, lambda: 1, 30) == 1
     desk.close()
+
+
+# -- a database user that may only read -------------------------------------------------------------------------------
+
+
+@pytest.mark.real
+def test_a_user_with_the_rights_that_the_docs_grant_can_be_served_and_write_nothing(
+    client_of: Client, site: Site, postgres_url: str
+) -> None:
+    (statements,) = re.findall(r"```sql\n(.*?)```", (ROOT / "docs" / "serve.md").read_text(encoding="utf-8"), re.DOTALL)
+    name = f"reader_{uuid4().hex[:8]}"
+    reader = make_url(postgres_url).set(username=name, password="choose one").render_as_string(hide_password=False)
+    with Store.open(postgres_url) as store:
+        store.add_snapshot(snapshot(item("a"), cluster="prod"))
+    try:
+        for statement in statements.replace("evidence_reader", name).split(";"):
+            if statement.strip():
+                run(postgres_url, statement)
+        client = client_of(of=elsewhere(site, reader))
+        for where in (
+            "/clusters",
+            "/snapshots",
+            "/snapshots/1",
+            "/snapshots/1/findings",
+            "/timeline",
+            "/log",
+            "/readyz",
+            "/metrics",
+        ):
+            assert client.get(where).status_code == 200, where
+        with pytest.raises(StoreError, match="denies this user"), Store.open(reader, read_only=True) as store:
+            store.add_checkpoint("mine")
+    finally:
+        run(postgres_url, f"DROP OWNED BY {name}; DROP ROLE {name}")

@@ -7,6 +7,12 @@ app.kubernetes.io/name: {{ .Chart.Name }}
 app.kubernetes.io/instance: {{ .Release.Name }}
 {{- end }}
 
+{{- /* The web application's pods are none of the collector's: neither policy is about the other's. */ -}}
+{{- define "evidence.serveSelector" -}}
+app.kubernetes.io/name: {{ .Chart.Name }}-serve
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end }}
+
 {{- define "evidence.labels" -}}
 {{ include "evidence.selector" . }}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
