@@ -26,6 +26,10 @@ EVER = (hours(-1), hours(10_000))
 POD = '{{"apiVersion": "v1", "kind": "Pod", "metadata": {{"name": "web", "namespace": "shop", "labels": {{"version": "{}"}}}}}}'
 
 
+def _unsaid(_: str) -> None:
+    """Standard output is for the steps."""
+
+
 def collect(db: str, spool: Spool, manifest: Path, at: datetime) -> None:
     pipeline.collect_snapshot(
         db, FileSource([str(manifest)]), cluster="prod", taken_at=None, received_at=at, intent_path=None, keep_going=False,
@@ -109,7 +113,7 @@ def sweep(db: str, folder: Path) -> int:
         assert present or not deposited, "a snapshot that was deposited is lost"
         deposited = deposited or bool(left)
         expected += [at] if present else []
-        assert spooling.take_in(db, spool, partial(hours, step + 1), print)
+        assert spooling.take_in(db, spool, partial(hours, step + 1), _unsaid)
         assert taken(db, checked=True) == expected
         assert not spool.folder.exists()
         if not died:
@@ -126,7 +130,7 @@ def sweep_first(folder: Path) -> int:
     while True:
         db = str(folder / f"{step}.db")
         died = killed(db, beside(db), manifest, at, step)
-        assert spooling.take_in(db, beside(db), partial(hours, 0), print)
+        assert spooling.take_in(db, beside(db), partial(hours, 0), _unsaid)
         collect(db, beside(db), manifest, at)
         assert taken(db, checked=True) == [at]
         assert not beside(db).folder.exists()
