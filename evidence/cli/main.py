@@ -22,6 +22,7 @@ COMMANDS = {
     "access": "Who may change the rules: policies, labels that zones hang on, rights.",
     "archive": "Build the auditor's index page over a folder of packs.",
     "assess": "Findings of a snapshot: table, JSON, SARIF or JUnit.",
+    "clusters": "All clusters of the store: newest snapshot, overdue, partial, what is open.",
     "cni": "What the cluster's network plugin is and what it enforces.",
     "collect": "Take a snapshot of a cluster, or of manifests, into the store; or follow a cluster.",
     "controls": "List frameworks, controls, and which finding rule feeds which.",

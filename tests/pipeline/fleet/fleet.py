@@ -1,5 +1,6 @@
 """A small fleet: two clusters with a quarter of history in one store, and a reassessment of it."""
 
+import sqlite3
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -60,3 +61,11 @@ def reassess(db: str, folder: Path, **others: Any) -> Reassessed:
 def files(folder: Path) -> dict[str, bytes]:
     """Every file below a folder, by path."""
     return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+def damage(db: str) -> None:
+    """Change by hand the policy that only the drifted snapshots have, one of each cluster."""
+    with sqlite3.connect(db) as connection:
+        connection.execute(
+            "UPDATE objects SET body = x'00' WHERE digest IN (SELECT digest FROM intervals WHERE name = 'debug-allow')"
+        )

@@ -2,7 +2,6 @@
 
 import json
 import signal
-import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -24,7 +23,7 @@ from evidence.pipeline.judging import Judging
 from evidence.store import Store
 from tests.cli.run import evidence
 from tests.conftest import ROOT
-from tests.pipeline.fleet.fleet import DRIFTED, EAST, MONTHS, PLAIN, SINCE, collect, day, files, reassess
+from tests.pipeline.fleet.fleet import DRIFTED, EAST, MONTHS, PLAIN, SINCE, collect, damage, day, files, reassess
 from tests.pipeline.periods import assessed_one_by_one
 
 
@@ -199,14 +198,6 @@ def test_a_run_that_is_killed_goes_on_where_it_was(kept: str, whole: Path, tmp_p
     rest = reassess(kept, folder)
     assert (rest.step.before, rest.step.done) == (2, MONTHS - 2)
     assert files(folder) == files(whole)
-
-
-def damage(db: str) -> None:
-    """Change by hand the policy that only the drifted snapshots have, one of each cluster."""
-    with sqlite3.connect(db) as connection:
-        connection.execute(
-            "UPDATE objects SET body = x'00' WHERE digest IN (SELECT digest FROM intervals WHERE name = 'debug-allow')"
-        )
 
 
 def test_a_month_that_cannot_be_read_is_named_and_stops_no_other(db: str, tmp_path: Path) -> None:
