@@ -11,6 +11,7 @@ import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from evidence.errors import EvidenceError
+from evidence.service.web.desk import Busy
 from evidence.service.web.site import Site, Unavailable
 
 THREADS = 16  # requests that are worked on at once
@@ -66,7 +67,7 @@ def watching(site: Site, stop: threading.Event, say: Say) -> None:
         try:
             site.look()
             words = ""
-        except (Unavailable, EvidenceError, OSError) as error:
+        except (Unavailable, Busy, EvidenceError, OSError) as error:
             words = str(error)
         except Exception as error:  # noqa: BLE001  (the watch goes on whatever happens: pages do without it)
             words = f"{type(error).__name__}: {error}"

@@ -3,13 +3,14 @@
 The store is opened for each use and closed again, so that a database that was away, restored or migrated needs no restart.
 """
 
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TypeVar
 
+from evidence.archive.entries import read_archive
 from evidence.errors import EvidenceError, StoreError
 from evidence.frameworks.load import Framework
 from evidence.pipeline import Timeline, period_timeline, verify_pack
@@ -18,8 +19,7 @@ from evidence.pipeline.browse.packs import Checked, checked, pack_folder
 from evidence.pipeline.browse.snapshots import header_of
 from evidence.pipeline.observations import assess_stored
 from evidence.pipeline.states import Assessed, state_of
-from evidence.seal.manifest import SUMS
-from evidence.service.web.desk import Busy, Desk
+from evidence.service.web.desk import Desk
 from evidence.store import SnapshotInfo, Store
 
 STORE_WAIT_SECONDS = 5.0
@@ -55,6 +55,8 @@ class Site:
     desk: Desk = field(default_factory=Desk)
     outcomes: Mapping[str, ClusterOutcome] = field(default_factory=dict)
     checks: Mapping[str, Checked] = field(default_factory=dict)
+    _looked: dict[str, Hashable] = field(default_factory=dict)  # the keys under which the outcomes were made
+    _checked: dict[str, Hashable] = field(default_factory=dict)  # and those of the checks
 
     @contextmanager
     def store(self) -> Iterator[Store]:
@@ -75,8 +77,7 @@ class Site:
         """A snapshot as of its own time, with what records say around it. Raises NotThereError, StoreError, Busy."""
         with self.store() as store:
             info = header_of(store, snapshot).info
-            records = len(store.records(info.cluster, _START, _END))
-        key = ("assessed", info.root_digest, records)
+            key = _key(store, info)
         return self.desk.get(key, info.object_count + LIGHT, lambda: self._assess(info), wait_seconds)
 
     def _assess(self, info: SnapshotInfo) -> Assessed:
@@ -96,8 +97,8 @@ class Site:
         minute = self.now().replace(second=0, microsecond=0) + timedelta(minutes=1)
         with self.store() as store:
             (newest,) = store.newest(cluster, 1)
-            records = len(store.records(cluster, _START, _END))
-        key = ("timeline", cluster, period, newest.id, records, minute)
+            state = _key(store, newest)
+        key = ("timeline", cluster, period, state, minute)
         return self.desk.get(
             key,
             LIGHT,
@@ -108,52 +109,57 @@ class Site:
 
     def check_pack(self, folder: str, wait_seconds: float | None = None) -> Checked:
         """Check a pack as `evidence verify` does, once for each day and state of its folder. Raises NotThereError, SealError, Busy."""
-        where = pack_folder(self.plan.archive, folder)
-        now = self.now()
-        stamp = (where / SUMS).stat()
-        newest = max(path.lstat().st_mtime_ns for path in where.rglob("*"))
-        key = ("pack", folder, stamp.st_ino, stamp.st_size, newest, now.date())
+        where, now = pack_folder(self.plan.archive, folder), self.now()
         return self.desk.get(
-            key,
+            self._pack_key(folder),
             LIGHT,
             lambda: checked(verify_pack(where, self.plan.trusted, self.plan.key_folder, now), now),
             wait_seconds,
         )
 
+    def _pack_key(self, folder: str) -> Hashable:
+        """Another one when a file of the pack came, went or was written to, and on another day: certificates expire."""
+        where = pack_folder(self.plan.archive, folder)
+        state = tuple(sorted((str(path), path.lstat().st_mtime_ns) for path in where.rglob("*")))
+        return "pack", folder, hash(state), self.now().date()
+
     # -- the watch
 
     def look(self, wait_seconds: float = _PATIENT_SECONDS) -> None:
         """Analyse each cluster's newest snapshot and check each pack that is new since the last look; a thread of its own calls this."""
-        outcomes: dict[str, ClusterOutcome] = {}
         with self.store() as store:
             newest = [store.newest(name, 1)[0] for name in store.clusters()]
+            keys = {info.cluster: _key(store, info) for info in newest}
+        self._forget_others(keys)
         for info in newest:
-            known = self.outcomes.get(info.cluster)
-            outcomes[info.cluster] = self._outcome(info, wait_seconds)
-            if known is None or known.snapshot != info.id:
-                self.outcomes = {**self.outcomes, **outcomes}  # shown as soon as it is there
-        self.outcomes = outcomes
-        self.checks = dict(self._checks(wait_seconds))
-
-    def _outcome(self, info: SnapshotInfo, wait_seconds: float) -> ClusterOutcome:
-        try:
-            found = self.assessed(info.id, wait_seconds)
-            return self.desk.get(
-                ("outcome", info.root_digest, id(found.assessment)),
-                LIGHT,
-                lambda: outcome_of(found, self.plan.frameworks),
-                wait_seconds,
-            )
-        except (EvidenceError, Busy) as error:
-            return no_outcome(info.id, str(error))
-
-    def _checks(self, wait_seconds: float) -> Iterator[tuple[str, Checked]]:
-        from evidence.archive.entries import read_archive
-
-        if self.plan.archive is None:
-            return
-        for entry in read_archive(self.plan.archive).entries:
-            try:
-                yield entry.folder, self.check_pack(entry.folder, wait_seconds)
-            except (EvidenceError, OSError, Busy):  # its own page says why
+            key = keys[info.cluster]
+            if self._looked.get(info.cluster) == key:
                 continue
+            try:
+                outcome = outcome_of(self.assessed(info.id, wait_seconds), self.plan.frameworks)
+            except EvidenceError as error:
+                outcome = no_outcome(info.id, str(error))
+            self.outcomes = {**self.outcomes, info.cluster: outcome}  # shown as soon as it is there
+            self._looked[info.cluster] = key
+        self._check_packs(wait_seconds)
+
+    def _forget_others(self, clusters: Collection[str]) -> None:
+        self.outcomes = {name: outcome for name, outcome in self.outcomes.items() if name in clusters}
+        self._looked = {name: key for name, key in self._looked.items() if name in clusters}
+
+    def _check_packs(self, wait_seconds: float) -> None:
+        folders = [entry.folder for entry in read_archive(self.plan.archive).entries] if self.plan.archive else []
+        self.checks = {folder: found for folder, found in self.checks.items() if folder in folders}
+        for folder in folders:
+            try:
+                key = self._pack_key(folder)
+                if self._checked.get(folder) != key:
+                    self.checks = {**self.checks, folder: self.check_pack(folder, wait_seconds)}
+                    self._checked[folder] = key
+            except (EvidenceError, OSError):  # its own page says why
+                self.checks = {name: found for name, found in self.checks.items() if name != folder}
+
+
+def _key(store: Store, info: SnapshotInfo) -> Hashable:
+    """The same as long as the analysis of a snapshot says the same: later records of its time change it."""
+    return "assessed", info.root_digest, len(store.records(info.cluster, _START, _END))
