@@ -1,8 +1,6 @@
 """`evidence db`: migrate, check, describe, prune and move the store."""
 
 import json
-import re
-from collections.abc import Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,27 +9,30 @@ import click
 
 from evidence.cli.keeping import keeping_options
 from evidence.cli.lazy import Later, LazyGroup
-from evidence.cli.options import database_option, key_folder, now, spool_option, state_folder
+from evidence.cli.log_keys import log_key_options
+from evidence.cli.options import database_option, now, spool_option, state_folder
 from evidence.cli.terminal import line
-from evidence.errors import InputError, SealError, UsageError
+from evidence.errors import UsageError
 
 if TYPE_CHECKING:
     from evidence.log.checkpoint import LogVerifier
     from evidence.pipeline import Keeping
     from evidence.store.describe import StoreDescription
 
-_LINE = re.compile(r'\bcheckpoint (".*)$')  # a checkpoint as one line of a log (pipeline.log.Kept.line)
-
-
 _LATER = {
+    "export": Later(
+        "evidence.cli.db_transfer", "export_command", "Write the store as one file that any store can be made from."
+    ),
     "hold": Later("evidence.cli.db_hold", "command", "Legal holds: what a prune may not touch."),
+    "import": Later("evidence.cli.db_transfer", "import_command", "Take an export into an empty store, verified."),
+    "move": Later("evidence.cli.db_transfer", "move_command", "Copy the store into another, empty database, verified."),
     "prune": Later("evidence.cli.db_prune", "command", "Drop what no framework wants kept any longer."),
 }
 
 
 @click.group("db", cls=LazyGroup, later=_LATER, variables="EVIDENCE_DB")
 def command() -> None:
-    """Migrate, check, describe and prune the store."""
+    """Migrate, check, describe, prune and move the store."""
 
 
 @command.command("migrate")
@@ -49,29 +50,9 @@ def migrate(db: str) -> int:
 
 
 @command.command("check", short_help="Recompute every digest and the log; name what is wrong.")
-@click.option(
-    "--log-key",
-    "log_keys",
-    multiple=True,
-    metavar="KEY",
-    help="Verifier key of the log, as `evidence db checkpoint` shows it; may be repeated. Default the one in --keys.",
-)
-@click.option(
-    "--keys",
-    "folder",
-    type=click.Path(path_type=Path),
-    help="Folder of the log's key, as given to `evidence report`; default evidence/keys in your configuration folder.",
-)
-@click.option(
-    "--checkpoint",
-    "kept",
-    multiple=True,
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="A checkpoint that was kept outside the store, a pack's log/checkpoint, or a log with checkpoint lines; may be repeated.",
-)
+@log_key_options
 @database_option
-def check(log_keys: tuple[str, ...], folder: Path | None, kept: tuple[Path, ...], db: str) -> int:
+def check(verifiers: "tuple[LogVerifier, ...]", kept: list[str], db: str) -> int:
     """Recompute every digest, every root and the log, and name what is wrong.
 
     The log shows what was removed, added or put in another order up to its last checkpoint. Whoever can write to the store can also drop its
@@ -79,18 +60,10 @@ def check(log_keys: tuple[str, ...], folder: Path | None, kept: tuple[Path, ...]
 
     Exit codes: 0 everything is as it was stored, 1 something is not.
     """
-    from evidence.log.checkpoint import verifier_of
-    from evidence.seal.logkey import load_log_key
     from evidence.store import Store
 
-    verifiers = [_verifier(key) for key in log_keys]
-    if folder or not log_keys:
-        own = load_log_key(folder or key_folder())
-        if folder and own is None:
-            raise UsageError(f"--keys {folder}: there is no log key here (log-key.pem)")
-        verifiers += [verifier_of(own.public_key())] if own else []
     with Store.open(db, read_only=True) as store:
-        result = store.check(verifiers, [note for path in kept for note in _notes(path)])
+        result = store.check(verifiers, kept)
     for problem in result.problems:
         click.echo(problem)
     found = f"{len(result.problems)} wrong" if result.problems else "all as stored"
@@ -111,35 +84,6 @@ def check(log_keys: tuple[str, ...], folder: Path | None, kept: tuple[Path, ...]
             "the checkpoints' signatures were not checked: no log key is here; give --keys or --log-key", err=True
         )
     return 1 if result.problems else 0
-
-
-def _verifier(key: str) -> "LogVerifier":
-    from evidence.log.checkpoint import parse_verifier
-
-    try:
-        return parse_verifier(key)
-    except SealError as error:
-        raise UsageError(f"--log-key {key}: {error}; `evidence db checkpoint` shows it") from error
-
-
-def _notes(path: Path) -> Iterator[str]:
-    """The checkpoints of a file: its one, or those of a log's lines `… checkpoint "…"`. Raises InputError."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise InputError(f"--checkpoint {path}: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise InputError(f"--checkpoint {path}: not a checkpoint, which is text") from error
-    lines = [(number, found[1]) for number, one in enumerate(text.splitlines(), 1) if (found := _LINE.search(one))]
-    if not lines:
-        yield text
-    for number, quoted in lines:
-        try:
-            yield json.loads(quoted)
-        except ValueError as error:
-            raise InputError(
-                f"--checkpoint {path}:{number}: the checkpoint on this line is cut or was changed"
-            ) from error
 
 
 @command.command("checkpoint", short_help="Sign the log's head, for a copy elsewhere.")

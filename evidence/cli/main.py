@@ -26,7 +26,7 @@ COMMANDS = {
     "cni": "What the cluster's network plugin is and what it enforces.",
     "collect": "Take a snapshot of a cluster, or of manifests, into the store; or follow a cluster.",
     "controls": "List frameworks, controls, and which finding rule feeds which.",
-    "db": "Migrate, check, describe and prune the store.",
+    "db": "Migrate, check, describe, prune and move the store.",
     "demo": "The whole pipeline on the sample cluster, into a folder.",
     "diff": "What changed between two snapshots: objects, flows, findings, and who wrote.",
     "history": "A period's timeline: changes, findings, failed runs, and the time that nobody looked.",

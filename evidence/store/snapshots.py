@@ -3,16 +3,16 @@
 Every method is one transaction. Whatever the database says is raised as StoreError, one sentence.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from types import TracebackType
-from typing import Self
+from typing import IO, TYPE_CHECKING, Self
 
 from sqlalchemy import URL, Engine, func, insert, select
 
 from evidence.errors import StoreError, UsageError
 from evidence.log.checkpoint import LogVerifier
-from evidence.log.entries import EntryKind, LogEntry
+from evidence.log.entries import EntryKind, LogEntry, TreeHead
 from evidence.store import log
 from evidence.store.check import CheckResult, check_store
 from evidence.store.database import connect, file_of, hidden, parse_url, reading, use_write_ahead_log, writing
@@ -40,6 +40,10 @@ from evidence.store.values import (
     StoredSnapshot,
 )
 from evidence.store.write import cluster_number, prepare, write
+
+if TYPE_CHECKING:
+    from evidence.store.portable.export import Exported
+    from evidence.store.portable.intake import TakenIn
 
 WAIT_SECONDS = 30.0
 
@@ -294,6 +298,29 @@ class Store:
         """
         with reading(self._engine, self.url) as connection:
             return check_store(connection, tuple(verifiers), tuple(kept))
+
+    def export_to(self, file: IO[bytes], sign: Callable[[TreeHead], str | None]) -> "Exported":
+        """Write it as one file that any store can be made from, see portable/. `sign` gives a checkpoint of the log's head, None without a key."""
+        from evidence.store.portable.export import export_store
+
+        with reading(self._engine, self.url) as connection:
+            return export_store(connection, file, sign)
+
+    def import_from(
+        self, file: IO[bytes], verifiers: Sequence[LogVerifier] = (), kept: Sequence[str] = ()
+    ) -> "TakenIn":
+        """Take in what `export_to` wrote, into this store, which must be empty: whole and verified, or not at all.
+
+        `verifiers`: by one of these the log's head has to be signed, none to leave signatures alone; `kept`: as for `check`.
+        Raises InputError, which names the place, for anything that is not as it was exported.
+        """
+        from evidence.store.portable.intake import import_store
+
+        with writing(self._engine, self.url, "import", self._wait_seconds, alone=True) as connection:
+            try:
+                return import_store(connection, file, verifiers, kept)
+            except StoreError as error:
+                raise StoreError(f"the store {self.url}: {error}") from error
 
     def describe(self) -> StoreDescription:
         """What it holds, in numbers."""
