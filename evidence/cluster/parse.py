@@ -11,7 +11,7 @@
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +20,7 @@ from evidence.cluster.calico import Calico, CalicoPolicy, CalicoTier, NetworkSet
 from evidence.cluster.cycles import without_cycle_search
 from evidence.cluster.fields import FieldError, Raw, labels, mapping, text
 from evidence.cluster.gatewayapi import GATEWAY_GROUP, GATEWAY_KINDS, ROUTE_KINDS
+from evidence.cluster.known import Known, Owners, Said
 from evidence.cluster.model import (
     Cluster,
     Ingress,
@@ -148,6 +149,19 @@ class Parsed:
     owners: dict[ObjectKey, ObjectKey] = field(default_factory=dict)  # controllers of ReplicaSets and Jobs
     errors: list[Wrong] = field(default_factory=list)
 
+    def said(self) -> Said:
+        """The parts that something was added to."""
+        return tuple((each.name, found) for each in fields(self) if (found := getattr(self, each.name)))
+
+    def add(self, said: Said) -> None:
+        """Add parts of another one."""
+        for name, found in said:
+            mine = getattr(self, name)
+            if isinstance(mine, list):
+                mine += found
+            else:
+                mine.update(found)
+
     def cluster(self, unread_kinds: Iterable[str] = ()) -> Cluster:
         """The cluster of everything that could be read."""
         pods = [*self.pods, *self._stand_ins()]
@@ -220,10 +234,13 @@ class Parsed:
         ]
 
 
-def build_cluster(collection: Collection) -> Cluster:
-    """The cluster of a collection. Raises InputError (or ManyInputsError) naming every object that cannot be read."""
+def build_cluster(collection: Collection, known: Known | None = None) -> Cluster:
+    """The cluster of a collection. Raises InputError (or ManyInputsError) naming every object that cannot be read.
+
+    `known`: what collections of the same cluster before this one said.
+    """
     with without_cycle_search():
-        parsed = parse(collection.objects)
+        parsed = parse(collection.objects, known)
         refuse(wrong.error for wrong in parsed.errors)
         return parsed.cluster(unread_kinds(collection))
 
@@ -263,27 +280,47 @@ def _not_spoken_of(collection: Collection) -> set[str]:
     return {kind for (group, kind), name in DEFINED_BY.items() if name in defined and (group, kind) not in held}
 
 
-def parse(objects: Iterable[CollectedObject]) -> Parsed:
-    """Parse every object; wrong ones are in `errors` and nowhere else."""
+def parse(objects: Iterable[CollectedObject], known: Known | None = None) -> Parsed:
+    """Parse every object; wrong ones are in `errors` and nowhere else. What is `known` already is not parsed again."""
     parsed = Parsed()
     pods = []
+    if known is not None:
+        known.begin()
     for obj in objects:
         key = obj.key
         if key.kind == "Pod" and key.group == "":
             pods.append(obj)
             continue
         try:
-            _PARSERS.get((key.group, key.kind), _other)(parsed, obj, _metadata(obj))
+            if known is None:
+                _take_in(parsed, obj)
+            else:
+                parsed.add(known.said(obj, _alone))
         except FieldError as error:
             parsed.errors.append(Wrong(obj, located(obj, error)))
     owners = parsed.owners.get
     for obj in pods:  # last, when their controllers are known
         try:
-            parsed.pods.append(pod(obj, obj.key.namespace, obj.key.name, _metadata(obj), owners))
+            parsed.pods.append(_pod(obj, owners) if known is None else known.pod(obj, owners, _pod))
         except FieldError as error:
             parsed.errors.append(Wrong(obj, located(obj, error)))
     parsed.pods = [_of_its_pod(found, parsed.pods) if found.workload.kind == "Pod" else found for found in parsed.pods]
     return parsed
+
+
+def _take_in(parsed: Parsed, obj: CollectedObject) -> None:
+    """Add what an object that is no pod says. It hangs on nothing that is there already."""
+    _PARSERS.get((obj.key.group, obj.key.kind), _other)(parsed, obj, _metadata(obj))
+
+
+def _alone(obj: CollectedObject) -> Said:
+    parsed = Parsed()
+    _take_in(parsed, obj)
+    return parsed.said()
+
+
+def _pod(obj: CollectedObject, owners: Owners) -> Pod:
+    return pod(obj, obj.key.namespace, obj.key.name, _metadata(obj), owners)
 
 
 def _of_its_pod(pod: Pod, pods: Iterable[Pod]) -> Pod:

@@ -127,7 +127,8 @@ def not_approved(context: Context) -> Looked:
         if NO_ZONE in (source, destination):
             continue
         allowed = approved(context, source, destination)
-        excess = [Crossing(c.source, c.destination, c.ports - allowed) for c in found if c.ports - allowed]
+        beyond = {ports: ports - allowed for ports in {c.ports for c in found}}
+        excess = [Crossing(c.source, c.destination, beyond[c.ports]) for c in found if beyond[c.ports]]
         if excess:
             hits.append(_excess(context, table, source, destination, excess, allowed))
     return Looked(len(table.pairs), tuple(hits), _doubts(context))

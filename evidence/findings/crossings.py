@@ -11,7 +11,7 @@ from functools import cached_property
 
 import numpy as np
 
-from evidence.cluster.model import Direction
+from evidence.cluster.model import Direction, Pod
 from evidence.findings.finding import EvidenceRef
 from evidence.findings.index import WorkloadPods, pod_evidence, policy_evidence, workload_names, workloads_of_pods
 from evidence.intent.model import Classification, Intent, Zone
@@ -26,16 +26,12 @@ Peer = PodClass | ExternalRange
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """The part of a peer that lies in one zone: some pods of a class, or a range of outside addresses."""
+    """The part of a peer that lies in one zone: some pods of a class, or a range of outside addresses. `names` are those of the workloads, or
+    that of the range."""
 
     peer: Peer
     workloads: tuple[WorkloadPods, ...]
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        if isinstance(self.peer, ExternalRange):
-            return (outside_name(self.peer),)
-        return workload_names(self.workloads)
+    names: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,10 +43,16 @@ class Crossing:
     ports: PortSet
 
 
+def end_of(peer: PodClass, pods: Iterable[Pod]) -> End:
+    """The part of a class that some of its pods are."""
+    workloads = workloads_of_pods(pods)
+    return End(peer, workloads, workload_names(workloads))
+
+
 def outside_name(found: ExternalRange) -> str:
     """An outside range in words: its networks when they are few, its bounds otherwise."""
-    networks = [str(network) for network in found.networks]
-    return "+".join(networks) if len(networks) <= 3 else f"{found.first}-{found.last}"
+    networks = found.networks
+    return "+".join(map(str, networks)) if len(networks) <= 3 else f"{found.first}-{found.last}"
 
 
 class Crossings:
@@ -92,13 +94,13 @@ class Crossings:
     def _split(self, peer: Peer) -> Mapping[str, End]:
         if isinstance(peer, ExternalRange):
             names = [zone.name for zone in self._map.of_address(peer.first)]
-            return {name: End(peer, ()) for name in names or [NO_ZONE]}
+            return dict.fromkeys(names or [NO_ZONE], End(peer, (), (outside_name(peer),)))
         pods = defaultdict(list)
         for pod in peer.pods:
             if not pod.finished:
                 for name in [zone.name for zone in self._map.of_pod(pod.key)] or [NO_ZONE]:
                     pods[name].append(pod)
-        return {name: End(peer, workloads_of_pods(found)) for name, found in sorted(pods.items())}
+        return {name: end_of(peer, found) for name, found in sorted(pods.items())}
 
     @cached_property
     def members(self) -> Mapping[str, frozenset[PeerId]]:
@@ -117,9 +119,12 @@ class Crossings:
 def lines(crossings: Iterable[Crossing]) -> tuple[str, ...]:
     """Every connection, once: "a, b → c TCP 5432", joined where the same sources reach the same ports."""
     sources: dict[tuple[str, str], set[str]] = defaultdict(set)
+    texts: dict[PortSet, str] = {}
     for crossing in crossings:
+        if crossing.ports not in texts:
+            texts[crossing.ports] = str(crossing.ports)
         for destination in crossing.destination.names:
-            sources[destination, str(crossing.ports)].update(crossing.source.names)
+            sources[destination, texts[crossing.ports]].update(crossing.source.names)
     joined: dict[tuple[tuple[str, ...], str], list[str]] = defaultdict(list)
     for (destination, ports), names in sorted(sources.items()):
         joined[tuple(sorted(names)), ports].append(destination)

@@ -70,6 +70,7 @@ class Spells:
         self._spells: dict[str, list[Spell]] = {}
         self._running: set[str] = set()  # fingerprints of findings that are not closed
         self._last: tuple[datetime, Assessment] | None = None
+        self._hit: Iterable[str] = ()  # fingerprints, by the last look
         self._statuses: Mapping[str, RunStatus] = {}  # of the last look
 
     def look(self, at: datetime, assessment: Assessment) -> Turn:
@@ -98,16 +99,16 @@ class Spells:
                 self._spells.setdefault(fingerprint, []).append(Spell(at, not known, at))
         self._newest |= found
         self._running |= found.keys()
-        self._last, self._statuses = (at, assessment), statuses
+        self._last, self._hit, self._statuses = (at, assessment), found.keys(), statuses
         return Turn(at, () if first else _worst_first(opened), _worst_first(closed), _worst_first(lost))
 
     def _see_last(self) -> None:
         """Enter that the last look hit its findings; not done look by look, because most hit what the one before did."""
         if self._last is None:
             return
-        at, assessment = self._last
-        for finding in assessment.findings:
-            stretches = self._spells[finding.fingerprint]
+        at, _ = self._last
+        for fingerprint in self._hit:
+            stretches = self._spells[fingerprint]
             stretches[-1] = replace(stretches[-1], state=SpellState.OPEN, last_seen=at)
 
     def histories(self) -> tuple[History, ...]:

@@ -6,7 +6,7 @@ The paths are those of `evidence.reach.paths`: each hop an allowed connection, t
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from evidence.findings.crossing import IN_SCOPE, NEEDS, approved, zone_label
-from evidence.findings.crossings import NO_ZONE, Crossing, Crossings, End, evidence
+from evidence.findings.crossings import NO_ZONE, Crossing, Crossings, end_of, evidence
 from evidence.findings.finding import Severity, Subject, count
 from evidence.findings.index import workload_names, workloads_of_pods
 from evidence.findings.registry import Context, Hit, Looked, rule
@@ -139,7 +139,7 @@ def _name(stop: Stop) -> str:
 
 
 def _crossing(context: Context, hop: Hop) -> Crossing:
-    ends = [End(context.reach.peer(stop.peer), workloads_of_pods(stop.pods)) for stop in (hop.source, hop.destination)]
+    ends = [end_of(context.reach.classes[stop.peer], stop.pods) for stop in (hop.source, hop.destination)]
     return Crossing(ends[0], ends[1], hop.ports)
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
+from evidence.cluster.known import Known
 from evidence.errors import StoreError, UsageError
 from evidence.observe.seen import LOOK_BACK, RECENT
 from evidence.pipeline.observations import Records
@@ -80,6 +81,7 @@ class Looks:
         from evidence.findings.registry import RULES
 
         self.read = 0  # snapshots that had to be
+        self._known = Known()
         self._store = store
         self._places = places
         self._records = Records(store, cluster)
@@ -116,7 +118,9 @@ class Looks:
         key = self._key(outline)
         if key not in self._kept:
             before = next(reversed(self._kept.values()), None)
-            state = state_of(self._store.read(outline.info.id), before.state if before else None)
+            like = before.state if before else None
+            snapshot = self._store.read(outline.info.id, like.collection.objects if like else ())
+            state = state_of(snapshot, like, self._known)
             self._kept[key] = assess(state, outline.info.taken_at, before, rules=self._still)
             self.read += 1
         self._kept.move_to_end(key)

@@ -12,6 +12,7 @@ from evidence.errors import UsageError
 from evidence.pipeline.sources import FileSource, parsed_intent, read_intent, read_source
 
 if TYPE_CHECKING:
+    from evidence.cluster.known import Known
     from evidence.cni.model import CniReport
     from evidence.findings.registry import Assessment, Rule
     from evidence.intent.model import Intent
@@ -90,8 +91,9 @@ def snapshot_state(db: str, cluster: str | None, number: int) -> State:
     return state_of(snapshot)
 
 
-def state_of(snapshot: "StoredSnapshot", before: State | None = None) -> State:
-    """The state that a snapshot of the store holds. What is the same as in `before`, a state of the same cluster, is shared with it."""
+def state_of(snapshot: "StoredSnapshot", before: State | None = None, known: "Known | None" = None) -> State:
+    """The state that a snapshot of the store holds. What is the same as in `before`, a state of the same cluster, is shared with it; so is, with
+    `known`, what was read of the cluster before."""
     from evidence.cluster.parse import build_cluster
 
     info, collection = snapshot.info, snapshot.collection
@@ -99,7 +101,7 @@ def state_of(snapshot: "StoredSnapshot", before: State | None = None) -> State:
         collection = replace(collection, objects=before.collection.objects)
         cluster = before.cluster
     else:
-        cluster = build_cluster(collection)
+        cluster = build_cluster(collection, known)
     if before is not None and before.info is not None and before.info.intent_digest == info.intent_digest:
         intent = before.intent
     else:

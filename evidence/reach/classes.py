@@ -13,6 +13,7 @@ Finished pods (Succeeded, Failed) hold no address and accept nothing: they are i
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import summarize_address_range
 from operator import attrgetter
 from typing import NamedTuple, NewType
@@ -65,12 +66,17 @@ class ExternalRange:
     @property
     def networks(self) -> tuple[IPNetwork, ...]:
         """The fewest networks that make up the range."""
-        return tuple(summarize_address_range(self.first, self.last))
+        return _networks(self.first, self.last)
 
     @property
     def kinds(self) -> frozenset[AddressKind]:
         """Whether addresses of the internet, of private ranges, or of both lie in the range."""
         return kinds_between(self.first, self.last)
+
+
+@lru_cache(maxsize=1 << 14)  # a cluster's ranges are those of the state before
+def _networks(first: IPAddress, last: IPAddress) -> tuple[IPNetwork, ...]:
+    return tuple(summarize_address_range(first, last))
 
 
 class Looks:

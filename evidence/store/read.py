@@ -1,8 +1,10 @@
 """Reading one snapshot back, and checking it on the way: no byte is handed on that its digest does not cover."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Container, Iterator, Sequence
+from dataclasses import replace
 from datetime import datetime
+from operator import itemgetter
 from typing import Any
 
 from sqlalchemy import Connection, Row, or_, select
@@ -24,18 +26,20 @@ from evidence.store.rows import SNAPSHOTS, root_of, snapshot_info
 from evidence.store.tables import ClusterRow, IntentRow, IntervalRow, ObjectRow, SnapshotRow, SourcesRow
 from evidence.store.values import SnapshotHeader, SnapshotOutline, StoredSnapshot
 
+_DIGESTS_A_QUERY = 500
 _MISSING = frozenset({KindStatus.FORBIDDEN.value, KindStatus.FAILED.value})  # as in `Collection.partial`
 
 
-def read_snapshot(connection: Connection, snapshot_id: int) -> StoredSnapshot:
-    """Raises StoreError when there is none, or when anything in it is not what was stored."""
+def read_snapshot(connection: Connection, snapshot_id: int, like: Sequence[CollectedObject] = ()) -> StoredSnapshot:
+    """Raises StoreError when there is none, or when anything in it is not what was stored. `like`: objects that were read before; their bodies
+    are not read again."""
     row = connection.execute(SNAPSHOTS.where(SnapshotRow.id == snapshot_id)).first()
     if row is None:
         raise StoreError(f"there is no snapshot {snapshot_id}")
     info = snapshot_info(row)
     refuse_dropped(connection, DroppedKind.SNAPSHOT, info.root_digest)
     with without_cycle_search():
-        objects, leaves = _objects(connection, row)
+        objects, leaves = _objects(connection, row, like)
     intent = _intent(connection, info.intent_digest)
     details, content = unpack(row.details), content_hash(leaves)
     if root_of(info, details, row.sources_digest, content) != info.root_digest or len(objects) != info.object_count:
@@ -86,33 +90,46 @@ def collection_of(outline: SnapshotOutline, objects: tuple[CollectedObject, ...]
     return Collection(source, objects, kinds, problems)
 
 
-def _objects(connection: Connection, row: Row[Any]) -> tuple[tuple[CollectedObject, ...], list[bytes]]:
+def _objects(
+    connection: Connection, row: Row[Any], like: Sequence[CollectedObject]
+) -> tuple[tuple[CollectedObject, ...], list[bytes]]:
     """Objects in the order of their keys, and their leaves."""
-    rows = connection.execute(
-        select(
-            IntervalRow.group,
-            IntervalRow.kind,
-            IntervalRow.namespace,
-            IntervalRow.name,
-            IntervalRow.digest,
-            ObjectRow.body,
-        )
-        .join(ObjectRow, IntervalRow.digest == ObjectRow.digest)
-        .where(
-            IntervalRow.cluster_id == row.cluster_id,
-            IntervalRow.first_id <= row.id,
-            or_(IntervalRow.end_id.is_(None), IntervalRow.end_id > row.id),
-        )
-    ).all()
-    in_order = sorted(rows, key=lambda found: found[:4])
-    keys = [ObjectKey(*found[:4]) for found in in_order]
-    sources = parse_sources(_sources(connection, row.sources_digest), keys)
+    known = {(obj.key, obj.digest): obj for obj in like}
+    in_order = sorted(_rows(connection, row, known), key=itemgetter(0))
+    sources = parse_sources(_sources(connection, row.sources_digest), [key for key, _, _ in in_order])
     objects, leaves = [], []
-    for key, source, (_, _, _, _, digest, packed) in zip(keys, sources, in_order, strict=True):
-        body = checked_body(packed, digest, key)
-        objects.append(CollectedObject(key, parse_body(body), source, _digest=digest))
+    for (key, digest, packed), source in zip(in_order, sources, strict=True):
+        obj = known.get((key, digest))
+        if obj is None:
+            body = checked_body(packed, digest, key)
+            obj = CollectedObject(key, parse_body(body), source, _digest=digest)
+        objects.append(obj if obj.source == source else replace(obj, source=source))
         leaves.append(object_leaf(key, digest))
     return tuple(objects), leaves
+
+
+def _rows(
+    connection: Connection, row: Row[Any], known: Container[tuple[ObjectKey, str]]
+) -> list[tuple[ObjectKey, str, bytes | None]]:
+    """Key, digest and kept body of each object in any order; of known ones no body."""
+    there = (
+        IntervalRow.cluster_id == row.cluster_id,
+        IntervalRow.first_id <= row.id,
+        or_(IntervalRow.end_id.is_(None), IntervalRow.end_id > row.id),
+    )
+    key_and_digest = IntervalRow.group, IntervalRow.kind, IntervalRow.namespace, IntervalRow.name, IntervalRow.digest
+    if not known:
+        query = select(*key_and_digest, ObjectRow.body).join(ObjectRow, IntervalRow.digest == ObjectRow.digest)
+        found = connection.execute(query.where(*there))
+        return [(ObjectKey(*each[:4]), each[4], each[5]) for each in found]
+    listed = [(ObjectKey(*each[:4]), each[4]) for each in connection.execute(select(*key_and_digest).where(*there))]
+    wanted = sorted({digest for key, digest in listed if (key, digest) not in known})
+    bodies: dict[str, bytes | None] = {}
+    for start in range(0, len(wanted), _DIGESTS_A_QUERY):
+        some = ObjectRow.digest.in_(wanted[start : start + _DIGESTS_A_QUERY])
+        packed = connection.execute(select(ObjectRow.digest, ObjectRow.body).where(some))
+        bodies.update((digest, body) for digest, body in packed)
+    return [(key, digest, bodies.get(digest)) for key, digest in listed]
 
 
 def checked_body(packed: bytes | None, digest: str, name: str | ObjectKey) -> bytes:

@@ -10,6 +10,7 @@ from typing import IO, TYPE_CHECKING, Self
 
 from sqlalchemy import URL, Engine, func, insert, select
 
+from evidence.cluster.objects import CollectedObject
 from evidence.errors import StoreError, UsageError
 from evidence.log.checkpoint import LogVerifier
 from evidence.log.entries import EntryKind, LogEntry, TreeHead
@@ -329,11 +330,14 @@ class Store:
 
     # -- read
 
-    def read(self, snapshot_id: int) -> StoredSnapshot:
-        """A snapshot with its content. Raises StoreError when there is none, or when it is not what was stored."""
+    def read(self, snapshot_id: int, like: Sequence[CollectedObject] = ()) -> StoredSnapshot:
+        """A snapshot with its content. Raises StoreError when there is none, or when it is not what was stored.
+
+        `like`: the objects of another snapshot, read before. Those that are in this one as they were are given as they are.
+        """
         with reading(self._engine, self.url) as connection:
             try:
-                return read_snapshot(connection, snapshot_id)
+                return read_snapshot(connection, snapshot_id, like)
             except StoreError as error:
                 raise StoreError(f"snapshot {snapshot_id} in the store {self.url}: {error}") from error
 

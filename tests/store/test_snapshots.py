@@ -27,6 +27,24 @@ def test_a_snapshot_is_read_back_as_it_was_stored(store: Store) -> None:
     assert info.object_count == 2
 
 
+def test_what_another_snapshot_held_as_it_was_is_not_read_again(store: Store) -> None:
+    first = store.add_snapshot(snapshot(item("web"), item("db"), item("gone")))
+    changed = collection(item("web"), item("db", note="new"), item("more"), item("moved", source="/other"))
+    second = store.add_snapshot(of(changed, at=hours(1)))
+    before = store.read(first.id).collection.objects
+    found = store.read(second.id, before)
+    assert found == store.read(second.id)
+    kept = [obj for obj in found.collection.objects if any(obj is other for other in before)]
+    assert [obj.key.name for obj in kept] == ["web"]
+
+
+def test_an_object_that_was_read_in_another_place_is_given_with_its_own(store: Store) -> None:
+    first = store.add_snapshot(snapshot(item("web"), item("db")))
+    second = store.add_snapshot(snapshot(item("web", source="dump.yaml:1"), item("db"), at=hours(1)))
+    found = store.read(second.id, store.read(first.id).collection.objects)
+    assert found == store.read(second.id)
+
+
 def test_a_snapshot_without_objects_and_intent_is_a_snapshot(store: Store) -> None:
     info = store.add_snapshot(snapshot())
     assert store.read(info.id).collection == collection()
