@@ -17,13 +17,13 @@ from tests.reach.build import cluster_policy, does
 INGRESS, EGRESS = Direction.INGRESS, Direction.EGRESS
 
 
-def several_ways() -> Cluster:
-    """Pods of one and of both families, and one with three addresses on each of which others are let in by another port."""
+def several_ways(*more: str) -> Cluster:
+    """Pods of one and of both families, one of which lets others in by another port on each address. `more` are addresses of it."""
     ports = {"10.0.0.0/24": 80, "fd00::/64": 81, "10.0.1.0/24": 82}
     return cluster(
         [
             pod("a", labels={"app": "a"}, ip=["10.0.0.1", "fd00::1"]),
-            pod("b", labels={"app": "b"}, ip=["10.0.0.2", "10.0.1.2", "fd00::2"]),
+            pod("b", labels={"app": "b"}, ip=["10.0.0.2", *more, "fd00::2"]),
             pod("c", ip=["10.0.0.3"]),
             pod("d", ip=["fd00::4"]),
         ],
@@ -34,8 +34,9 @@ def several_ways() -> Cluster:
     )
 
 
-def test_a_flow_is_what_may_pass_between_any_addresses_of_its_two_peers() -> None:
-    reach = analyse(several_ways())
+@pytest.mark.parametrize(("more", "among"), [((), "TCP 80-81"), (("10.0.1.2",), "TCP 80-82")])
+def test_a_flow_is_what_may_pass_between_any_addresses_of_its_two_peers(more: tuple[str, ...], among: str) -> None:
+    reach = analyse(several_ways(*more))
     listed = {(flow.source, flow.destination): flow.ports for flow in reach.flows()}
     assert list(listed) == sorted(listed)
     peers = [found.id for found in reach.classes] + [found.id for found in reach.external]
@@ -45,7 +46,7 @@ def test_a_flow_is_what_may_pass_between_any_addresses_of_its_two_peers() -> Non
                 ports = reach.ports(source, destination)
                 assert listed.get((source, destination), PortSet.none()) == ports
     b = reach.peer_of("default/b")
-    assert str(listed[b, b]) == "TCP 80-82"
+    assert str(listed[b, b]) == among
     assert str(listed[reach.peer_of("default/d"), b]) == "TCP 81"
 
 
