@@ -201,9 +201,9 @@ def _places(reach: Reachability, family: int) -> Sequence[tuple[int, AddressRang
 def _overlay(
     family: int, before: Sequence[tuple[int, AddressRange]], after: Sequence[tuple[int, AddressRange]]
 ) -> Iterator[Slice]:
-    """Both lists cover the whole family; walk them side by side."""
+    """Both lists cover the whole family, and end together; walk them side by side."""
     i = j = 0
-    while i < len(before) and j < len(after):
+    while i < len(before):
         (old, one), (new, other) = before[i], after[j]
         last = min(one.last, other.last)
         yield Slice(family, max(one.first, other.first), last, old, new)
