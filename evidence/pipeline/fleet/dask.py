@@ -64,16 +64,20 @@ def run_on_dask(address: str, store: Store, rulebook: Rulebook, units: Sequence[
 
 def _connect(address: str) -> "Client":
     try:
-        from distributed import Client
+        from distributed import Client, Security
     except ModuleNotFoundError as error:
         raise EngineError(
             f"--engine dask needs a package that is not installed ({error.name}): pip install 'evidence[dask]'"
         ) from error
-    logging.getLogger("distributed").setLevel(
-        logging.CRITICAL
-    )  # what goes wrong is said once, in a sentence of our own
+    security = Security()
+    if address.startswith("tls://") and security.get_connection_args("client").get("ssl_context") is None:
+        raise EngineError(
+            f"--scheduler {address}: there is no certificate for TLS; name one in Dask's configuration (distributed.comm.tls), such as by "
+            "DASK_DISTRIBUTED__COMM__TLS__CA_FILE, __CLIENT__CERT and __CLIENT__KEY"
+        )
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)  # what goes wrong is said once, by us
     try:
-        return Client(address, timeout=CONNECT_SECONDS, set_as_default=False, name="evidence")
+        return Client(address, security=security, timeout=CONNECT_SECONDS, set_as_default=False, name="evidence")
     except (OSError, TimeoutError) as error:
         raise EngineError(
             f"--scheduler {address}: nobody answers as a Dask scheduler within {CONNECT_SECONDS} s ({_first_line(error)}); start one with "
@@ -81,8 +85,7 @@ def _connect(address: str) -> "Client":
         ) from error
     except (ValueError, TypeError, RuntimeError) as error:
         raise EngineError(
-            f"--scheduler {address}: {_first_line(error)}; give an address such as tcp://host:8786, or tls://host:8786 with certificates in Dask's "
-            "configuration (distributed.comm.tls)"
+            f"--scheduler {address}: {_first_line(error)}; give an address such as tcp://host:8786 or tls://host:8786"
         ) from error
 
 

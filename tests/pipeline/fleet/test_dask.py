@@ -152,6 +152,11 @@ def test_an_address_that_is_none_is_one_sentence(kept: str, tmp_path: Path) -> N
         reassess(kept, tmp_path / "r", engine=partial(run_on_dask, "nonsense://here"))
 
 
+def test_tls_without_a_certificate_is_one_sentence(kept: str, tmp_path: Path) -> None:
+    with pytest.raises(EngineError, match=r"--scheduler tls://127.0.0.1:9: there is no certificate for TLS"):
+        reassess(kept, tmp_path / "r", engine=partial(run_on_dask, "tls://127.0.0.1:9"))
+
+
 def test_without_the_extra_it_says_what_to_install(kept: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "distributed", None)
     with pytest.raises(EngineError, match=r"pip install 'evidence\[dask\]'"):

@@ -23,7 +23,7 @@ from evidence.pipeline.judging import Judging
 from evidence.store import Store
 from tests.cli.run import evidence
 from tests.conftest import ROOT
-from tests.pipeline.fleet.fleet import DRIFTED, EAST, MONTHS, PLAIN, SINCE, collect, damage, day, files, reassess
+from tests.pipeline.fleet.fleet import DRIFTED, EAST, MONTHS, PLAIN, SINCE, collect, damage, day, files, fleet, reassess
 from tests.pipeline.periods import assessed_one_by_one
 
 
@@ -62,6 +62,12 @@ def backwards(store: Store, rulebook: Rulebook, units: Sequence[Unit]) -> Iterat
 
 def test_the_order_of_the_work_changes_no_byte(kept: str, whole: Path, tmp_path: Path) -> None:
     reassess(kept, tmp_path / "r", engine=backwards)
+    assert files(tmp_path / "r") == files(whole)
+
+
+@pytest.mark.real
+def test_a_store_in_postgres_gives_the_bytes_of_one_in_sqlite(postgres_url: str, whole: Path, tmp_path: Path) -> None:
+    reassess(fleet(postgres_url), tmp_path / "r")
     assert files(tmp_path / "r") == files(whole)
 
 
@@ -180,7 +186,6 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 from tests.pipeline.fleet.fleet import reassess
-from tests.pipeline.periods import assessed_one_by_one
 
 def at(step):
     if step.done == 2:
