@@ -1,7 +1,7 @@
 """Snapshots: a cluster's list, newest first, and one with its population, custody and place in the log. No object is read for either."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from evidence.cluster.objects import Collection, KindStatus
 from evidence.errors import NotThereError, UsageError
@@ -10,6 +10,7 @@ from evidence.pipeline.browse.paging import PAGE_SIZE, Paging, paging
 from evidence.pipeline.snapshots import shortfalls
 from evidence.store import SnapshotHeader, SnapshotInfo, Store
 
+_MOMENT = timedelta(microseconds=1)
 _ABSENT = frozenset({KindStatus.NOT_SERVED, KindStatus.NOT_IN_SOURCE})
 
 
@@ -29,11 +30,13 @@ class SnapshotRow:
 
 @dataclass(frozen=True, slots=True)
 class SnapshotList:
-    """One page of a cluster's snapshots, newest first. `clusters` are all that the store holds."""
+    """One page of a cluster's snapshots, newest first. `clusters` are all that the store holds; `pruned` are the numbers of those on this page
+    whose content retention dropped."""
 
     cluster: str
     clusters: tuple[str, ...]
     snapshots: tuple[SnapshotRow, ...]
+    pruned: tuple[int, ...]
     paging: Paging
 
 
@@ -81,10 +84,11 @@ class SnapshotView:
     """One snapshot: what was asked for and what came, what is missing from it, who took it, and where it stands in the log.
 
     `content` is the hash over its objects: two snapshots with the same one hold the same objects. `absent` are kinds that the cluster does
-    not serve or of which the files say nothing.
+    not serve or of which the files say nothing. `pruned_at`: when retention dropped its objects, null while they are there.
     """
 
     snapshot: SnapshotRow
+    pruned_at: datetime | None
     content: str
     shortfalls: tuple[str, ...]
     kinds: tuple[KindRow, ...]
@@ -99,7 +103,10 @@ def snapshot_list(store: Store, cluster: str | None, page: int) -> SnapshotList:
     total = next(each.snapshots for each in store.describe().clusters if each.name == name)
     where = paging(page, total)
     rows = store.newest(name, PAGE_SIZE, (page - 1) * PAGE_SIZE)
-    return SnapshotList(name, store.clusters(), tuple(map(snapshot_row, rows)), where)
+    gone: tuple[int, ...] = ()
+    if rows:
+        gone = tuple(one.id for one in store.retention.pruned(name, rows[-1].taken_at, rows[0].taken_at + _MOMENT))
+    return SnapshotList(name, store.clusters(), tuple(map(snapshot_row, rows)), gone, where)
 
 
 def cluster_named(store: Store, name: str | None) -> str:
@@ -145,6 +152,7 @@ def snapshot_view(store: Store, snapshot: int) -> SnapshotView:
     kinds = [KindRow(kind.group, kind.kind, kind.status, kind.count, kind.message) for kind in header.kinds]
     return SnapshotView(
         snapshot=snapshot_row(info),
+        pruned_at=pruned_at(store, info),
         content=header.content,
         shortfalls=missing_from(header),
         kinds=tuple(kind for kind in kinds if kind.status not in _ABSENT),
@@ -166,6 +174,12 @@ def snapshot_view(store: Store, snapshot: int) -> SnapshotView:
         ),
         log=LogPlaceView(place.position, place.size),
     )
+
+
+def pruned_at(store: Store, info: SnapshotInfo) -> datetime | None:
+    """When retention dropped the snapshot's objects; None while they are there."""
+    found = store.retention.pruned(info.cluster, info.taken_at, info.taken_at + _MOMENT)
+    return next((one.pruned_at for one in found if one.id == info.id), None)
 
 
 def missing_from(header: SnapshotHeader) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ from evidence.findings.registry import RULES
 from evidence.findings.spells import History, Spell, SpellState
 from evidence.pipeline.browse.paging import Paging, page_of
 from evidence.pipeline.browse.snapshots import SnapshotRow, snapshot_row
+from evidence.pipeline.retention import Gone
 from evidence.pipeline.timeline import Counts, Moment, Timeline
 
 
@@ -88,8 +89,9 @@ class FindingHistory:
 
 @dataclass(frozen=True, slots=True)
 class TimelineView:
-    """A period of one cluster. `share` of the time from `start` to `covered_until` is covered, from 0 to 1. `changes` and `failed_runs` are newest
-    first, `findings` open ones first; `paging` is that of the findings."""
+    """A period of one cluster. `pruned` says which of its snapshots are not told of, because retention dropped their content; "" for none.
+    `share` of the time from `start` to `covered_until` is covered, from 0 to 1. `changes` and `failed_runs` are newest first, `findings` open
+    ones first; `paging` is that of the findings."""
 
     cluster: str
     start: datetime
@@ -97,6 +99,7 @@ class TimelineView:
     covered_until: datetime
     expected_every_seconds: float
     snapshots: int
+    pruned: str
     share: float
     gaps: tuple[GapView, ...]
     failed_runs: tuple[FailedRunView, ...]
@@ -105,8 +108,8 @@ class TimelineView:
     paging: Paging
 
 
-def timeline_view(found: Timeline, page: int) -> TimelineView:
-    """Raises UsageError for a page beyond the last one."""
+def timeline_view(found: Timeline, gone: Gone | None, page: int) -> TimelineView:
+    """`gone` as `gone_in` gives it for the same period. Raises UsageError for a page beyond the last one."""
     histories, where = page_of(found.findings, page)
     return TimelineView(
         cluster=found.cluster,
@@ -115,6 +118,7 @@ def timeline_view(found: Timeline, page: int) -> TimelineView:
         covered_until=found.covered_until,
         expected_every_seconds=found.expected_every.total_seconds(),
         snapshots=found.snapshots,
+        pruned=str(gone) if gone else "",
         share=found.coverage.share,
         gaps=tuple(GapView(gap.start, gap.end, (gap.end - gap.start).total_seconds()) for gap in found.coverage.gaps),
         failed_runs=tuple(

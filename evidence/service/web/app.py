@@ -132,10 +132,11 @@ def _answered(request: Request, who: Who, answer: Answer) -> Response:
         return pages.failure(request, who, 404, str(error))
     except UsageError as error:
         return pages.failure(request, who, 400, str(error))
-    except (Unavailable, Busy) as error:
+    except Busy as error:
         return pages.failure(request, who, 503, str(error), _LATER)
-    except EvidenceError as error:
-        return pages.failure(request, who, 500, str(error))
+    except (Unavailable, EvidenceError) as error:
+        words = str(error) if who.role is Role.OWNER else "that cannot be read at the moment; the owner sees why"
+        return pages.failure(request, who, 503 if isinstance(error, Unavailable) else 500, words, _LATER)
 
 
 # -- views ------------------------------------------------------------------------------------------------------------

@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import TypeVar
 
 from evidence.archive.entries import read_archive
-from evidence.errors import EvidenceError, StoreError
+from evidence.errors import EvidenceError, NotThereError, StoreError
 from evidence.frameworks.load import Framework
 from evidence.pipeline import Timeline, period_timeline, verify_pack
 from evidence.pipeline.browse.clusters import ClusterOutcome, no_outcome, outcome_of
 from evidence.pipeline.browse.packs import Checked, checked, pack_folder
-from evidence.pipeline.browse.snapshots import header_of
+from evidence.pipeline.browse.snapshots import header_of, pruned_at
 from evidence.pipeline.observations import assess_stored
 from evidence.pipeline.states import Assessed, state_of
 from evidence.service.web.desk import Desk
@@ -24,7 +24,7 @@ from evidence.store import SnapshotInfo, Store
 
 STORE_WAIT_SECONDS = 5.0
 LIGHT = 200  # weight of a result that is no analysed snapshot
-_START, _END = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
+ALL_TIME = (datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC))
 T = TypeVar("T")
 
 _PATIENT_SECONDS = 3600.0  # of the watch, which nobody waits for
@@ -77,6 +77,10 @@ class Site:
         """A snapshot as of its own time, with what records say around it. Raises NotThereError, StoreError, Busy."""
         with self.store() as store:
             info = header_of(store, snapshot).info
+            if gone := pruned_at(store, info):
+                raise NotThereError(
+                    f"snapshot {snapshot} was pruned on {gone:%Y-%m-%d %H:%M} UTC: its objects are not kept any longer, its custody and digests are"
+                )
             key = _key(store, info)
         return self.desk.get(key, info.object_count + LIGHT, lambda: self._assess(info), wait_seconds)
 
@@ -162,4 +166,4 @@ class Site:
 
 def _key(store: Store, info: SnapshotInfo) -> Hashable:
     """The same as long as the analysis of a snapshot says the same: later records of its time change it."""
-    return "assessed", info.root_digest, len(store.records(info.cluster, _START, _END))
+    return "assessed", info.root_digest, len(store.records(info.cluster, *ALL_TIME))

@@ -28,13 +28,14 @@ from evidence.pipeline.browse.snapshots import (
     snapshot_view,
 )
 from evidence.pipeline.browse.timeline import TimelineView, timeline_view
+from evidence.pipeline.retention import gone_in
 from evidence.report.charts import heat_map, verdict_bar
 from evidence.report.templates import colours
 from evidence.report.zonediagram import arrows, drawn_arrows, zone_diagram
 from evidence.service.web.access import BOTH, OWNER, Role
 from evidence.service.web.asked import Asked, Kind, Parameter, period
 from evidence.service.web.desk import Busy
-from evidence.service.web.site import LIGHT, Site
+from evidence.service.web.site import ALL_TIME, LIGHT, Site
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,9 +115,15 @@ def _finding(site: Site, asked: Asked) -> findings.FindingView:
 
 
 def _timeline(site: Site, asked: Asked) -> TimelineView:
+    days = period(asked["first"], asked["last"])
     with site.store() as store:
         name = cluster_named(store, asked["cluster"])
-    return timeline_view(site.timeline(name, period(asked["first"], asked["last"])), asked["page"])
+        gone = gone_in(store, name, days or ALL_TIME)
+        if gone and len(gone.numbers) == len(store.snapshots(name, *(days or ALL_TIME))):
+            raise NotThereError(
+                f"nothing can be said of this period any more: {gone}; packs that were made before tell of it"
+            )
+    return timeline_view(site.timeline(name, days), gone, asked["page"])
 
 
 def _connection(site: Site, asked: Asked) -> reach.VerdictView:

@@ -11,6 +11,7 @@ import pytest
 from evidence import pipeline
 from evidence.pipeline import verify_pack
 from evidence.pipeline.observations import assess_stored
+from evidence.pipeline.retention import prune, retention_policy
 from evidence.pipeline.states import Assessed, State
 from evidence.sample import TAKEN_AT, intent_path, sample_dumps
 from evidence.seal.keys import Signer
@@ -19,7 +20,7 @@ from evidence.service.web.site import Site
 from evidence.store import NewRecord, RecordKind, Store
 from tests.seal.builders import sealed, write
 from tests.seal.conftest import signer
-from tests.service.web.conftest import NOW
+from tests.service.web.conftest import NOW, Client
 from tests.store.build import RUN, item, snapshot
 from tests.store.rows import run
 
@@ -116,3 +117,21 @@ def test_a_server_sees_a_store_that_was_put_in_place_of_the_old_one(own: Site) -
     )  # fmt: skip
     own.look()
     assert own.outcomes["new"].open_findings
+
+
+def test_a_pruned_snapshot_keeps_its_page_and_says_that_it_was_pruned(own: Site, client_of: Client) -> None:
+    for hours in (-24 * 900, 0):
+        add(own, "a", hours)
+    moment = TAKEN_AT[0]
+    assert prune(own.plan.db, retention_policy(["pci"], [], moment, None), moment) is not None
+    client = client_of(of=own)
+    assert client.get("/api/v1/snapshots/1").json()["pruned_at"] is not None
+    assert "not kept any longer" in client.get("/snapshots/1").text
+    assert client.get("/api/v1/snapshots").json()["pruned"] == [1]
+    for end in ("findings", "zones", "peers?name=a"):
+        answer = client.get(f"/snapshots/1/{end}")
+        assert (answer.status_code, "was pruned on" in answer.text) == (404, True)
+    assert "1 snapshot, taken" in client.get("/api/v1/timeline").json()["pruned"]
+    first = client.get("/timeline?first=2024-01-01&last=2024-02-28")
+    assert (first.status_code, "nothing can be said of this period" in first.text) == (404, True)
+    assert client.get("/snapshots/2/findings").status_code == 200
