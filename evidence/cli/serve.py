@@ -172,6 +172,7 @@ def command(
         frameworks=tuple(load_frameworks(controls_folder).values()),
         trusted=trusted,
         key_folder=keys_folder or key_folder(),
+        controls_folders=controls_folder,
         clock=now,
     )
     own = (urlsplit(public).hostname or "",) if public else ()

@@ -6,10 +6,11 @@ from datetime import datetime
 from evidence.findings.finding import Finding, Severity
 from evidence.findings.registry import RULES
 from evidence.findings.spells import History, Spell, SpellState
+from evidence.frameworks.model import Verdict
 from evidence.pipeline.browse.paging import Paging, page_of
 from evidence.pipeline.browse.snapshots import SnapshotRow, snapshot_row
 from evidence.pipeline.retention import Gone
-from evidence.pipeline.timeline import Counts, Moment, Timeline
+from evidence.pipeline.timeline import ControlHistory, Counts, FrameworkHistory, Moment, Timeline
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,10 +89,36 @@ class FindingHistory:
 
 
 @dataclass(frozen=True, slots=True)
+class ControlCourse:
+    """A control over the period: `verdict` as a report of the period gives it, by its worst moment and the coverage; and the verdicts of the first
+    snapshot, of the worst ones (first at `worst_from`, for `worst_seconds` in all) and of the last one."""
+
+    id: str
+    title: str
+    verdict: Verdict
+    reasons: tuple[str, ...]
+    start: Verdict
+    worst: Verdict
+    worst_from: datetime
+    worst_seconds: float
+    end: Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class FrameworkCourse:
+    """All controls of a framework, in its order; `baseline` is "" for none."""
+
+    framework: str
+    title: str
+    baseline: str
+    controls: tuple[ControlCourse, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class TimelineView:
     """A period of one cluster. `pruned` says which of its snapshots are not told of, because retention dropped their content; "" for none.
     `share` of the time from `start` to `covered_until` is covered, from 0 to 1. `changes` and `failed_runs` are newest first, `findings` open
-    ones first; `paging` is that of the findings."""
+    ones first; `paging` is that of the findings. `frameworks` is the one that was asked for."""
 
     cluster: str
     start: datetime
@@ -104,6 +131,7 @@ class TimelineView:
     gaps: tuple[GapView, ...]
     failed_runs: tuple[FailedRunView, ...]
     changes: tuple[ChangeView, ...]
+    frameworks: tuple[FrameworkCourse, ...]
     findings: tuple[FindingHistory, ...]
     paging: Paging
 
@@ -125,6 +153,7 @@ def timeline_view(found: Timeline, gone: Gone | None, page: int) -> TimelineView
             FailedRunView(run.started_at, run.finished_at, run.message) for run in reversed(found.failed)
         ),
         changes=tuple(_change(moment) for moment in reversed(found.moments)),
+        frameworks=tuple(_framework(each) for each in found.frameworks),
         findings=tuple(_history(history, found.until) for history in histories),
         paging=where,
     )
@@ -142,6 +171,27 @@ def _change(moment: Moment) -> ChangeView:
         closed=tuple(map(_name, moment.turn.closed)),
         not_determined=tuple(map(_name, moment.turn.lost)),
         remarks=moment.remarks,
+    )
+
+
+def _framework(found: FrameworkHistory) -> FrameworkCourse:
+    framework = found.framework
+    controls = tuple(_control(each) for each in found.controls)
+    return FrameworkCourse(framework.short, f"{framework.title} {framework.version}", found.baseline, controls)
+
+
+def _control(found: ControlHistory) -> ControlCourse:
+    course = found.course
+    return ControlCourse(
+        id=found.control.id,
+        title=found.control.title,
+        verdict=found.result.verdict,
+        reasons=found.result.reasons,
+        start=course.start,
+        worst=course.worst[0].verdict,
+        worst_from=course.worst[0].start,
+        worst_seconds=course.worst_for.total_seconds(),
+        end=course.end,
     )
 
 

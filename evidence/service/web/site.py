@@ -44,6 +44,7 @@ class Plan:
     frameworks: Sequence[Framework]
     trusted: Sequence[str]
     key_folder: Path
+    controls_folders: Sequence[Path]
     clock: Callable[[], datetime]
 
 
@@ -96,18 +97,24 @@ class Site:
         assert info is not None  # noqa: S101  (it is of the store)
         return self.desk.get(("view", info.root_digest, asked), LIGHT, lambda: view(found))
 
-    def timeline(self, cluster: str, period: tuple[datetime, datetime] | None) -> Timeline:
-        """A period of the history, None for all of it. Raises UsageError when there is no snapshot, Busy."""
+    def timeline(self, cluster: str, period: tuple[datetime, datetime] | None, frameworks: tuple[str, ...]) -> Timeline:
+        """A period of the history, None for all of it, with the controls of some frameworks. Raises UsageError when there is no snapshot, Busy."""
         minute = self.now().replace(second=0, microsecond=0) + timedelta(minutes=1)
         with self.store() as store:
             (newest,) = store.newest(cluster, 1)
             state = _key(store, newest)
-        key = ("timeline", cluster, period, state, minute)
+        key = ("timeline", cluster, period, frameworks, state, minute)
         return self.desk.get(
             key,
             LIGHT,
             lambda: period_timeline(
-                self.plan.db, cluster=cluster, period=period, expect_every=self.plan.expect_every, now=minute
+                self.plan.db,
+                cluster=cluster,
+                period=period,
+                expect_every=self.plan.expect_every,
+                now=minute,
+                frameworks=frameworks,
+                controls_folders=self.plan.controls_folders,
             ),
         )
 

@@ -123,7 +123,8 @@ def _timeline(site: Site, asked: Asked) -> TimelineView:
             raise NotThereError(
                 f"nothing can be said of this period any more: {gone}; packs that were made before tell of it"
             )
-    return timeline_view(site.timeline(name, days), gone, asked["page"])
+    frameworks = (asked["framework"],) if asked["framework"] else ()
+    return timeline_view(site.timeline(name, days, frameworks), gone, asked["page"])
 
 
 def _connection(site: Site, asked: Asked) -> reach.VerdictView:
@@ -162,6 +163,10 @@ def _log(site: Site, _asked: Asked) -> LogView:
             return log_view(store)
 
     return site.desk.get(key, LIGHT, read)
+
+
+def _frameworks(site: Site, _asked: Asked) -> Mapping[str, Any]:
+    return {"known": [(each.short, f"{each.title} {each.version}") for each in site.plan.frameworks]}
 
 
 def _names(site: Site, asked: Asked) -> Mapping[str, Any]:
@@ -240,8 +245,9 @@ VIEWS = (
          (SNAPSHOT, Parameter("source", _GROUP, required=True), Parameter("destination", _GROUP, required=True)),
          OWNER, reach.PathsView, _paths, "paths.html.j2", beside=_names),
     View("/timeline", "Timeline", "A period of a cluster's history: changes, findings that opened and closed, failed runs, gaps",
-         (CLUSTER, Parameter("first", "first day of the period", Kind.DAY), Parameter("last", "last day of the period", Kind.DAY), PAGE),
-         OWNER, TimelineView, _timeline, "timeline.html.j2"),
+         (CLUSTER, Parameter("first", "first day of the period", Kind.DAY), Parameter("last", "last day of the period", Kind.DAY),
+          Parameter("framework", "also each control at the start, at its worst and at the end: pci, hipaa, fedramp or one of yours"), PAGE),
+         OWNER, TimelineView, _timeline, "timeline.html.j2", beside=_frameworks),
     View("/packs", "Packs", "Packs of the archive, newest first", (), BOTH, PackList, _packs, "packs.html.j2", _pack_pictures),
     View("/packs/{folder}", "Pack", "One pack: every check of it, and its files", (FOLDER,), BOTH, PackView, _pack, "pack.html.j2"),
     View("/log", "Log", "The store's Merkle log: its head, and the newest signed checkpoint", (), BOTH, LogView, _log, "log.html.j2"),

@@ -87,6 +87,7 @@ def site(served: Path) -> Iterator[Site]:
         frameworks=tuple(load_frameworks(()).values()),
         trusted=(),
         key_folder=served / "keys",
+        controls_folders=(),
         clock=lambda: NOW,
     )
     made = Site(plan)

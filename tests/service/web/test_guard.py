@@ -2,6 +2,7 @@
 
 import re
 import threading
+from dataclasses import replace
 from ipaddress import ip_network
 from pathlib import Path
 from uuid import uuid4
@@ -17,7 +18,7 @@ from evidence.service.web.access import Groups, ProxyAuthentication
 from evidence.service.web.desk import Busy, Desk
 from evidence.service.web.guard import HEADERS
 from evidence.service.web.openapi import API
-from evidence.service.web.site import Plan, Site
+from evidence.service.web.site import Site
 from evidence.service.web.views import VIEWS
 from evidence.store import Store
 from evidence.store.schema import VERSION_TABLE
@@ -258,8 +259,7 @@ def test_files_come_as_what_they_are_each_in_a_cage(
 
 
 def elsewhere(site: Site, db: str) -> Site:
-    plan = site.plan
-    return Site(Plan(db, None, plan.expect_every, plan.frameworks, (), plan.key_folder, lambda: NOW))
+    return Site(replace(site.plan, db=db, archive=None))
 
 
 def test_a_server_is_ready_while_its_store_can_be_read_and_is_of_this_version(

@@ -31,7 +31,7 @@ ASKED: dict[str, tuple[dict[str, Any], dict[str, str]]] = {  # by the view's pat
     "/snapshots/{snapshot:int}/peers": ({"snapshot": HOSTILE_SNAPSHOT}, {"name": f"namespace:{NAME}"}),
     "/snapshots/{snapshot:int}/zones": ({"snapshot": SHOP}, {}),
     "/snapshots/{snapshot:int}/paths": ({"snapshot": SHOP}, {"source": "shop", "destination": "card-data"}),
-    "/timeline": ({}, {"cluster": HOSTILE}),
+    "/timeline": ({}, {"cluster": HOSTILE, "framework": "pci"}),
     "/packs": ({}, {}),
     "/packs/{folder}": ({"folder": OTHER_FOLDER}, {}),
     "/log": ({}, {}),
@@ -143,6 +143,7 @@ def test_every_link_of_the_pages_leads_somewhere(client: TestClient) -> None:
         ("/timeline?cluster=sample-shop&first=2026-07-01", 400, "a period has two days"),
         ("/timeline?cluster=sample-shop&first=2026-07-02&last=2026-07-01", 400, "ends on 2026-07-01 before"),
         ("/timeline?cluster=sample-shop&first=2020-07-01&last=2020-07-02", 400, "there is no snapshot"),
+        ("/timeline?cluster=sample-shop&framework=iso", 400, "there is no framework &#39;iso&#39;"),
         ("/snapshots/2/findings?severity=awful", 400, "must be one of critical"),
         ("/snapshots/2/findings/0000000000000000", 404, "has no finding"),
         ("/snapshots/2/connection?source=a/b&destination=shop/web&port=80", 400, "there is no pod or workload a/b"),
@@ -216,3 +217,14 @@ def test_packs_show_their_check_and_a_strange_signer_is_not_called_trusted(clien
     assert found["pack"]["checked"]["intact"] is True
     assert found["pack"]["checked"]["trusted"] is False
     assert "intact, signer not trusted here" in client.get("/packs").text
+
+
+def test_a_control_is_told_at_the_start_at_its_worst_and_at_the_end(client: TestClient) -> None:
+    found = client.get("/api/v1/timeline?cluster=sample-shop&framework=pci").json()
+    (framework,) = found["frameworks"]
+    turned = [one for one in framework["controls"] if one["start"] == one["worst"] == "refuted" != one["end"]]
+    assert turned
+    assert all(one["verdict"] == "refuted" and one["worst_seconds"] > 0 for one in turned)
+    page = client.get("/timeline?cluster=sample-shop&framework=pci").text
+    assert turned[0]["id"] in page
+    assert client.get("/api/v1/timeline?cluster=sample-shop").json()["frameworks"] == []
