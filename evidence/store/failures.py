@@ -12,6 +12,7 @@ _SQLITE = (
     ("SQLITE_BUSY", "is locked by another process; try again when that has finished"),
     ("SQLITE_LOCKED", "is locked by another process; try again when that has finished"),
     ("SQLITE_FULL", "cannot grow: the disk is full; make room and run again (nothing was stored)"),
+    ("SQLITE_IOERR_SHMSIZE", "cannot grow: the disk is full; make room and run again (nothing was stored)"),
     ("SQLITE_NOTADB", "is not a database file; give another path with --db"),
     ("SQLITE_CORRUPT", "is damaged; restore it from a backup (see docs/operate.md)"),
     ("SQLITE_CANTOPEN", "cannot be opened: its folder is missing or may not be written; give another path with --db"),

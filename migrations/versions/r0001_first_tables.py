@@ -3,6 +3,8 @@
 import sqlalchemy as sa
 from alembic import op
 
+from evidence.errors import StoreError
+
 revision = "0001"
 down_revision = None
 branch_labels = None
@@ -82,5 +84,9 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    """Only while nothing was stored."""
+    for table, what in (("snapshots", "snapshots"), ("failed_runs", "runs that failed")):
+        if op.get_bind().scalar(sa.text(f"SELECT count(*) FROM {table}")):  # noqa: S608  (a constant)
+            raise StoreError(f"the store holds {what}, which without its tables would be gone: it stays as it is")
     for table in ("failed_runs", "intervals", "snapshots", "sources", "intents", "objects", "clusters"):
         op.drop_table(table)

@@ -3,6 +3,8 @@
 import sqlalchemy as sa
 from alembic import op
 
+from evidence.errors import StoreError
+
 revision = "0002"
 down_revision = "0001"
 branch_labels = None
@@ -41,5 +43,10 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    """Only while nothing is recorded: an older schema has no place for it."""
+    if op.get_bind().scalar(sa.text("SELECT count(*) FROM records")):
+        raise StoreError(
+            "the store holds records of probes or logs, which an older schema cannot: it stays as it is; use this version of evidence"
+        )
     op.drop_table("records")
     op.drop_table("documents")

@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from alembic import op
 
 from evidence.canonical import canonical_json
+from evidence.errors import StoreError
 
 revision = "0003"
 down_revision = "0002"
@@ -64,7 +65,9 @@ def _failed_runs(connection: sa.Connection) -> Iterator[tuple[str, int, int, byt
         *(sa.column(name, sa.String()) for name in ("message", *CUSTODY)),
     )
     clusters = sa.table("clusters", sa.column("id", ID), sa.column("name", sa.String()))
-    query = sa.select(runs, clusters.c.name.label("cluster")).join_from(runs, clusters, runs.c.cluster_id == clusters.c.id)
+    query = sa.select(runs, clusters.c.name.label("cluster")).join_from(
+        runs, clusters, runs.c.cluster_id == clusters.c.id
+    )
     for row in connection.execute(query.order_by(runs.c.id)).all():
         header: dict[str, Any] = {
             "cluster": row.cluster,
@@ -75,11 +78,21 @@ def _failed_runs(connection: sa.Connection) -> Iterator[tuple[str, int, int, byt
         }
         digest = hashlib.sha256(b"evidence/failed-run/v1\n" + canonical_json(header)).digest()
         yield "failed-run", row.cluster_id, row.id, digest
+
+
 def _moment(value: datetime) -> str:
     aware = value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
     return aware.isoformat(timespec="microseconds")
 
 
 def downgrade() -> None:
+    """Only while the log says nothing but what the tables say, too, and nobody has signed it: otherwise it could not be made again."""
+    connection = op.get_bind()
+    if connection.scalar(sa.text("SELECT count(*) FROM checkpoints")) or connection.scalar(
+        sa.text("SELECT count(*) FROM log_entries WHERE kind = 'pack'")
+    ):
+        raise StoreError(
+            "the store's log has checkpoints, or packs in it, which an older schema cannot hold: it stays as it is; use this version of evidence"
+        )
     op.drop_table("checkpoints")
     op.drop_table("log_entries")

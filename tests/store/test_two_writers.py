@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -21,7 +22,7 @@ from tests.store.build import hours, item, snapshot
 db, cluster, first, last = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
 for hour in range(first, last):
     with Store.open(db) as store:
-        store.add_snapshot(snapshot(item("web"), item("db", hour=hour), item(f"job-{hour}"), at=hours(hour), cluster=cluster))
+        store.add_snapshot(snapshot(item("web"), item("db", hour=hour % 10), item(f"job-{hour}"), at=hours(hour), cluster=cluster))
 """
 
 
@@ -37,12 +38,7 @@ def finish(writers: list["subprocess.Popen[str]"]) -> None:
         assert writer.returncode == 0, errors
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    "clusters", [("prod", "prod", "prod"), ("one", "two", "three")], ids=["one cluster", "three clusters"]
-)
-def test_collectors_that_start_together_on_an_empty_store(db: str, clusters: tuple[str, ...]) -> None:
-    finish([start(db, cluster, index * 10, index * 10 + 8) for index, cluster in enumerate(clusters)])
+def assert_all_stored(db: str, clusters: Sequence[str], each: int) -> None:
     with Store.open(db) as store:
         assert store.check().problems == ()
         found = {
@@ -51,10 +47,25 @@ def test_collectors_that_start_together_on_an_empty_store(db: str, clusters: tup
             for info in store.snapshots(cluster, hours(0), hours(100))
         }
     assert found == {
-        (cluster, hours(hour)): collection(item("web"), item("db", hour=hour), item(f"job-{hour}"))
+        (cluster, hours(hour)): collection(item("web"), item("db", hour=hour % 10), item(f"job-{hour}"))
         for index, cluster in enumerate(clusters)
-        for hour in range(index * 10, index * 10 + 8)
+        for hour in range(index * 10, index * 10 + each)
     }
+
+
+@pytest.mark.slow
+def test_collectors_of_one_cluster_that_start_together_on_an_empty_store(db: str) -> None:
+    finish([start(db, "prod", first, first + 8) for first in (0, 10, 20)])
+    assert_all_stored(db, ["prod"] * 3, 8)
+
+
+@pytest.mark.slow
+@pytest.mark.real
+def test_ten_clusters_at_once_into_one_postgres(postgres_url: str) -> None:
+    """They have many objects in common, and put them in at the same time: whoever waits must not wait in a circle."""
+    clusters = [f"cluster-{number}" for number in range(10)]
+    finish([start(postgres_url, cluster, index * 10, index * 10 + 3) for index, cluster in enumerate(clusters)])
+    assert_all_stored(postgres_url, clusters, 3)
 
 
 @pytest.mark.slow
