@@ -23,6 +23,7 @@ from evidence.store.tables import TABLES
 from tests.log.build import KEY, OTHER_KEY, VERIFIER
 from tests.store.build import NOON, RUN, hours, item, snapshot
 from tests.store.rows import counts, everything, run
+from tests.store.test_crash import failing_at
 
 Members = dict[str, bytes]
 
@@ -234,6 +235,11 @@ def read_or_none(data: bytes) -> Members | None:
         return None
 
 
+def test_an_encrypted_file_is_said_to_be_one(target: Store, export: bytes) -> None:
+    place = export.index(b"PK\x01\x02") + 8  # the flags of the first member
+    assert "is encrypted" in refused(target, export[:place] + b"\x01" + export[place + 1 :])
+
+
 def test_a_zip_that_is_packed_in_another_way_is_the_same_export(target: Store, export: bytes) -> None:
     target.import_from(io.BytesIO(written(read(export), ZIP_STORED)), [VERIFIER])
     assert exported(target) == export
@@ -312,3 +318,16 @@ def test_a_line_without_end_is_not_read_into_memory(
     members = read(export)
     long = members | {"objects.jsonl": b'{"body":"' + b" " * 100_000 + b'","digest":""}\n'}
     assert "objects.jsonl:1: the line is cut or too long" in refused(target, written(long))
+
+
+def test_an_error_at_any_statement_leaves_the_store_empty(target: Store, export: bytes) -> None:
+    for statement in range(200):
+        with failing_at(target, statement) as done:
+            try:
+                target.import_from(io.BytesIO(export), [VERIFIER])
+                break
+            except RuntimeError:
+                pass
+        assert not any(counts(target.url).values())
+    assert len(done) > 30
+    assert exported(target) == export

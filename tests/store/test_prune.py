@@ -8,10 +8,12 @@ from hypothesis import strategies as st
 
 from evidence.errors import InputError, StoreError, UsageError
 from evidence.store import NewHold, NewRecord, NewSnapshot, RecordKind, Store, Term
+from evidence.store.database import writing
 from evidence.store.prune import runs
 from evidence.store.retention import Prune
 from tests.store.build import NOON, RUN, hours, item, snapshot
 from tests.store.rows import counts, everything, run
+from tests.store.test_crash import failing_at
 
 POLICY = [Term("pci", 12, "10.5.1")]
 NO_TIME = timedelta()
@@ -268,3 +270,41 @@ def test_a_prune_says_who_when_and_by_which_policy(store: Store) -> None:
     [made] = store.retention.prunes()
     assert (made.act.made_at, made.act.run, made.policy) == (hours(100), RUN, tuple(POLICY))
     assert made.before == datetime(2026, 7, 1, 14, tzinfo=UTC)
+
+
+# -- crashes and others at work ---------------------------------------------------------------------------------------
+
+
+def test_an_error_at_any_statement_of_a_prune_leaves_the_store_as_before(store: Store, db: str) -> None:
+    fill(store)
+    store.add_record(record(0))
+    before = everything(db)
+    for statement in range(100):
+        with failing_at(store, statement) as done:
+            try:
+                made = prune(store, hours(3))
+                break
+            except RuntimeError:
+                pass
+        assert everything(db) == before
+    assert len(done) >= 20
+    assert made is not None
+    assert readable(store, 1, 2, 3, 4) == [4]
+    assert store.check().problems == ()
+
+
+def test_no_prune_goes_on_beside_a_writer_and_none_writes_beside_a_prune(store: Store, db: str) -> None:
+    """What a snapshot that is being written needs may be just what a prune drops."""
+    fill(store)
+    with Store.open(db, wait_seconds=0.3) as other:
+        with (
+            writing(store._engine, store.url, "cluster/prod", 30),
+            pytest.raises(StoreError, match="is locked"),
+        ):
+            prune(other, hours(3))
+        with (
+            writing(store._engine, store.url, "retention", 30, alone=True),
+            pytest.raises(StoreError, match="is locked"),
+        ):
+            other.add_snapshot(snapshot(item("web"), at=hours(9), cluster="another"))
+    assert prune(store, hours(3)) is not None

@@ -31,6 +31,7 @@ from evidence.store.tables import Base
 LONGEST_LINE = 256 * 1024 * 1024  # bytes
 LONGEST_MANIFEST = 1024 * 1024
 _ROWS_AT_ONCE, _BYTES_AT_ONCE = 500, 8 * 1024 * 1024
+_ENCRYPTED = 1  # bit of a zip member's flags
 _SHOWN = 5  # problems that a message lists
 
 
@@ -66,7 +67,7 @@ def import_store(
             clusters: dict[str, int] = {}
             for member in MEMBERS:
                 _take_in(connection, archive, member, manifest.members[member.name], clusters)
-    except (BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OSError) as error:
+    except (BadZipFile, zlib.error, EOFError, NotImplementedError, OSError) as error:
         raise InputError(f"is damaged or no export: {error}") from error
     if tree_head(entries(connection)) != manifest.head:
         raise InputError(f"{MANIFEST}: the log's head is not that of log_entries.jsonl")
@@ -92,6 +93,8 @@ def _refuse_unless_empty(connection: Connection) -> None:
 def _manifest(archive: ZipFile) -> _Manifest:
     names = [info.filename for info in archive.infolist()]
     wanted = [*(member.name for member in MEMBERS), MANIFEST]
+    if any(info.flag_bits & _ENCRYPTED for info in archive.infolist()):
+        raise InputError("is encrypted: decrypt it first")
     if MANIFEST not in names:
         raise InputError(f"is no export of a store: it has no {MANIFEST}")
     with archive.open(MANIFEST) as source:
