@@ -4,7 +4,7 @@ It begins as `clusters.py` makes it, dressed as a server gives its objects (uid,
 ReplicaSets, Services, EndpointSlices and service accounts. Then its owners release, scale and edit, pods are evicted and nodes replaced, most
 of it by day, until the day's share of the objects has a new version: a pod that is replaced comes with a new name, uid, node and address, and
 takes its EndpointSlice along. Beside that, every hour, what changes without anything having changed: all nodes' heartbeats, and the
-resourceVersion of one object in fifty.
+resourceVersion of one object in a hundred.
 """
 
 import copy
@@ -248,7 +248,7 @@ class Living:
             node = self.objects[key]
             beats = [{**condition, "lastHeartbeatTime": _text(self._now)} for condition in node["status"]["conditions"]]
             self._write(key, {**node, "status": {**node["status"], "conditions": beats}}, changed=False)
-        for key in self._random.sample(list(self.objects), len(self.objects) // 50):
+        for key in self._random.sample(list(self.objects), len(self.objects) // 100):
             self._write(key, self.objects[key], changed=False)
 
     # -- objects ------------------------------------------------------------------------------------------------------

@@ -2,11 +2,13 @@
 
     python benchmarks/year.py [--pods 10000] [--days 365] [--share 0.01] [--db URL] [--rows 12]
 
-The cluster is that of `living.py`: every hour the objects of which an API server would tell go through the collector's own check and
-cut, and the whole state through `pipeline.watching.store_state`, which opens the store, adds the snapshot in one transaction with its log
-entry and closes it again, as `evidence collect` does. Of some hours, drawn at random, everything that went in is put down apart from the
-store: the root digest and one hash over the canonical JSON of each object with its key and source. In the end these snapshots are read back and
-both are computed again from what comes back, by code of this file. Last, `evidence db check` runs over the whole.
+The cluster is that of `living.py`: every hour the objects of which an API server would tell go through the collector's own check and cut, and
+the whole state through `pipeline.spooling.enter`, by which `evidence collect` stores: it opens the store, adds the snapshot in one
+transaction with its log entry, reads the log's head and closes the store again (only the copy in the spool is left out).
+
+Of some hours, drawn at random, everything that went in is put down apart from the store: the root digest and one hash over the canonical JSON
+of each object with its key and source. In the end these snapshots are read back and both are computed again from what comes back, by
+code of this file. Last, `evidence db check` runs over the whole. Ctrl-C ends the year early and goes on with what there is.
 
 Times are cpu seconds (user and system), but for those of reading, which are by the clock as well.
 """
@@ -18,9 +20,11 @@ import statistics
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from operator import attrgetter
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
@@ -32,12 +36,12 @@ from evidence.cluster.objects import CollectedObject, Collection, KindResult, Ki
 from evidence.collect.discovery import Served
 from evidence.collect.kinds import KINDS
 from evidence.collect.lists import take
-from evidence.pipeline.snapshots import Stored
-from evidence.pipeline.watching import store_state
-from evidence.store import NewSnapshot, Store, StoredSnapshot
+from evidence.pipeline.spooling import Entered, enter
+from evidence.store import NewSnapshot, RunInfo, Store, StoredSnapshot
 from evidence.store.write import prepare
 
 CLUSTER = "year"
+INTENT = b"zones: []\n"
 URL = "https://api.year.example:6443"
 READS = 60  # snapshots that are compared at the end
 SERVED = {
@@ -72,19 +76,17 @@ class Collector:
             self._kept.update(((kind, obj.key.namespace, obj.key.name), obj) for obj in found)
 
     def collection(self) -> Collection:
-        counts: dict[str, int] = {}
-        for kind, _, _ in self._kept:
-            counts[kind] = counts.get(kind, 0) + 1
+        counts = Counter(kind for kind, _, _ in self._kept)
         version = str(self._living.resource_version)
         kinds = [
-            KindResult(kind.group, kind.kind, KindStatus.LISTED, counts.get(kind.kind, 0), version)
+            KindResult(kind.group, kind.kind, KindStatus.LISTED, counts[kind.kind], version)
             if SERVED.get(kind.kind) and SERVED[kind.kind].kind is kind
             else KindResult(kind.group, kind.kind, KindStatus.NOT_SERVED)
             for kind in KINDS
         ]
         uid = self._kept["Namespace", "", "kube-system"].body["metadata"]["uid"]
         source = SourceInfo("api", URL, "system:serviceaccount:evidence:collector", "v1.34.0", uid)
-        return Collection(source, tuple(sorted(self._kept.values(), key=lambda obj: obj.key)), tuple(kinds))
+        return Collection(source, tuple(sorted(self._kept.values(), key=attrgetter("key"))), tuple(kinds))
 
 
 # -- what went in and what comes out ----------------------------------------------------------------------------------
@@ -141,26 +143,32 @@ def live(db: str, living: Living, hours: int, rows: int) -> tuple[list[list[obje
     sampled = {0, hours // 2, hours - 1, *chance.sample(range(hours), min(READS, hours))}
     marks = {round(hours * number / rows) - 1 for number in range(1, rows + 1)} | {0}
     collector, kept, told, span = Collector(living), [], [], Span()
-    for hour in range(hours):
-        passed = living.next_hour() if hour else Hour()
-        collector.hear(passed)
-        collection = collector.collection()
-        stored, cpu = add(db, collection, START + timedelta(hours=hour))
-        (span.changed if stored.new_objects or passed.gone else span.unchanged).append(cpu)
-        span.versions += stored.new_objects
-        if hour in sampled:
-            kept.append(Kept(stored.info.id, stored.info.root_digest, everything(collection)))
-        if hour in marks:
-            told.append(row(db, hour + 1, span, kept[0].number))
-            print(" | ".join(map(str, told[-1])), file=sys.stderr, flush=True)
-            span = Span()
+    try:
+        for hour in range(hours):
+            passed = living.next_hour() if hour else Hour()
+            collector.hear(passed)
+            collection = collector.collection()
+            entered, cpu = add(db, collection, START + timedelta(hours=hour))
+            (span.changed if entered.new_objects or passed.gone else span.unchanged).append(cpu)
+            span.versions += entered.new_objects
+            if hour in sampled:
+                kept.append(Kept(entered.info.id, entered.info.root_digest, everything(collection)))
+            if hour in marks:
+                told.append(row(db, hour + 1, span, kept[0].number))
+                print(" | ".join(map(str, told[-1])), file=sys.stderr, flush=True)
+                span = Span()
+    except KeyboardInterrupt:
+        print(f"stopped after {hour:,} hours", file=sys.stderr)
     return told, kept
 
 
-def add(db: str, collection: Collection, at: datetime) -> tuple[Stored, float]:
+def add(db: str, collection: Collection, at: datetime) -> tuple[Entered, float]:
+    run_info = RunInfo("0.1.0", "collector-1", collection.source.identity, "collect", "ab" * 32)
+    ended = at + timedelta(seconds=20)
+    new = NewSnapshot(CLUSTER, at, False, at, collection, INTENT, run_info, finished_at=ended)
     start = time.process_time()
-    stored = store_state(db, CLUSTER, collection, at, None, lambda: at + timedelta(seconds=20))
-    return stored, time.process_time() - start
+    entered = enter(db, None, new, lambda: ended, print)
+    return entered, time.process_time() - start
 
 
 def row(db: str, hours: int, span: Span, first: int) -> list[object]:

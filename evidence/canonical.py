@@ -20,6 +20,8 @@ _OPTIONS = (
     | orjson.OPT_PASSTHROUGH_DATETIME
     | orjson.OPT_PASSTHROUGH_SUBCLASS
 )
+# What a float in a list or behind a key looks like, and some strings: most objects have neither, which this finds out several times faster.
+_MAY_BE_FLOAT = re.compile(rb"[:\[,]-?[0-9]+[.eE][-+.0-9eE]*[,}\]]")
 # A float or null after a key, in a list, or alone. Inside a string it may look the same: that costs time and is never wrong.
 _LEFT_TO_RFC8785 = re.compile(rb'(?:^|":|[\[,])(?:-?[0-9]+[.eE]|null)')
 
@@ -30,9 +32,14 @@ def canonical_json(value: Any) -> bytes:
         written = orjson.dumps(value, option=_OPTIONS)
     except TypeError:  # not for orjson: too large, too deep, or no JSON at all; the other says which
         return _by_rfc8785(value)
-    if not written.isascii() or _LEFT_TO_RFC8785.search(written):
+    if not written.isascii() or (_may_be_left(written) and _LEFT_TO_RFC8785.search(written)):
         return _by_rfc8785(value)
     return written
+
+
+def _may_be_left(written: bytes) -> bool:
+    alone = written[:1] not in b'{["'
+    return alone or b"null" in written or _MAY_BE_FLOAT.search(written) is not None
 
 
 def _by_rfc8785(value: Any) -> bytes:

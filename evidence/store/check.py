@@ -5,22 +5,18 @@ added or put in another order, the log says (log.py). What came after the last c
 somebody kept elsewhere could still have been removed at the end.
 """
 
-from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
-from sqlalchemy import Connection, Row, func, select, text
+from sqlalchemy import Connection, func, select, text
 
-from evidence.cluster.objects import Collection, ObjectKey
 from evidence.errors import StoreError
 from evidence.log.checkpoint import LogVerifier
+from evidence.store.check_content import check_content
 from evidence.store.check_retention import PruneSummary, check_retention
-from evidence.store.content import content_hash, object_leaf, parse_details, unpack
 from evidence.store.log import check_log
 from evidence.store.read import checked_body
 from evidence.store.records import check_records
-from evidence.store.rows import SNAPSHOTS, root_of, snapshot_info
 from evidence.store.tables import (
     CheckpointRow,
     ClusterRow,
@@ -54,7 +50,7 @@ class CheckResult:
 def check_store(
     connection: Connection, verifiers: tuple[LogVerifier, ...] = (), kept: tuple[str, ...] = ()
 ) -> CheckResult:
-    """Reads everything once; memory grows with one snapshot and the changes between snapshots, not with the bodies."""
+    """Reads everything once; memory grows with one snapshot and with the number of snapshots and records, not with what changed between them."""
     problems = [
         *_damaged_pages(connection),
         *_bodies(connection, ObjectRow, "object"),
@@ -65,7 +61,7 @@ def check_store(
     problems += _unused(connection)
     problems += _missing(connection)
     for cluster_id, name in connection.execute(select(ClusterRow.id, ClusterRow.name).order_by(ClusterRow.name)).all():
-        problems += _cluster(connection, cluster_id, name)
+        problems += check_content(connection, cluster_id, name)
     problems += check_records(connection)
     wrong, prunes = check_retention(connection)
     problems += wrong
@@ -126,44 +122,3 @@ def _missing(connection: Connection) -> Iterator[str]:
         query = select(named).where(named.is_not(None), ~select(table.digest).where(table.digest == named).exists())
         for digest in connection.scalars(query.distinct().order_by(named)):
             yield f"{what} {digest} was removed"
-
-
-def _cluster(connection: Connection, cluster_id: int, name: str) -> Iterator[str]:
-    """Walks the snapshots in the order of their entry, with the content that the intervals give each of them."""
-    begins, ends = defaultdict(list), defaultdict(list)
-    for row in connection.execute(select(*IntervalRow.__table__.columns).where(IntervalRow.cluster_id == cluster_id)):
-        key = ObjectKey(row.group, row.kind, row.namespace, row.name)
-        leaf = object_leaf(key, row.digest)
-        begins[row.first_id].append((key, leaf))
-        if row.end_id is not None:
-            ends[row.end_id].append((key, leaf))
-    present: set[tuple[ObjectKey, bytes]] = set()
-    content = content_hash(())
-    for row in connection.execute(SNAPSHOTS.where(SnapshotRow.cluster_id == cluster_id).order_by(SnapshotRow.id)).all():
-        gone, came = ends.pop(row.id, []), begins.pop(row.id, [])
-        if gone or came:
-            present.difference_update(gone)
-            present.update(came)
-            content = content_hash(leaf for _, leaf in sorted(present))
-        for problem in _snapshot(row, len(present), content):
-            yield f"snapshot {row.id} of {name}: {problem}"
-    for snapshot_id in sorted({*begins, *ends}):
-        yield f"cluster {name}: objects begin or end at snapshot {snapshot_id}, which is not one of its snapshots"
-
-
-def _snapshot(row: Row[Any], objects: int, content: bytes) -> Iterator[str]:
-    info = snapshot_info(row)
-    if content.hex() != row.content:
-        yield "its objects are not the ones that were stored (content hash differs)"
-    if objects != info.object_count:
-        yield f"it has {objects} objects and says {info.object_count}"
-    try:
-        details = unpack(row.details)
-        source, kinds, problems = parse_details(details)
-    except StoreError as error:
-        yield str(error)
-        return
-    if Collection(source, (), kinds, problems).partial != info.partial:
-        yield "its mark as whole or partial does not follow from its kinds and problems"
-    if root_of(info, details, row.sources_digest, bytes.fromhex(row.content)) != info.root_digest:
-        yield "its root digest does not match its header"

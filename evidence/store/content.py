@@ -89,28 +89,32 @@ def sources_json(objects: Iterable[CollectedObject]) -> bytes:
     """Where each object was read, objects in the order of their keys."""
     runs: list[list[Any]] = []
     place: tuple[str, ...] = ()  # of the run that goes on: [source] or [root, plural]
-    count = 0
+    namespace = None  # of the object before
+    start = ""  # of the path of an object in this namespace
     for obj in objects:
-        source = obj.source
-        if not (place and source == (_path(place[0], place[1], obj.key) if len(place) == 2 else place[0])):
-            if count:
-                runs.append([*place, count])
-            place, count = _place(source, obj.key), 0
-        count += 1
-    if count:
-        runs.append([*place, count])
+        key, source = obj.key, obj.source
+        if key.namespace != namespace and len(place) == 2:
+            start = _path(place[0], place[1], key.namespace, "")
+        namespace = key.namespace
+        if runs and source == (start + key.name if len(place) == 2 else place[0]):
+            runs[-1][-1] += 1
+            continue
+        place = _place(source, key)
+        if len(place) == 2:
+            start = _path(place[0], place[1], namespace, "")
+        runs.append([*place, 1])
     return canonical_json(runs)
 
 
-def _path(root: str, plural: str, key: ObjectKey) -> str:
-    return f"{root}/namespaces/{key.namespace}/{plural}/{key.name}" if key.namespace else f"{root}/{plural}/{key.name}"
+def _path(root: str, plural: str, namespace: str, name: str) -> str:
+    return f"{root}/namespaces/{namespace}/{plural}/{name}" if namespace else f"{root}/{plural}/{name}"
 
 
 def _place(source: str, key: ObjectKey) -> tuple[str, ...]:
     """The root and the plural of an object's own API path; of any other source, the source alone."""
     above, _, plural = source.removesuffix(f"/{key.name}").rpartition("/")
     root = above.removesuffix(f"/namespaces/{key.namespace}") if key.namespace else above
-    return (root, plural) if _path(root, plural, key) == source else (source,)
+    return (root, plural) if _path(root, plural, key.namespace, key.name) == source else (source,)
 
 
 def parse_sources(data: bytes, keys: Sequence[ObjectKey]) -> list[str]:
@@ -123,7 +127,7 @@ def parse_sources(data: bytes, keys: Sequence[ObjectKey]) -> list[str]:
                 case [str() as source]:
                     found += [source] * len(some)
                 case [str() as root, str() as plural]:
-                    found += [_path(root, plural, key) for key in some]
+                    found += [_path(root, plural, key.namespace, key.name) for key in some]
                 case _:
                     raise TypeError(place)
             if len(some) != count:

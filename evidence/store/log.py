@@ -168,7 +168,8 @@ def _against_rows(connection: Connection) -> Iterator[str]:
             have = [(None, digest) for _, digest in want]
         if have == want:
             continue
-        gone, strange = [one for one in want if one not in have], [one for one in have if one not in want]
+        had, wanted = set(have), set(want)
+        gone, strange = [one for one in want if one not in had], [one for one in have if one not in wanted]
         of = f" of {cluster}" if cluster else ""
         yield from (f"{_named(kind, one)}{of} is in the log and not in the store" for one in gone)
         yield from (f"{_named(kind, one)}{of} is in the store and not in the log" for one in strange)

@@ -12,6 +12,7 @@ from sqlalchemy import Connection, bindparam, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from evidence.canonical import canonical_json, digest
+from evidence.cluster.cycles import without_cycle_search
 from evidence.cluster.objects import CollectedObject
 from evidence.errors import InputError
 from evidence.log.entries import EntryKind
@@ -35,22 +36,13 @@ class Prepared:
     details: bytes
     content: bytes
     sources: bytes
-    objects: dict[Key, CollectedObject]
+    objects: tuple[CollectedObject, ...]
     intent: bytes | None
 
 
 def prepare(new: NewSnapshot) -> Prepared:
-    """Raises InputError for an object that cannot be stored (canonical JSON has no bytes for it, a zero byte in its name)."""
-    objects: dict[Key, CollectedObject] = {}
-    leaves = []
-    for obj in new.collection.objects:
-        key = obj.key
-        if not obj.kept:
-            raise ValueError(f"{key} is not cut down to its kept fields; it may not be stored")
-        if "\x00" in "".join(key):
-            raise InputError(f"{obj.source}: {key!s}: a zero byte in a name cannot be stored".replace("\x00", "\\x00"))
-        objects[key] = obj
-        leaves.append(object_leaf(key, obj.digest))
+    """Raises InputError for an object that cannot be stored (canonical JSON has no bytes for it)."""
+    objects = new.collection.objects
     received_at = utc(new.received_at)
     info = SnapshotInfo(
         id=0,
@@ -66,8 +58,8 @@ def prepare(new: NewSnapshot) -> Prepared:
         intent_digest="" if new.intent is None else digest(new.intent),
         run=storable_run(new.run),
     )
-    details, content = details_json(new.collection), content_hash(leaves)
-    sources = sources_json(new.collection.objects)
+    details, content = details_json(new.collection), content_hash(object_leaf(obj.key, obj.digest) for obj in objects)
+    sources = sources_json(objects)
     root = root_of(info, details, digest(sources), content)
     return Prepared(replace(info, root_digest=root), details, content, sources, objects, new.intent)
 
@@ -87,7 +79,7 @@ def write(connection: Connection, prepared: Prepared) -> SnapshotInfo:
     if again:
         return again
     came, went = _changes(connection, cluster_id, prepared)
-    _insert_bodies(connection, came.values())
+    _insert_bodies(connection, came)
     insert_once(connection, SourcesRow, {digest(prepared.sources): prepared.sources})
     if prepared.intent is not None:
         insert_once(connection, IntentRow, {info.intent_digest: prepared.intent})
@@ -124,19 +116,33 @@ def _same_snapshot(connection: Connection, cluster_id: int, prepared: Prepared) 
 
 def _changes(
     connection: Connection, cluster_id: int, prepared: Prepared
-) -> tuple[dict[Key, CollectedObject], list[tuple[Key, int]]]:
+) -> tuple[list[CollectedObject], list[tuple[Key, int]]]:
     """What differs from the last snapshot entered: the objects that came or changed; key and first snapshot of what went or changed.
 
     With the same content hash nothing does, so an unchanged cluster costs no look at its objects.
     """
     last = select(SnapshotRow.content).where(SnapshotRow.cluster_id == cluster_id).order_by(SnapshotRow.id.desc())
     if connection.scalar(last.limit(1)) == prepared.content.hex():
-        return {}, []
-    before = _open_intervals(connection, cluster_id)
-    objects = prepared.objects
-    came = {key: obj for key, obj in objects.items() if key not in before or before[key][1] != obj.digest}
-    went = [(key, first) for key, (first, _) in before.items() if key in came or key not in objects]
-    return came, went
+        return [], []
+    came, went = [], []
+    with without_cycle_search():
+        before = _open_intervals(connection, cluster_id)
+        for obj in prepared.objects:
+            first, found = before.pop(obj.key, (0, None))
+            if found != obj.digest:
+                came.append(_storable(obj))
+                if found:
+                    went.append((obj.key, first))
+        return came, went + [(key, first) for key, (first, _) in before.items()]
+
+
+def _storable(obj: CollectedObject) -> CollectedObject:
+    """The object, if a row can be made of it. Raises InputError, ValueError."""
+    if not obj.kept:
+        raise ValueError(f"{obj.key} is not cut down to its kept fields; it may not be stored")
+    if "\x00" in "".join(obj.key):
+        raise InputError(f"{obj.source}: {obj.key!s}: a zero byte in a name cannot be stored".replace("\x00", "\\x00"))
+    return obj
 
 
 def _open_intervals(connection: Connection, cluster_id: int) -> dict[Key, tuple[int, str]]:
@@ -242,7 +248,7 @@ def _close(connection: Connection, cluster_id: int, went: list[tuple[Key, int]],
     )
 
 
-def _open(connection: Connection, cluster_id: int, came: dict[Key, CollectedObject], snapshot_id: int) -> None:
+def _open(connection: Connection, cluster_id: int, came: list[CollectedObject], snapshot_id: int) -> None:
     if not came:
         return
     connection.execute(
@@ -250,13 +256,13 @@ def _open(connection: Connection, cluster_id: int, came: dict[Key, CollectedObje
         [
             {
                 "cluster_id": cluster_id,
-                "group": key[0],
-                "kind": key[1],
-                "namespace": key[2],
-                "name": key[3],
+                "group": obj.key.group,
+                "kind": obj.key.kind,
+                "namespace": obj.key.namespace,
+                "name": obj.key.name,
                 "first_id": snapshot_id,
                 "digest": obj.digest,
             }
-            for key, obj in came.items()
+            for obj in came
         ],
     )

@@ -21,6 +21,11 @@ def test_a_store_as_it_was_written_has_nothing_wrong(filled: Store) -> None:
     assert (result.snapshots, result.objects, result.records, result.problems) == (3, 3, 0, ())
 
 
+CUT = """
+    INSERT INTO intervals (cluster_id, "group", kind, namespace, name, first_id, digest)
+    SELECT cluster_id, "group", kind, namespace, name, 2, digest FROM intervals WHERE name = 'web'
+"""
+
 CHANGES = {
     "snapshots.cluster_id": "UPDATE snapshots SET cluster_id = 2 WHERE id = 2",
     "snapshots.taken_at": "UPDATE snapshots SET taken_at = '2026-07-02 00:00:00.000000' WHERE id = 2",
@@ -53,6 +58,7 @@ CHANGES = {
     "snapshots.sources_digest": "UPDATE snapshots SET sources_digest = (SELECT sources_digest FROM snapshots WHERE id = 3) WHERE id = 2",
     "an interval removed": "DELETE FROM intervals WHERE name = 'web'",
     "an interval reopened": "UPDATE intervals SET end_id = NULL WHERE end_id IS NOT NULL",
+    "an interval added over another": CUT,
     "an object added": "INSERT INTO objects (digest, body) SELECT root_digest, NULL FROM snapshots WHERE id = 2",
 }
 
@@ -81,6 +87,21 @@ def test_problems_name_what_is_wrong(filled: Store, db: str) -> None:
     assert f"the body of object {digest} does not match its digest" in problems
     assert "snapshot 2 of prod: its root digest does not match its header" in problems
     assert "snapshot 1 of prod" not in problems
+
+
+def test_an_interval_cut_in_two_is_found_though_every_snapshot_is_as_it_was(filled: Store, db: str) -> None:
+    run(db, "UPDATE intervals SET end_id = 2 WHERE name = 'web'")
+    run(db, CUT)
+    assert filled.check().problems == (
+        "cluster prod: Pod shop/web ends and begins at snapshot 2 without having changed",
+    )
+
+
+def test_an_interval_that_ends_at_no_snapshot_of_its_cluster_is_named(filled: Store, db: str) -> None:
+    run(db, "UPDATE intervals SET end_id = 3 WHERE name = 'web'")
+    assert filled.check().problems == (
+        "cluster prod: objects begin or end at snapshot 3, which is not one of its snapshots",
+    )
 
 
 def test_a_body_that_no_prune_dropped_is_wrong_and_cannot_be_read(filled: Store, db: str) -> None:
