@@ -5,7 +5,6 @@ orjson writes the same bytes as RFC 8785 asks for when they are ASCII (keys then
 object is such a value. Everything else is left to the rfc8785 package, which is some twenty times slower.
 """
 
-import hashlib
 import re
 from typing import Any
 
@@ -53,6 +52,8 @@ def _by_rfc8785(value: Any) -> bytes:
 
 def digest(data: bytes) -> str:
     """Lower-case hex SHA-256."""
+    import hashlib  # it loads OpenSSL, which a run that asks for no digest does without
+
     return hashlib.sha256(data).hexdigest()
 
 

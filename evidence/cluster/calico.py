@@ -15,27 +15,13 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from evidence.cluster.calico_names import NAME, OF_ACCOUNT
 from evidence.cluster.calico_selectors import Expression, tests
 from evidence.cluster.model import Direction, IPNetwork, Labels, Protocol, digest_of
 from evidence.cluster.objects import CollectedObject, ObjectKey
 from evidence.cluster.policies import Unknown
 
-GROUPS = ("crd.projectcalico.org", "projectcalico.org")
-POLICY_KINDS = ("GlobalNetworkPolicy", "NetworkPolicy")
-SET_KINDS = ("GlobalNetworkSet", "HostEndpoint", "NetworkSet")
-STAGED_KINDS = ("StagedGlobalNetworkPolicy", "StagedKubernetesNetworkPolicy", "StagedNetworkPolicy")
-TIER_KIND = "Tier"
-
 DEFAULT_TIER = "default"
-
-# Labels that Calico puts on pods itself, and what it puts before those that they have from their namespace and service account
-# (libcalico-go/lib/backend/k8s/conversion).
-NAMESPACE = "projectcalico.org/namespace"
-ORCHESTRATOR = "projectcalico.org/orchestrator"
-ACCOUNT = "projectcalico.org/serviceaccount"
-OF_NAMESPACE = "pcns."
-OF_ACCOUNT = "pcsa."
-NAME = "projectcalico.org/name"  # behind either prefix the name of the namespace or account itself
 
 
 class Action(StrEnum):

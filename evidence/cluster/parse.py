@@ -15,8 +15,7 @@ from dataclasses import dataclass, field, fields, replace
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
-from evidence.cluster import calico
-from evidence.cluster.calico import Calico, CalicoPolicy, CalicoTier, NetworkSet, StagedPolicy
+from evidence.cluster import calico_names as calico
 from evidence.cluster.cycles import without_cycle_search
 from evidence.cluster.fields import FieldError, Raw, labels, mapping, text
 from evidence.cluster.gatewayapi import GATEWAY_GROUP, GATEWAY_KINDS, ROUTE_KINDS
@@ -34,7 +33,6 @@ from evidence.cluster.model import (
     Workload,
 )
 from evidence.cluster.objects import CollectedObject, Collection, KindStatus, ObjectKey
-from evidence.cluster.parse_clusterpolicies import cluster_policy
 from evidence.cluster.parse_others import ingress, namespace, node, service, undeclared_namespace
 from evidence.cluster.parse_pods import CONTROLLERS, controller, finished_job, pod, workload
 from evidence.cluster.parse_policies import network_policy
@@ -46,7 +44,6 @@ from evidence.cluster.plugins import (
     plugin_settings,
     policy_handed_over,
 )
-from evidence.cluster.policies import GROUP, ClusterPolicy
 from evidence.cluster.rbac import BINDING_KINDS, ROLE_KINDS
 from evidence.cluster.rbac import GROUP as RBAC
 from evidence.cluster.rbac import KINDS as RBAC_KINDS
@@ -54,7 +51,9 @@ from evidence.errors import InputError, ManyInputsError
 
 if TYPE_CHECKING:
     from evidence.cluster.access import AccessBinding, AccessRole
+    from evidence.cluster.calico import Calico, CalicoPolicy, CalicoTier, NetworkSet, StagedPolicy
     from evidence.cluster.cilium import CidrGroup, CiliumPolicy
+    from evidence.cluster.policies import ClusterPolicy
     from evidence.cluster.routes import EndpointSlice, Gateway, GatewayClass, Grant, IngressClass, Route
 
 # What the model is made of, and so what is in doubt when something could not be read at all.
@@ -132,11 +131,11 @@ class Parsed:
     gateways: list["Gateway"] = field(default_factory=list)
     routes: list["Route"] = field(default_factory=list)
     reference_grants: list["Grant"] = field(default_factory=list)
-    cluster_policies: list[ClusterPolicy] = field(default_factory=list)
-    calico_policies: list[CalicoPolicy] = field(default_factory=list)
-    calico_tiers: list[CalicoTier] = field(default_factory=list)
-    network_sets: list[NetworkSet] = field(default_factory=list)
-    staged: list[StagedPolicy] = field(default_factory=list)
+    cluster_policies: list["ClusterPolicy"] = field(default_factory=list)
+    calico_policies: list["CalicoPolicy"] = field(default_factory=list)
+    calico_tiers: list["CalicoTier"] = field(default_factory=list)
+    network_sets: list["NetworkSet"] = field(default_factory=list)
+    staged: list["StagedPolicy"] = field(default_factory=list)
     cilium_policies: list["CiliumPolicy"] = field(default_factory=list)
     cidr_groups: list["CidrGroup"] = field(default_factory=list)
     other_policies: list[OtherPolicy] = field(default_factory=list)
@@ -211,14 +210,17 @@ class Parsed:
     def _account_labels(self, found: Pod) -> Labels | None:
         return self.service_accounts.get((found.namespace, found.service_account))
 
-    def _calico(self) -> Calico | None:
+    def _calico(self) -> "Calico | None":
+        if not (self.calico_policies or self.calico_tiers or self.network_sets):
+            return None
+        from evidence.cluster.calico import Calico
+
         by_key = attrgetter("key")
-        found = Calico(
+        return Calico(
             tuple(sorted(self.calico_policies, key=by_key)),
             tuple(sorted(self.calico_tiers, key=attrgetter("name"))),
             tuple(sorted(self.network_sets, key=by_key)),
         )
-        return found or None
 
     def _stand_ins(self) -> list[Pod]:
         """Templates of workloads that have no pod of their own and that no workload in the source made.
@@ -356,6 +358,10 @@ def _network_policy(parsed: Parsed, obj: CollectedObject, _: Raw) -> None:
 
 
 def _cluster_policy(parsed: Parsed, obj: CollectedObject, _: Raw) -> None:
+    from evidence.cluster.parse_clusterpolicies import (
+        cluster_policy,
+    )  # a start without such objects need not read these
+
     parsed.cluster_policies.append(cluster_policy(obj))
 
 
@@ -395,7 +401,7 @@ def _service_account(parsed: Parsed, obj: CollectedObject, metadata: Raw) -> Non
 
 
 def _endpoint_slice(parsed: Parsed, obj: CollectedObject, metadata: Raw) -> None:
-    from evidence.cluster.parse_routes import endpoint_slice  # a start without such objects need not read these
+    from evidence.cluster.parse_routes import endpoint_slice
 
     parsed.endpoint_slices.append(endpoint_slice(obj, metadata))
 
@@ -522,9 +528,9 @@ _PARSERS: Mapping[tuple[str, str], _Parser] = {
     ("networking.k8s.io", "Ingress"): _ingress,
     ("networking.k8s.io", "IngressClass"): _ingress_class,
     ("networking.k8s.io", "NetworkPolicy"): _network_policy,
-    (GROUP, "AdminNetworkPolicy"): _cluster_policy,
-    (GROUP, "BaselineAdminNetworkPolicy"): _cluster_policy,
-    (GROUP, "ClusterNetworkPolicy"): _cluster_policy,
+    ("policy.networking.k8s.io", "AdminNetworkPolicy"): _cluster_policy,
+    ("policy.networking.k8s.io", "BaselineAdminNetworkPolicy"): _cluster_policy,
+    ("policy.networking.k8s.io", "ClusterNetworkPolicy"): _cluster_policy,
     **{(RBAC, kind): _access_role for kind in ROLE_KINDS},
     **{(RBAC, kind): _access_binding for kind in BINDING_KINDS},
     **dict.fromkeys(CONTROLLERS, _workload),

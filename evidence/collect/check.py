@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from evidence.cluster.objects import CollectedObject, Problem
 from evidence.cluster.parse import parse, refuse
 from evidence.collect.fields import Kind
-from evidence.collect.keep import kept
 from evidence.errors import InputError
 
 
@@ -29,6 +28,8 @@ def checked(
     objects: Sequence[CollectedObject], kinds: Mapping[tuple[str, str], Kind]
 ) -> tuple[tuple[CollectedObject, ...], list[Flaw]]:
     """The good objects, cut down, in their order; and what is wrong with the others. `kinds` holds the kind of each by group and kind."""
+    from evidence.collect.keep import kept  # for the store; analysis alone does without
+
     flaws = flaws_of(objects)
     wrong = {id(obj) for obj, _ in flaws}
     found, uncanonical = [], []

@@ -11,7 +11,7 @@ from enum import StrEnum
 from functools import cached_property
 
 from evidence.access.holders import Access, who_may
-from evidence.cluster.calico import SET_KINDS, STAGED_KINDS, TIER_KIND
+from evidence.cluster.calico_names import SET_KINDS, STAGED_KINDS, TIER_KIND
 from evidence.cluster.model import Cluster, Pod
 from evidence.cni.model import CniReport
 from evidence.findings.crossings import Crossings

@@ -1,6 +1,7 @@
 """Family enforcement, staged policies: what is written down as a policy, and enforces nothing."""
 
-from evidence.cluster.calico import GROUPS, STAGED_KINDS, StagedPolicy
+from evidence.cluster.calico import StagedPolicy
+from evidence.cluster.calico_names import GROUPS, STAGED_KINDS
 from evidence.cluster.objects import ObjectKey
 from evidence.findings.finding import EvidenceRef, Severity, Subject
 from evidence.findings.registry import Context, Hit, Looked, rule

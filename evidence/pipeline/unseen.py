@@ -12,7 +12,7 @@
 import re
 from collections.abc import Iterator
 
-from evidence.cluster.calico import STAGED_KINDS
+from evidence.cluster.calico_names import STAGED_KINDS
 from evidence.cluster.objects import Collection, KindStatus
 from evidence.cluster.plugins import POLICY_ENDPOINT, SETTINGS_KINDS
 from evidence.collect.fields import Kind

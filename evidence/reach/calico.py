@@ -35,11 +35,7 @@ from dataclasses import dataclass
 from ipaddress import ip_network
 
 from evidence.cluster.calico import (
-    ACCOUNT,
     DEFAULT_TIER,
-    NAMESPACE,
-    OF_ACCOUNT,
-    OF_NAMESPACE,
     Accounts,
     Calico,
     CalicoPolicy,
@@ -48,6 +44,7 @@ from evidence.cluster.calico import (
     Entity,
 )
 from evidence.cluster.calico import Action as PolicyAction
+from evidence.cluster.calico_names import ACCOUNT, NAMESPACE, OF_ACCOUNT, OF_NAMESPACE
 from evidence.cluster.calico_selectors import (
     Both,
     Expression,

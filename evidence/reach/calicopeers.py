@@ -12,7 +12,8 @@ Source: projectcalico/calico, felix/serviceindex, felix/calc/rule_scanner.go.
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from ipaddress import ip_network
 
-from evidence.cluster.calico import NAMESPACE, OF_NAMESPACE, Calico, CalicoPort, Known, NetworkSet
+from evidence.cluster.calico import Calico, CalicoPort, Known, NetworkSet
+from evidence.cluster.calico_names import NAMESPACE, OF_NAMESPACE
 from evidence.cluster.calico_selectors import Expression, holds
 from evidence.cluster.model import Cluster, IPAddress, IPNetwork, Labels, Namespace, Protocol
 from evidence.cluster.routes import EndpointSlice

@@ -7,7 +7,8 @@ unless a namespaceSelector stands beside it.
 from collections.abc import Iterable
 from typing import Any
 
-from evidence.cluster.calico import NAME, Action, CalicoPort, CalicoRule, Entity
+from evidence.cluster.calico import Action, CalicoPort, CalicoRule, Entity
+from evidence.cluster.calico_names import NAME
 from evidence.cluster.calico_selectors import LabelTest, Test, both
 from evidence.cluster.model import Direction, IPNetwork, Pod, Protocol
 from evidence.reach.manifests import own_labels

@@ -16,15 +16,17 @@ from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import summarize_address_range
 from operator import attrgetter
-from typing import NamedTuple, NewType
+from typing import TYPE_CHECKING, NamedTuple, NewType
 
-from evidence.cluster.calico import OF_ACCOUNT, OF_NAMESPACE
-from evidence.cluster.calico_selectors import Expression, LabelTest, Test, tests
+from evidence.cluster.calico_names import OF_ACCOUNT, OF_NAMESPACE
 from evidence.cluster.model import Cluster, IPAddress, IPNetwork, Labels, Pod, Protocol
 from evidence.cluster.selectors import SERVICE_ACCOUNT, LabelSelector, Operator
 from evidence.reach.addresses import NOTHING, AddressSpace
 from evidence.reach.endpoints import of_account, own_labels
 from evidence.reach.outside import AddressKind, kinds_between
+
+if TYPE_CHECKING:
+    from evidence.cluster.calico_selectors import Expression, LabelTest
 
 PeerId = NewType("PeerId", int)
 
@@ -99,8 +101,13 @@ class Looks:
                 self._presence.add(need.key)
         self._keys = tuple(self._values)
 
-    def add_expression(self, selector: Expression) -> None:
+    def add_expression(self, selector: "Expression") -> None:
         """Note a selector of Calico's. Where a pod may have a label from elsewhere, that it has none of its own tells it apart."""
+        from evidence.cluster.calico_selectors import (
+            Test,
+            tests,
+        )  # a start without Calico's policies need not read these
+
         for test in tests(selector):
             self._values[test.key].update(test.values)
             if test.test is Test.HAS or test.key.startswith((OF_NAMESPACE, OF_ACCOUNT)):

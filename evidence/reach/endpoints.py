@@ -8,10 +8,14 @@ Source: libcalico-go/lib/backend/k8s/conversion (namespaces and service accounts
 felix/labelindex (inheritance) of projectcalico/calico.
 """
 
-from evidence.cluster.calico import ACCOUNT, NAME, NAMESPACE, OF_ACCOUNT, OF_NAMESPACE, ORCHESTRATOR
-from evidence.cluster.calico_selectors import Expression, tests
+from typing import TYPE_CHECKING
+
+from evidence.cluster.calico_names import ACCOUNT, NAME, NAMESPACE, OF_ACCOUNT, OF_NAMESPACE, ORCHESTRATOR
 from evidence.cluster.model import Labels, Namespace, Pod
 from evidence.cluster.selectors import SERVICE_ACCOUNT
+
+if TYPE_CHECKING:
+    from evidence.cluster.calico_selectors import Expression
 
 FORCED = frozenset((NAMESPACE, ORCHESTRATOR))  # which no pod has otherwise than Calico gives them
 _NAMES = frozenset((OF_NAMESPACE + NAME, OF_NAMESPACE + "kubernetes.io/metadata.name"))
@@ -43,6 +47,8 @@ def given_labels(space: Namespace) -> Labels:
     }
 
 
-def looks_beyond_names(selector: Expression) -> bool:
+def looks_beyond_names(selector: "Expression") -> bool:
     """True when a selector asks for labels of a namespace, its name apart."""
+    from evidence.cluster.calico_selectors import tests
+
     return any(test.key.startswith(OF_NAMESPACE) and test.key not in _NAMES for test in tests(selector))

@@ -9,14 +9,13 @@
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
 
-from evidence.cluster.calico import Calico, CalicoPolicy
 from evidence.cluster.model import (
     Cluster,
     Direction,
@@ -25,21 +24,22 @@ from evidence.cluster.model import (
     NetworkPolicy,
     OtherPolicy,
 )
-from evidence.cluster.policies import ClusterPolicy
 from evidence.errors import InputError
-from evidence.reach import clusterpolicy, networkpolicy
+from evidence.reach import networkpolicy
 from evidence.reach.addresses import AddressSpace
 from evidence.reach.classes import ExternalRange, PeerId, PodClass, group
 from evidence.reach.mentions import address_matchers, addresses_of, label_looks, port_bounds, port_names
 from evidence.reach.peers import Ends, Peers, numbered, shown_ranges
 from evidence.reach.portids import ALL_PORTS, NO_PORTS, Ids, PortIds
 from evidence.reach.ports import PortSet
-from evidence.reach.rules import AddressMatcher, Policy, PolicyForm
+from evidence.reach.rules import AddressMatcher, OtherKind, Policy, PolicyForm
 from evidence.reach.sides import Side, Undecided
 from evidence.reach.tiers import PlacedPolicy
 
 if TYPE_CHECKING:
+    from evidence.cluster.calico import CalicoPolicy
     from evidence.cluster.cilium import CiliumPolicy
+    from evidence.cluster.policies import ClusterPolicy
     from evidence.reach.doubts import Doubts
 
 ALL = PortSet.all()
@@ -102,27 +102,16 @@ def policies_of(cluster: Cluster) -> Iterator[Policy]:
 
 def translated(policies: Iterable[Policy], cluster: Cluster) -> Iterator[PolicyForm]:
     """Some of a cluster's policies in the engine's form: none, one or several for each."""
-    of_calico, of_cilium = [], []
+    others: list[OtherKind] = []
     for policy in policies:
         if isinstance(policy, NetworkPolicy):
             yield networkpolicy.translate(policy)
-        elif isinstance(policy, ClusterPolicy):
-            form = clusterpolicy.translate(policy)
-            if form is not None:
-                yield form
-        elif isinstance(policy, CalicoPolicy):
-            of_calico.append(policy)
         else:
-            of_cilium.append(policy)
-    if of_cilium:
-        from evidence.reach import cilium
+            others.append(policy)
+    if others:
+        from evidence.reach import otherkinds  # a start with nothing but NetworkPolicies need not read it
 
-        yield from cilium.translate(of_cilium, cluster)
-    if of_calico:
-        from evidence.reach import calico
-
-        found = replace(cluster.calico or Calico(), policies=tuple(of_calico))
-        yield from calico.translate(replace(cluster, calico=found))
+        yield from otherkinds.translated(others, cluster)
 
 
 def in_order(form: PolicyForm) -> tuple[Any, ...]:
@@ -344,7 +333,7 @@ class Reachability:
     @cached_property
     def unevaluated(self) -> tuple[Unevaluated, ...]:
         """Policies that were not evaluated, or not whole: of other kinds, or with parts that this program does not know."""
-        kinds: tuple[ClusterPolicy | CiliumPolicy, ...] = (
+        kinds: tuple[OtherKind, ...] = (
             *self.cluster.cluster_policies,
             *self.cluster.cilium_policies,
         )

@@ -20,7 +20,8 @@ from typing import Any
 
 import numpy as np
 
-from evidence.cluster.calico import OF_NAMESPACE, Calico, CalicoPolicy
+from evidence.cluster.calico import Calico, CalicoPolicy
+from evidence.cluster.calico_names import OF_NAMESPACE
 from evidence.cluster.calico_selectors import tests
 from evidence.cluster.model import Cluster, Direction, Namespace, NetworkPolicy
 from evidence.cluster.objects import ObjectKey

@@ -11,6 +11,7 @@ Sources: the IANA special-purpose address registries for IPv4 and IPv6.
 from bisect import bisect_right
 from collections.abc import Iterable
 from enum import StrEnum
+from functools import cache
 from ipaddress import ip_network
 
 from evidence.cluster.model import IPAddress, IPNetwork
@@ -40,6 +41,7 @@ def bounds_of(network: IPNetwork) -> Bounds:
     return network.version, int(network.network_address), int(network.broadcast_address)
 
 
+@cache
 def _pieces(family: int) -> tuple[list[int], list[AddressKind]]:
     """The family's addresses cut where the kind changes: first addresses of the pieces, and their kinds."""
     special = sorted(
@@ -56,9 +58,6 @@ def _pieces(family: int) -> tuple[list[int], list[AddressKind]]:
         starts += [first, last + 1]
         kinds += [kind, AddressKind.INTERNET]
     return starts, kinds
-
-
-_PIECES = {family: _pieces(family) for family in (4, 6)}
 
 
 def kinds_between(first: IPAddress, last: IPAddress) -> frozenset[AddressKind]:
@@ -82,5 +81,5 @@ def kinds_of(networks: Iterable[IPNetwork]) -> frozenset[AddressKind]:
 
 def _kinds(bounds: Bounds) -> frozenset[AddressKind]:
     family, first, last = bounds
-    starts, kinds = _PIECES[family]
+    starts, kinds = _pieces(family)
     return frozenset(kinds[bisect_right(starts, first) - 1 : bisect_right(starts, last)]) - {AddressKind.NOBODY}

@@ -8,17 +8,16 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-from evidence.cluster.calico_selectors import Both, Either, Expression, LabelTest, Not
 from evidence.cluster.model import Labels, Namespace, Pod
 from evidence.cluster.selectors import LabelSelector, Operator, Requirement
 from evidence.reach.addresses import FAMILIES, AddressSpace, inside
 from evidence.reach.classes import ExternalRange, NamedPort, PeerId, PodClass, family_bit
-from evidence.reach.endpoints import FORCED, given_labels, of_account, own_labels
+from evidence.reach.endpoints import given_labels, of_account, own_labels
 from evidence.reach.rules import (
     AddressMatcher,
     Domains,
@@ -31,12 +30,14 @@ from evidence.reach.rules import (
     Within,
 )
 
+if TYPE_CHECKING:
+    from evidence.cluster.calico_selectors import Expression
+
 Ends = npt.NDArray[np.int32]
 N = TypeVar("N", bound=np.integer[Any])
 
 NOBODY: Ends = np.empty(0, dtype=np.int32)
 _WORD = 64
-_EVERY_END = -1  # as bits
 
 
 class Peers:
@@ -197,35 +198,11 @@ class _Space:
             mask &= self._holds(need)
         return _numbers(mask, self.first)
 
-    def holding(self, selector: Expression, given: Labels) -> list[int]:
+    def holding(self, selector: "Expression", given: Labels) -> list[int]:
         """Ends whose labels satisfy a selector of Calico's; `given` are labels that all pods here have, some where they have no own."""
-        return _numbers(self._satisfying(selector, given) & self._selectable, self.first)
+        from evidence.reach.expressions import satisfying  # a start without Calico's policies need not read it
 
-    def _satisfying(self, selector: Expression, given: Labels) -> int:
-        """Bits of the ends; those beyond the last end mean nothing."""
-        match selector:
-            case LabelTest(key=key):
-                column = {} if key in FORCED else self._column(key)
-                mask = present = 0
-                for value, holders in column.items():
-                    present |= holders
-                    if selector.holds(value):
-                        mask |= holders
-                return mask | ~present if selector.holds(given.get(key)) else mask
-            case Not():
-                return ~self._satisfying(selector.operand, given)
-            case Both():
-                mask = _EVERY_END
-                for operand in selector.operands:
-                    mask &= self._satisfying(operand, given)
-                return mask
-            case Either():
-                mask = 0
-                for operand in selector.operands:
-                    mask |= self._satisfying(operand, given)
-                return mask
-            case _:
-                return _EVERY_END
+        return _numbers(satisfying(selector, self._column, given) & self._selectable, self.first)
 
     def _holds(self, need: Requirement) -> int:
         column = self._column(need.key)

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from evidence.cluster.calico import SET_KINDS, STAGED_KINDS, TIER_KIND
+from evidence.cluster.calico_names import SET_KINDS, STAGED_KINDS, TIER_KIND
 from evidence.cluster.model import Direction
 from evidence.reach.classes import PeerId
 from evidence.reach.engine import Reachability

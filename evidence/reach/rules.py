@@ -19,17 +19,18 @@ from enum import Enum
 from math import isfinite
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
-from evidence.cluster.calico import CalicoPolicy
-from evidence.cluster.calico_selectors import Expression
 from evidence.cluster.model import Direction, IpBlock, NetworkPolicy, Protocol
-from evidence.cluster.policies import ClusterPolicy
 from evidence.cluster.selectors import LabelSelector
 from evidence.reach.addresses import Interval
 
 if TYPE_CHECKING:
+    from evidence.cluster.calico import CalicoPolicy
+    from evidence.cluster.calico_selectors import Expression
     from evidence.cluster.cilium import CiliumPolicy
+    from evidence.cluster.policies import ClusterPolicy
 
-Policy: TypeAlias = "NetworkPolicy | ClusterPolicy | CalicoPolicy | CiliumPolicy"
+OtherKind: TypeAlias = "ClusterPolicy | CalicoPolicy | CiliumPolicy"
+Policy: TypeAlias = "NetworkPolicy | OtherKind"
 
 
 class Tier(NamedTuple):
@@ -81,7 +82,7 @@ class Endpoints:
     """
 
     namespace: str | None
-    selector: Expression
+    selector: "Expression"
 
 
 @dataclass(frozen=True, slots=True)

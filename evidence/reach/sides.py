@@ -13,17 +13,20 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations, groupby, product
 from operator import attrgetter
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from evidence.cluster.model import Direction
-from evidence.reach.frames import Frame, evaluated, evaluated_again
 from evidence.reach.peers import NOBODY, Ends, Peers, common, distinct
 from evidence.reach.portids import ALL_PORTS, Ids, PortIds
 from evidence.reach.rules import Policy, PolicyForm, PortMatch, RuleForm, Tier, priority_text
-from evidence.reach.spread import Spread
 from evidence.reach.tiers import Part, PlacedPolicy, PlacedRule
+
+if TYPE_CHECKING:
+    from evidence.reach.frames import Frame
+    from evidence.reach.spread import Spread
 
 _Wanted = tuple[int, tuple[PortMatch, ...]]  # ports by number, as bits, and by name
 
@@ -85,6 +88,11 @@ class Side:
         self.ordered = _with_order(self.policies, direction)
         self.frame: Frame | None = None
         if self.ordered:
+            from evidence.reach.frames import (
+                evaluated,
+                evaluated_again,
+            )  # a start with nothing but NetworkPolicies need not read it
+
             known = earlier and earlier.frame
             if earlier and known:
                 self.frame = evaluated_again(known, earlier.ordered, self.ordered, direction, peers, ports)
@@ -93,7 +101,7 @@ class Side:
         self._by_block: dict[int, dict[int, list[Part]]] = {}
         self._by_subject: dict[int, list[Part]] | None = None
 
-    def moved(self, peers: Peers, ports: PortIds, spread: Spread) -> "Side":
+    def moved(self, peers: Peers, ports: PortIds, spread: "Spread") -> "Side":
         """The same policies on other peers, of which each is a part of one here or new. What is new no policy means or isolates yet."""
         other = Side.__new__(Side)
         vars(other).update(vars(self), _peers=peers, _ports=ports, _by_block={}, _by_subject=None)

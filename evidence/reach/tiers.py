@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby, pairwise
 from operator import is_
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +16,9 @@ from evidence.cluster.model import Direction
 from evidence.reach.peers import Ends, distinct
 from evidence.reach.portids import ALL_PORTS, NO_PORTS, Ids, PortIds
 from evidence.reach.rules import Action, PolicyForm, RuleForm
-from evidence.reach.spread import Spread
+
+if TYPE_CHECKING:
+    from evidence.reach.spread import Spread
 
 Groups = npt.NDArray[np.intp]
 
@@ -48,7 +51,7 @@ class PlacedPolicy:
     subjects: Ends
     rules: tuple[PlacedRule, ...]
 
-    def moved(self, spread: Spread) -> "PlacedPolicy":
+    def moved(self, spread: "Spread") -> "PlacedPolicy":
         """The same on ends that are parts of those here; itself where nothing changes."""
         subjects = spread(self.subjects)
         if not len(subjects):
@@ -59,7 +62,7 @@ class PlacedPolicy:
         return PlacedPolicy(self.form, subjects, rules)
 
 
-def _moved(rule: PlacedRule, spread: Spread) -> PlacedRule:
+def _moved(rule: PlacedRule, spread: "Spread") -> PlacedRule:
     subjects = spread(rule.subjects)
     parts = []
     for part in rule.parts:
