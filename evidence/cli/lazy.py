@@ -2,15 +2,15 @@
 
 import importlib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import click
 
 from evidence.settings import name_variables
+from evidence.values import value
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class Later:
     """Where a command is (module and the name in it), and its line in the group's help."""
 

@@ -7,13 +7,14 @@ https://kubernetes.io/docs/reference/access-authn-authz/rbac/
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from enum import StrEnum
 
 from evidence.cluster.model import Labels
 from evidence.cluster.objects import CollectedObject, ObjectKey
 from evidence.cluster.rbac import GROUP
 from evidence.cluster.selectors import LabelSelector
+from evidence.values import value
 
 ANY = "*"
 
@@ -29,7 +30,7 @@ class Power(StrEnum):
     IMPERSONATION = "act as somebody else"
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class Guarded:
     """A resource that matters, and the verbs that change it. A RoleBinding grants nothing on one that is not `namespaced`, but for
     `own_namespace_verbs`: requests for a namespace by name are made in that namespace."""
@@ -47,7 +48,7 @@ class Guarded:
         return f"{self.resource}.{self.group}" if self.group else self.resource
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class AccessRule:
     """PolicyRule of a role, without everything that does not matter. `names` empty: every object."""
 
@@ -57,7 +58,7 @@ class AccessRule:
     names: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class AccessRole:
     """A Role, or a ClusterRole with `namespace` "". `aggregates`: selectors of the ClusterRoles whose rules it takes over."""
 
@@ -73,7 +74,7 @@ class AccessRole:
         return bool(self.rules or self.aggregates)
 
 
-@dataclass(frozen=True, slots=True, order=True)
+@value(order=True)
 class AccessSubject:
     """User, Group or ServiceAccount; `namespace` is "" but for a ServiceAccount."""
 
@@ -85,7 +86,7 @@ class AccessSubject:
         return f"{self.kind} {self.namespace}/{self.name}" if self.namespace else f"{self.kind} {self.name}"
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class AccessBinding:
     """A RoleBinding, or a ClusterRoleBinding with `namespace` "" in its key."""
 

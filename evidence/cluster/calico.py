@@ -12,7 +12,7 @@ networkset.go, globalnetworkset.go, hostendpoint.go).
 """
 
 from collections.abc import Collection, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 
 from evidence.cluster.calico_names import NAME, OF_ACCOUNT
@@ -20,6 +20,7 @@ from evidence.cluster.calico_selectors import Expression, tests
 from evidence.cluster.model import Direction, IPNetwork, Labels, Protocol, digest_of
 from evidence.cluster.objects import CollectedObject, ObjectKey
 from evidence.cluster.policies import Unknown
+from evidence.values import value
 
 DEFAULT_TIER = "default"
 
@@ -33,7 +34,7 @@ class Action(StrEnum):
     PASS = "Pass"  # noqa: S105  (the API's word)
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class CalicoPort:
     """A port, a range of ports, or a pod's port by name."""
 
@@ -41,7 +42,7 @@ class CalicoPort:
     end_port: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class Accounts:
     """Pods by their service account: by name (any of them), by label, or both."""
 
@@ -49,7 +50,7 @@ class Accounts:
     selector: Expression | None
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class Known:
     """What was read beside the policies: `accounts`, the labels of every pod's service account; `services`, whose endpoints, as (namespace, name)."""
 
@@ -60,7 +61,7 @@ class Known:
 NOTHING_KNOWN = Known()
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class Entity:
     """One end of a rule. Empty and None limit nothing. `service`: namespace and name of one, of which it is the endpoints."""
 
@@ -90,7 +91,7 @@ class Entity:
             yield Unknown(f"services: no EndpointSlice of {'/'.join(self.service)} was read")
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class CalicoRule:
     """One rule. `protocols` are those with ports that it matches, after protocol and notProtocol; without any it matches none of them.
 
@@ -114,7 +115,7 @@ class CalicoRule:
         yield from self.destination.unread(known)
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class CalicoPolicy:
     """One policy. `types` are defaulted as the documentation says. The namespace is the key's; a global policy has none."""
 
@@ -178,7 +179,7 @@ def _account_labels(selector: Expression, where: str) -> Iterator[Unknown]:
             yield Unknown(f"{where}: label {test.key} of service accounts, not all of which were read")
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class StagedPolicy:
     """A policy that enforces nothing: what it would do is shown beforehand. `action` is what is to become of the policy of the same name
     (Set: put it in force, Delete: remove it; Learn and Ignore are a recommender's own marks)."""
@@ -207,7 +208,7 @@ class StagedPolicy:
         return self.origin.source if self.origin else ""
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class CalicoTier:
     """A tier. `passes`: what none of its policies decides goes on to the next tier rather than being denied."""
 
@@ -216,7 +217,7 @@ class CalicoTier:
     passes: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class NetworkSet:
     """Addresses with labels: a NetworkSet, a GlobalNetworkSet, or the addresses that a HostEndpoint expects, with its named ports. `domains` are
     symbolic."""
@@ -228,7 +229,7 @@ class NetworkSet:
     ports: tuple[tuple[str, Protocol, int], ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class Calico:
     """Calico's objects that say who may connect, in one cluster, sorted by key. Host endpoints' own policies enforce nothing upon pods."""
 

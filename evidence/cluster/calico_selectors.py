@@ -8,8 +8,9 @@ NetworkPolicy at docs.tigera.io.
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from enum import StrEnum
+
+from evidence.values import value
 
 
 class Test(StrEnum):
@@ -25,7 +26,7 @@ class Test(StrEnum):
     HAS = "has"
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class LabelTest:
     """One test of one label. `values`: sorted for IN and NOT_IN (== and != have one), one for the tests of a part, none for HAS."""
 
@@ -61,7 +62,7 @@ class LabelTest:
         return f"{self.key} {self.test} {_quoted(self.values[0])}"
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class Everything:
     """all()."""
 
@@ -69,7 +70,7 @@ class Everything:
         return "all()"
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class Global:
     """global()."""
 
@@ -77,7 +78,7 @@ class Global:
         return "global()"
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class Not:
     """What the operand does not hold of."""
 
@@ -87,7 +88,7 @@ class Not:
         return f"!{self.operand}"
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class Both:
     """All of the operands; there are two at least."""
 
@@ -97,7 +98,7 @@ class Both:
         return f"({' && '.join(map(str, self.operands))})"
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class Either:
     """Any of the operands; there are two at least."""
 

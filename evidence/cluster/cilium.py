@@ -9,13 +9,14 @@ Source: pkg/policy/api (rule.go, ingress.go, egress.go, l4.go, entity.go) and pk
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 
 from evidence.cluster.model import Direction, IpBlock, IPNetwork, Labels, Protocol, digest_of
 from evidence.cluster.objects import CollectedObject, ObjectKey
 from evidence.cluster.policies import Unknown
 from evidence.cluster.selectors import LabelSelector
+from evidence.values import value
 
 GROUP = "cilium.io"
 
@@ -38,7 +39,7 @@ class Entity(StrEnum):
     WORLD_IPV6 = "world-ipv6"
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class Endpoints:
     """Pods by label. `namespaces` None: the policy's own namespace. An endpointSelector of a clusterwide policy has every namespace."""
 
@@ -46,14 +47,14 @@ class Endpoints:
     pods: LabelSelector
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class NoPods:
     """A subject that holds no pod: nodes (host firewall), health endpoints, the proxy of an Ingress."""
 
     what: str
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class CidrGroupPeer:
     """The networks of a CiliumCIDRGroup by name, or of all that the labels match (one of the two), but for `excepts`."""
 
@@ -62,14 +63,14 @@ class CidrGroupPeer:
     excepts: tuple[IPNetwork, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class FqdnPeer:
     """toFQDNs: addresses that names resolve to. Symbolic: nothing here resolves names."""
 
     names: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class ServicePeer:
     """toServices: the endpoints of Services by name, or by label (`selector`); `namespace` "": in any namespace."""
 
@@ -78,7 +79,7 @@ class ServicePeer:
     selector: LabelSelector | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class ForeignPeer:
     """toGroups, fromGroups: addresses that another party knows (AWS security groups)."""
 
@@ -88,7 +89,7 @@ class ForeignPeer:
 CiliumPeer = Endpoints | IpBlock | CidrGroupPeer | Entity | FqdnPeer | ServicePeer | ForeignPeer | Unknown
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class CiliumPort:
     """`protocol` None: any of them. `port` None: every port; a string: the destination pod's port of that name."""
 
@@ -97,7 +98,7 @@ class CiliumPort:
     end_port: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class CiliumRule:
     """One entry of ingress, egress, ingressDeny or egressDeny.
 
@@ -117,7 +118,7 @@ class CiliumRule:
         yield from (part for part in (*(self.peers or ()), *(self.ports or ())) if isinstance(part, Unknown))
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class CiliumSpec:
     """One rule object. `default_deny` are the directions in which it puts its subject into default deny.
 
@@ -141,7 +142,7 @@ class CiliumSpec:
                     yield from rule.unknown()
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class CiliumPolicy:
     """One policy of either kind; `key.namespace` is "" for a clusterwide one."""
 
@@ -171,7 +172,7 @@ class CiliumPolicy:
             yield from spec.unknown()
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class CidrGroup:
     """CiliumCIDRGroup: networks outside the cluster under one name."""
 

@@ -4,7 +4,7 @@ A reader deep inside an object raises `FieldError` with its own key; every level
 nothing unless something is wrong. An explicit null counts as absent, as for the API server.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, TypeVar
 
 from evidence.cluster.cidr import parse_address, parse_network
@@ -55,31 +55,31 @@ def shown(value: Any) -> str:
 def mapping(parent: Raw, key: str) -> Raw:
     """An object, empty when absent."""
     value = parent.get(key)
+    if isinstance(value, dict):
+        return value
     if value is None:
         return _NOTHING
-    if not isinstance(value, dict):
-        raise FieldError(key, f"must be an object, not {shown(value)}")
-    return value
+    raise FieldError(key, f"must be an object, not {shown(value)}")
 
 
 def sequence(parent: Raw, key: str) -> list[Any]:
     """A list, empty when absent."""
     value = parent.get(key)
+    if isinstance(value, list):
+        return value
     if value is None:
         return _NO_LIST
-    if not isinstance(value, list):
-        raise FieldError(key, f"must be a list, not {shown(value)}")
-    return value
+    raise FieldError(key, f"must be a list, not {shown(value)}")
 
 
 def text(parent: Raw, key: str, default: str = "") -> str:
     """A string."""
     value = parent.get(key)
+    if isinstance(value, str):
+        return value
     if value is None:
         return default
-    if not isinstance(value, str):
-        raise FieldError(key, f"must be a string, not {shown(value)}{_quote_it(value)}")
-    return value
+    raise FieldError(key, f"must be a string, not {shown(value)}{_quote_it(value)}")
 
 
 def integer(parent: Raw, key: str, low: int = 0, high: int = 2**31 - 1) -> int | None:
@@ -104,15 +104,14 @@ def boolean(parent: Raw, key: str) -> bool:
     return value
 
 
-def choice(parent: Raw, key: str, allowed: Iterable[str], default: str = "") -> str:
+def choice(parent: Raw, key: str, allowed: Collection[str], default: str = "") -> str:
     """One of the given words; suggests the right spelling for a wrong case."""
     value = text(parent, key, default)
-    words = tuple(allowed)
-    if value in words:
+    if value in allowed:
         return value
-    close = [word for word in words if word.lower() == value.lower()]
+    close = [word for word in allowed if word.lower() == value.lower()]
     hint = f"; did you mean {close[0]}?" if close else ""
-    raise FieldError(key, f"must be one of {', '.join(words)}, not {shown(value)}{hint}")
+    raise FieldError(key, f"must be one of {', '.join(allowed)}, not {shown(value)}{hint}")
 
 
 def labels(parent: Raw, key: str) -> Labels:

@@ -4,13 +4,14 @@
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from typing import TYPE_CHECKING
 
 from evidence.cluster.objects import CollectedObject, ObjectKey
 from evidence.cluster.selectors import LabelSelector
+from evidence.values import value
 
 if TYPE_CHECKING:
     from evidence.cluster.access import AccessBinding, AccessRole
@@ -45,7 +46,7 @@ def digest_of(origin: CollectedObject | None) -> str:
     return origin.digest if origin else ""
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class Namespace:
     """`labels` always hold kubernetes.io/metadata.name; `declared` is False when only other objects name it (no Namespace object was read)."""
 
@@ -60,7 +61,7 @@ class Namespace:
         return digest_of(self.origin)
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class ContainerPort:
     """A port that a container declares; `name` is "" when it has none, `host_port` 0 when not mapped.
 
@@ -87,7 +88,7 @@ class ContainerPort:
         return f"{self.protocol} {self.host_port}" + (f" at {self.host_ip}" if self.host_ip else "")
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class Pod:
     """A pod, or (when `template` is True) the pods that a workload object without pods in the source stands for.
 
@@ -131,7 +132,7 @@ class Pod:
         return digest_of(self.origin)
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class Workload:
     """A controller of pods: Deployment, StatefulSet, DaemonSet, ReplicaSet, ReplicationController, Job, CronJob."""
 
@@ -151,7 +152,7 @@ class Workload:
         return digest_of(self.origin)
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class Node:
     name: str
     labels: Labels
@@ -170,7 +171,7 @@ class Node:
         return digest_of(self.origin)
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class IpBlock:
     """NetworkPolicyPeer.ipBlock: addresses in `cidr` and in none of `excepts` (host bits masked off)."""
 
@@ -178,7 +179,7 @@ class IpBlock:
     excepts: tuple[IPNetwork, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class PodPeer:
     """NetworkPolicyPeer with selectors. None in `namespace_selector`: the policy's own namespace; None in `pod_selector`: all pods there."""
 
@@ -186,7 +187,7 @@ class PodPeer:
     pod_selector: LabelSelector | None
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class PolicyPort:
     """NetworkPolicyPort. `port` None: every port of the protocol; a string: a named port of the destination pod."""
 
@@ -195,7 +196,7 @@ class PolicyPort:
     end_port: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class Rule:
     """One ingress or egress rule. Empty `peers`: any peer, the outside included; empty `ports`: any port of any protocol."""
 
@@ -203,7 +204,7 @@ class Rule:
     ports: tuple[PolicyPort, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class NetworkPolicy:
     """networking.k8s.io/v1 NetworkPolicy with policyTypes already defaulted as the API server does."""
 
@@ -233,7 +234,7 @@ class NetworkPolicy:
         return self.origin.source if self.origin else ""
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class ServicePort:
     name: str
     protocol: Protocol
@@ -242,7 +243,7 @@ class ServicePort:
     node_port: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class Service:
     """`selector` None: no selector (endpoints made by hand, or ExternalName). `external_ips` are open on every node; `external_addresses`
     hold them, too, beside the load balancer's. A `headless` Service has no address of its own, so nothing but its pods' can be asked."""
@@ -267,7 +268,7 @@ class Service:
         return digest_of(self.origin)
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class IngressBackend:
     service: str
     port: int | str
@@ -275,7 +276,7 @@ class IngressBackend:
     path: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class Ingress:
     namespace: str
     name: str
@@ -289,7 +290,7 @@ class Ingress:
         return digest_of(self.origin)
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class OtherPolicy:
     """A policy object of a kind that the engine does not evaluate: it is named wherever it could change a verdict."""
 
@@ -303,7 +304,7 @@ class OtherPolicy:
         return digest_of(self.origin)
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class Cluster:
     """Everything that analysis reads of one cluster at one time. Tuples are sorted by namespace and name."""
 

@@ -5,12 +5,13 @@ It is what the store keeps and what `evidence.cluster.parse` turns into a `Clust
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 from typing import Any, NamedTuple
 
 from evidence.canonical import object_digest
 from evidence.errors import InputError
+from evidence.values import value
 
 _CALICO_GROUPS = ("crd.projectcalico.org", "projectcalico.org")
 
@@ -32,7 +33,7 @@ class ObjectKey(NamedTuple):
         return f"{maker}{self.kind} {where}"
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class CollectedObject:
     """One object: `body` holds only kept fields (see collect/keep.py), `source` says where it was read ("file.yaml:12" or an API path).
 
@@ -70,7 +71,7 @@ class KindStatus(StrEnum):
     NOT_KEPT = "not kept"  # objects of this kind were in the source and were passed over, on purpose
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class KindResult:
     """How the listing of one kind went. `message` is for a person: the missing verb, the error."""
 
@@ -82,7 +83,7 @@ class KindResult:
     message: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class Problem:
     """An object or document that was left out (with --keep-going), and why. `kind` is "" when it may be of any kind."""
 
@@ -91,7 +92,7 @@ class Problem:
     kind: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class SourceInfo:
     """Where a collection came from. `method` is "files" or "api"; the rest is as far as known."""
 
@@ -109,7 +110,7 @@ def cluster_uid(objects: Iterable[CollectedObject]) -> str:
     return uid if isinstance(uid, str) else ""
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class Collection:
     """What one visit to one source gave; `objects` are sorted by key and unique."""
 

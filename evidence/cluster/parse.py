@@ -48,6 +48,7 @@ from evidence.cluster.rbac import BINDING_KINDS, ROLE_KINDS
 from evidence.cluster.rbac import GROUP as RBAC
 from evidence.cluster.rbac import KINDS as RBAC_KINDS
 from evidence.errors import InputError, ManyInputsError
+from evidence.values import value
 
 if TYPE_CHECKING:
     from evidence.cluster.access import AccessBinding, AccessRole
@@ -104,7 +105,7 @@ MODELLED_KINDS = (
 _UNREAD = (KindStatus.FORBIDDEN, KindStatus.FAILED)
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class Wrong:
     """One object that cannot be read, and why; `str(error)` is the whole sentence."""
 

@@ -11,11 +11,12 @@ Sources: Cilium's and Calico's references of agent options, the Amazon VPC CNI's
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from evidence.cluster.fields import Raw, inside, mapping, text
 from evidence.cluster.objects import CollectedObject, ObjectKey
+from evidence.values import value
 
 ANOTHER = "another value"
 FROM_ELSEWHERE = "envFrom"  # stands among an agent's environment for names that cannot be seen
@@ -79,7 +80,7 @@ DEFINED_BY = {  # kinds of which a source has to speak where their definition is
 }
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class PluginSettings:
     """One object's settings; `values` are lower-case words, or ANOTHER."""
 

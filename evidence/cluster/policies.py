@@ -12,12 +12,13 @@ Source: type documentation of sigs.k8s.io/network-policy-api, apis/v1alpha1 and 
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 
 from evidence.cluster.model import Direction, IPNetwork, PodPeer, Protocol, digest_of
 from evidence.cluster.objects import CollectedObject, ObjectKey
 from evidence.cluster.selectors import LabelSelector
+from evidence.values import value
 
 GROUP = "policy.networking.k8s.io"
 
@@ -37,35 +38,35 @@ class Action(StrEnum):
     PASS = "Pass"  # noqa: S105  (the API's word)
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class NodePeer:
     """Addresses of the nodes that the selector matches (egress only)."""
 
     selector: LabelSelector
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class NetworksPeer:
     """Addresses in any of the blocks, pods inside them included (egress only)."""
 
     networks: tuple[IPNetwork, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class DomainNamesPeer:
     """Addresses that a name resolves to; `*.example.com` is every name below it. Symbolic: nothing here resolves names (egress, Accept only)."""
 
     names: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class Unknown:
     """A subject, peer, port or action that this program does not know; `what` names the field and what it holds."""
 
     what: str
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class ClusterPolicyPort:
     """`protocol` None: any protocol (named ports). `port` None: every port of the protocol; a string: a named port of the destination pod."""
 
@@ -77,7 +78,7 @@ class ClusterPolicyPort:
 Peer = PodPeer | NodePeer | NetworksPeer | DomainNamesPeer | Unknown
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class ClusterRule:
     """One rule. `peers` is never empty; empty `ports` is any port of any protocol."""
 
@@ -91,7 +92,7 @@ class ClusterRule:
         yield from (part for part in (self.action, *self.peers, *self.ports) if isinstance(part, Unknown))
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class ClusterPolicy:
     """One policy. In a PodPeer here the namespace selector is never None. A BaselineAdminNetworkPolicy has priority 0; there is one, `default`."""
 

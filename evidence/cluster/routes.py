@@ -9,15 +9,16 @@ apis/v1beta1 and apis/v1alpha2.
 3. A backend in another namespace counts only with a ReferenceGrant there. A backend of weight 0 gets nothing. Mirrors are backends.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from evidence.cluster.gatewayapi import GATEWAY_GROUP
 from evidence.cluster.model import IPAddress, Labels, Protocol, digest_of
 from evidence.cluster.objects import CollectedObject, ObjectKey
 from evidence.cluster.selectors import LabelSelector
+from evidence.values import value
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class Endpoint:
     """Addresses behind a Service; `pod` names the pod of the slice's namespace that has them, "" when none is named."""
 
@@ -25,7 +26,7 @@ class Endpoint:
     pod: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class EndpointPort:
     """`number` None: every port. `name` is that of the Service's port."""
 
@@ -34,7 +35,7 @@ class EndpointPort:
     number: int | None
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class EndpointSlice:
     """Endpoints of a Service of its namespace. Slices of host names hold no endpoints here: they lead out of the cluster."""
 
@@ -45,7 +46,7 @@ class EndpointSlice:
     ports: tuple[EndpointPort, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class IngressClass:
     """`labels` are those of the object, by which a chart's parts know one another; `default`: for Ingresses that name no class."""
 
@@ -55,14 +56,14 @@ class IngressClass:
     default: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class GatewayClass:
     name: str
     controller: str
     labels: Labels = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class Listener:
     """Which routes a Gateway takes at one of its ports: those of its own namespace (`same_namespace`), else those of the `namespaces` that the
     selector matches, any where it is None. `kinds` None: those that fit the protocol."""
@@ -75,7 +76,7 @@ class Listener:
     kinds: frozenset[str] | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class Gateway:
     namespace: str
     name: str
@@ -94,7 +95,7 @@ class Gateway:
         return digest_of(self.origin)
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class ParentRef:
     """What a route attaches to. `section` "" and `port` 0: any listener."""
 
@@ -106,7 +107,7 @@ class ParentRef:
     port: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class BackendRef:
     """Where a route leads. `port` 0: none was given."""
 
@@ -118,7 +119,7 @@ class BackendRef:
     weight: int = 1
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class Route:
     """A route of any kind of the Gateway API."""
 
@@ -133,7 +134,7 @@ class Route:
         return digest_of(self.origin)
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class Grant:
     """One pair of a ReferenceGrant: objects of a kind and namespace may refer to those of another kind in the grant's namespace (`name` "": any)."""
 

@@ -6,8 +6,9 @@
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import StrEnum
+
+from evidence.values import value
 
 SERVICE_ACCOUNT = "k8s:io.cilium.k8s.policy.serviceaccount"
 """The key by which a selector asks for a pod's service account. The API server takes no label with a colon in its name."""
@@ -22,7 +23,7 @@ class Operator(StrEnum):
     DOES_NOT_EXIST = "DoesNotExist"
 
 
-@dataclass(frozen=True, slots=True, order=True)
+@value(order=True)
 class Requirement:
     """One clause. A matchLabels entry is `In` with one value; `values` is sorted and empty for Exists and DoesNotExist."""
 
@@ -53,7 +54,7 @@ class Requirement:
                 return f"{self.key} {self.operator.value.lower()} ({','.join(self.values)})"
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class LabelSelector:
     """A conjunction of requirements, sorted; `str()` is kubectl's selector notation."""
 

@@ -4,15 +4,15 @@ The check is the parser of the model itself, so that nothing is stored which the
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 
 from evidence.cluster.objects import CollectedObject, Problem
 from evidence.cluster.parse import parse, refuse
 from evidence.collect.fields import Kind
 from evidence.errors import InputError
+from evidence.values import value
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class Flaw:
     """Something that cannot be stored: `str(error)` is the whole sentence, `kind` is "" when it may be of any kind."""
 

@@ -1,8 +1,9 @@
 """How the fields to keep are written down, and those that many kinds share."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import Enum
+
+from evidence.values import value
 
 
 class Keep(Enum):
@@ -34,7 +35,7 @@ POLICY: Fields = {"metadata": POLICY_METADATA, "spec": ALL}
 OTHER_POLICY: Fields = {**POLICY, "specs": ALL}  # CiliumNetworkPolicy has both spellings
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class Kind:
     """A kind that is collected. `versions`: those that are understood, preferred first; empty: whichever the server prefers."""
 

@@ -3,7 +3,6 @@
 import os
 import platform
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -11,13 +10,14 @@ from evidence import __version__
 from evidence.canonical import digest
 from evidence.cluster.objects import Collection
 from evidence.errors import InputError
+from evidence.values import value
 
 if TYPE_CHECKING:
     from evidence.intent.model import Intent
     from evidence.store import RunInfo
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class FileSource:
     """Manifests or dumps; "-" among `paths` reads `stdin`."""
 
@@ -25,7 +25,7 @@ class FileSource:
     stdin: BinaryIO | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class LiveSource:
     """A live API server by kubeconfig context, or from inside a pod."""
 

@@ -9,10 +9,10 @@
 from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, summarize_address_range
 
 from evidence.cluster.model import IPAddress, IpBlock, IPNetwork
+from evidence.values import value
 
 FAMILIES = (4, 6)
 _BITS = {4: 32, 6: 128}
@@ -21,7 +21,7 @@ NOTHING = 0  # the signature of an address that no matcher holds
 Interval = tuple[int, int, int]  # family, first address, address after the last
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class AddressRange:
     """Addresses `first` to `last` (both included), which the same matchers hold."""
 

@@ -12,7 +12,6 @@ Finished pods (Succeeded, Failed) hold no address and accept nothing: they are i
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import summarize_address_range
 from operator import attrgetter
@@ -24,6 +23,7 @@ from evidence.cluster.selectors import SERVICE_ACCOUNT, LabelSelector, Operator
 from evidence.reach.addresses import NOTHING, AddressSpace
 from evidence.reach.endpoints import of_account, own_labels
 from evidence.reach.outside import AddressKind, kinds_between
+from evidence.values import value
 
 if TYPE_CHECKING:
     from evidence.cluster.calico_selectors import Expression, LabelTest
@@ -41,7 +41,7 @@ Ways = tuple[
 ]  # ways in: (signature of the addresses, None when not known; families, as bits)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@value(eq=False)
 class PodClass:
     """Pods that no policy can tell apart, in the order of their names. `addressed` is False when their addresses are not known."""
 
@@ -57,7 +57,7 @@ class PodClass:
         return all(signature is not None for signature, _ in self.ways)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@value(eq=False)
 class ExternalRange:
     """Addresses outside the cluster from `first` to `last` (both included) that no policy and no zone can tell apart."""
 

@@ -9,7 +9,6 @@
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
@@ -35,6 +34,7 @@ from evidence.reach.ports import PortSet
 from evidence.reach.rules import AddressMatcher, OtherKind, Policy, PolicyForm
 from evidence.reach.sides import Side, Undecided
 from evidence.reach.tiers import PlacedPolicy
+from evidence.values import value
 
 if TYPE_CHECKING:
     from evidence.cluster.calico import CalicoPolicy
@@ -73,7 +73,7 @@ class Flow(NamedTuple):
     ports: PortSet
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class FlowTable:
     """All allowed connections as columns: row i allows `sources[i]` to `destinations[i]` on the ports numbered `ports[i]`.
 

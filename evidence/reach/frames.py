@@ -5,7 +5,7 @@ The answer for a subject hangs on the policies about it alone, so that a change 
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import groupby
 from typing import NamedTuple
 
@@ -17,9 +17,10 @@ from evidence.reach.peers import Ends, Peers, distinct
 from evidence.reach.portids import Ids, PortIds
 from evidence.reach.rules import NETWORK_POLICY, NETWORK_POLICY_ORDER, Tier
 from evidence.reach.tiers import Groups, Ordered, PlacedPolicy, grouped
+from evidence.values import value
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class Frame:
     """Policies with order, on groups: what is `left` to NetworkPolicies, what passes where one isolates the subject without allowing it
     (`closed`), and the whole answer where none isolates it (`open`)."""

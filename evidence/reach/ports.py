@@ -6,10 +6,10 @@
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from evidence.cluster.model import Protocol
+from evidence.values import value
 
 FIRST_PORT = 1
 LAST_PORT = 65535
@@ -28,7 +28,7 @@ class PortRange(NamedTuple):
         return f"{self.protocol.value} {self.first}" + (f"-{self.last}" if self.last != self.first else "")
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class PortSet:
     """A set of ports. `ranges` is its normal form; make sets with `none`, `all`, `of` and the operators | & -."""
 

@@ -14,7 +14,7 @@ Directions are separate: a connection needs the source's egress and the destinat
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import Enum
 from math import isfinite
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 from evidence.cluster.model import Direction, IpBlock, NetworkPolicy, Protocol
 from evidence.cluster.selectors import LabelSelector
 from evidence.reach.addresses import Interval
+from evidence.values import value
 
 if TYPE_CHECKING:
     from evidence.cluster.calico import CalicoPolicy
@@ -60,12 +61,12 @@ class Action(Enum):
     PASS = "Pass"  # noqa: S105  (a word of the API)
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class Everything:
     """Any pod, node or outside address."""
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class Pods:
     """Pods by label, host-network pods never among them. Either `namespace` names their namespace, or `namespaces` selects it by label."""
 
@@ -74,7 +75,7 @@ class Pods:
     pods: LabelSelector | None  # None: all
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class Endpoints:
     """Pods by a selector of Calico's over their labels, those that they have from their namespace and those that Calico gives them.
 
@@ -85,33 +86,33 @@ class Endpoints:
     selector: "Expression"
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class Addresses:
     """The addresses of some intervals, sorted and apart: one thing, however many they are, so that they tell nothing apart among them."""
 
     intervals: tuple[Interval, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class Nodes:
     """The addresses of the nodes that match, with the host-network pods that have them."""
 
     nodes: LabelSelector
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class Domains:
     """Addresses behind domain names: kept as names, match no address that is known here."""
 
     names: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class HostPods:
     """Every pod on the host network."""
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class Unplaced:
     """Something of which it is not known what it means (`why`, half a sentence). It matches nothing and leaves uncertain whether it means
     outside addresses, nodes with the pods on their network, or other pods."""
@@ -122,7 +123,7 @@ class Unplaced:
     pods: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class Within:
     """What each of `every` (a union of matchers) means and none of `none` does."""
 
@@ -146,7 +147,7 @@ def leaves(matchers: Iterable[Matcher]) -> Iterator[Matcher]:
             yield matcher
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class PortMatch:
     """Ports of the destination. `protocol` None: any protocol. `port` None: every port; a string: the destination pod's port of that name."""
 
@@ -155,7 +156,7 @@ class PortMatch:
     end_port: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class RuleForm:
     """One rule. No `peers` match nothing; `ports` None is any port of any protocol. `where` is its place in the policy ("spec.ingress[0]").
 
@@ -177,7 +178,7 @@ class RuleForm:
         yield from leaves(self.subjects or ())
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class PolicyForm:
     """One policy: the pods that it is about, its rules by direction, and the directions in which it isolates these pods.
 

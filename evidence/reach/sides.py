@@ -10,7 +10,6 @@ of it at a time:
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from itertools import combinations, groupby, product
 from operator import attrgetter
 from typing import TYPE_CHECKING
@@ -23,6 +22,7 @@ from evidence.reach.peers import NOBODY, Ends, Peers, common, distinct
 from evidence.reach.portids import ALL_PORTS, Ids, PortIds
 from evidence.reach.rules import Policy, PolicyForm, PortMatch, RuleForm, Tier, priority_text
 from evidence.reach.tiers import Part, PlacedPolicy, PlacedRule
+from evidence.values import value
 
 if TYPE_CHECKING:
     from evidence.reach.frames import Frame
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 _Wanted = tuple[int, tuple[PortMatch, ...]]  # ports by number, as bits, and by name
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@value(eq=False)
 class Undecided:
     """Two policies between which the order is not defined and could matter, and the ways into pods that both select."""
 

@@ -4,7 +4,6 @@ Ends that the same rules name are one group, so that a tier of few rules over ma
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import groupby, pairwise
 from operator import is_
 from typing import TYPE_CHECKING
@@ -16,6 +15,7 @@ from evidence.cluster.model import Direction
 from evidence.reach.peers import Ends, distinct
 from evidence.reach.portids import ALL_PORTS, NO_PORTS, Ids, PortIds
 from evidence.reach.rules import Action, PolicyForm, RuleForm
+from evidence.values import value
 
 if TYPE_CHECKING:
     from evidence.reach.spread import Spread
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 Groups = npt.NDArray[np.intp]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@value(eq=False)
 class Part:
     """The cells of a rule that get the same ports. `peers` None: every peer."""
 
@@ -32,7 +32,7 @@ class Part:
     ports: int
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@value(eq=False)
 class PlacedRule:
     """A rule in its policy, with the ends and ports that it means. Its parts do not overlap."""
 
@@ -43,7 +43,7 @@ class PlacedRule:
     parts: tuple[Part, ...]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@value(eq=False)
 class PlacedPolicy:
     """A policy with the ends that it selects and its rules of one direction."""
 
