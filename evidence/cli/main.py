@@ -59,6 +59,7 @@ def cli(ctx: click.Context, debug: bool) -> None:
 
     Start with `evidence demo`; then `evidence collect`, `evidence report`, `evidence verify`.
     """
+    gc.freeze()  # what was loaded so far is no garbage and need never be looked through
     gc.set_threshold(*USUAL_THRESHOLD)
     ctx.obj = {"debug": debug}
     ctx.default_map = _defaults(ctx, ctx.invoked_subcommand)
