@@ -97,12 +97,15 @@ class AddressSpace:
         numbers = {held: number for number, held in enumerate(self._matchers)}
         self.ranges: list[AddressRange] = []
         self._starts: dict[int, list[int]] = {}
+        self._signatures: dict[int, list[int]] = {}
         self._offset: dict[int, int] = {}
         edges = _edges(matchers, networks)
         for family in FAMILIES:
             self._offset[family] = len(self.ranges)
             self._sweep(family, edges[family], numbers)
-            self._starts[family] = [found.first for found in self.ranges[self._offset[family] :]]
+            here = self.ranges[self._offset[family] :]
+            self._starts[family] = [found.first for found in here]
+            self._signatures[family] = [found.signature for found in here]
 
     @property
     def signatures(self) -> Sequence[frozenset[int]]:
@@ -141,7 +144,9 @@ class AddressSpace:
         return self._offset[family] + bisect_right(self._starts[family], address) - 1
 
     def signature(self, address: IPAddress) -> int:
-        return self.ranges[self.position(address)].signature
+        """The number of the set of matchers that hold the address."""
+        family = address.version
+        return self._signatures[family][bisect_right(self._starts[family], int(address)) - 1]
 
 
 def _edges(

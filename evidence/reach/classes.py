@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from ipaddress import summarize_address_range
 from operator import attrgetter
-from typing import TYPE_CHECKING, NamedTuple, NewType
+from typing import TYPE_CHECKING, NewType
 
 from evidence.cluster.calico_names import OF_ACCOUNT, OF_NAMESPACE
 from evidence.cluster.model import Cluster, IPAddress, IPNetwork, Labels, Pod, Protocol
@@ -120,9 +120,10 @@ class Looks:
     def seen(self, labels: Labels) -> tuple[object, ...]:
         """The labels as selectors see them: equal for pods that no selector noted here can tell apart."""
         raw = tuple(map(labels.get, self._keys))
-        if raw not in self._known:
-            self._known[raw] = tuple(self._value(key, value) for key, value in zip(self._keys, raw, strict=True))
-        return self._known[raw]
+        known = self._known.get(raw)
+        if known is None:
+            known = self._known[raw] = tuple(map(self._value, self._keys, raw))
+        return known
 
     def _value(self, key: str, value: str | None) -> object:
         if value in self._values[key]:
@@ -138,7 +139,7 @@ def group(
     cluster: Cluster, looks: Mapping[str, Looks], port_names: frozenset[str], space: AddressSpace
 ) -> tuple[PodClass, ...]:
     """Classes of all pods that run or may run, sorted by namespace and first pod."""
-    found: dict[_Key, list[Pod]] = {}
+    found: dict[tuple[str, bool, tuple[object, ...], tuple[NamedPort, ...], Ways], list[Pod]] = {}
     nothing = Looks()
     node_addresses = {node.name: node.addresses for node in cluster.nodes}
     plain = len(space.signatures) == 1
@@ -153,19 +154,11 @@ def group(
             ways: Ways = ((NOTHING, _FAMILY[addresses[0].version]),)
         else:
             ways = ways_of(addresses, space)
-        found.setdefault(_Key(pod.namespace, pod.host_network, labels, named, ways), []).append(pod)
+        found.setdefault((pod.namespace, pod.host_network, labels, named, ways), []).append(pod)
     return tuple(
-        PodClass(PeerId(number), key.namespace, tuple(pods), key.host_network, key.named, key.ways)
-        for number, (key, pods) in enumerate(found.items())
+        PodClass(PeerId(number), namespace, tuple(pods), host_network, named, ways)
+        for number, ((namespace, host_network, _, named, ways), pods) in enumerate(found.items())
     )
-
-
-class _Key(NamedTuple):
-    namespace: str
-    host_network: bool
-    labels: tuple[object, ...]
-    named: tuple[NamedPort, ...]
-    ways: Ways
 
 
 def named_ports(pod: Pod, names: frozenset[str]) -> tuple[NamedPort, ...]:

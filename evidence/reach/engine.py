@@ -199,32 +199,34 @@ class Reachability:
     def flow_table(self) -> FlowTable:
         """All allowed connections as columns of peer ids and port set numbers (see `port_ids.port_set`)."""
         step = max(1, _CELLS_AT_ONCE // max(1, self.peers.count))
-        pieces = [
-            self._block(first, min(first + step, end))
-            for start, end in ((0, self.peers.pods), (self.peers.pods, self.peers.count))
-            for first in range(start, end, step)
-        ]
+        count = self.peers.count
+        pieces = [piece for first in range(0, count, step) for piece in self._block(first, min(first + step, count))]
         sources, destinations, ports = (np.concatenate(columns) for columns in zip(*pieces, strict=True))
         if self.peers.pods > len(self.classes) and len(sources):
             sources, destinations, ports = self.merged(sources, destinations, ports)
         return FlowTable(sources, destinations, ports)
 
-    def _block(self, first: int, last: int) -> tuple[Ends, Ends, Ids]:
+    def _block(self, first: int, last: int) -> Iterator[tuple[Ends, Ends, Ids]]:
         """Allowed connections from ends first to last-1, as columns; a pair of peers may occur once for each pair of ends."""
         pods, ports = self.peers.pods, self.port_ids
         admitted = self.sides[Direction.INGRESS].for_peers(first, last)
-        if first >= pods:
-            cells = admitted
-        else:
-            cells = self.sides[Direction.EGRESS].for_subjects(first, last)
-            sent = cells[:, :pods]
-            both = np.nonzero((sent != NO_PORTS) & (admitted != NO_PORTS))
-            out, into = sent[both], admitted[both]
+        inside = max(0, min(last, pods) - first)  # so many of the ends are of pods
+        if inside:
+            cells = self.sides[Direction.EGRESS].for_subjects(first, first + inside)
+            sent, let_in = cells[:, :pods], admitted[:inside]
+            both = np.nonzero((sent != NO_PORTS) & (let_in != NO_PORTS))
+            out, into = sent[both], let_in[both]
             met = np.where(out == ALL_PORTS, into, out)
             mixed = (out != ALL_PORTS) & (into != ALL_PORTS) & (out != into)
             met[mixed] = ports.pairwise(ports.meet, out[mixed], into[mixed])
             sent[:] = NO_PORTS
             sent[both] = met
+            yield self._listed(cells, first)
+        if inside < last - first:
+            yield self._listed(admitted[inside:], first + inside)
+
+    def _listed(self, cells: Ids, first: int) -> tuple[Ends, Ends, Ids]:
+        """The cells that hold ports, as columns; the first row is that of the end `first`."""
         rows, columns = np.nonzero(cells)
         found = cells[rows, columns]
         rows += first

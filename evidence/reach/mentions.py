@@ -1,8 +1,10 @@
 """What the rules of a cluster mention: addresses, labels, names and numbers of ports. Nothing else can tell two peers or two ports apart."""
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 
 from evidence.cluster.model import Cluster, IpBlock, Protocol
+from evidence.cluster.selectors import LabelSelector
 from evidence.reach.addresses import Interval, interval_of_address, intervals_of
 from evidence.reach.classes import Looks, PodClass
 from evidence.reach.rules import Addresses, AddressMatcher, Endpoints, Matcher, Nodes, Pods, PolicyForm
@@ -45,20 +47,24 @@ def matchers_of(forms: Iterable[PolicyForm]) -> Iterator[Matcher]:
 
 def label_looks(cluster: Cluster, forms: Iterable[PolicyForm]) -> dict[str, Looks]:
     """For each namespace, what the selectors that are applied to its pods look at."""
-    looks: dict[str, Looks] = {}
+    looks: dict[str, Looks] = defaultdict(Looks)
+    holding: dict[LabelSelector | None, list[str]] = {}  # names of the namespaces that a selector means
     for pair in {matcher for matcher in matchers_of(forms) if isinstance(matcher, Pods | Endpoints)}:
         if isinstance(pair, Endpoints):
             for name in (pair.namespace,) if pair.namespace is not None else cluster.namespaces:
-                looks.setdefault(name, Looks()).add_expression(pair.selector)
+                looks[name].add_expression(pair.selector)
             continue
         if not pair.pods or not pair.pods.requirements:
             continue
         if pair.namespace is not None:
-            looks.setdefault(pair.namespace, Looks()).add(pair.pods)
+            looks[pair.namespace].add(pair.pods)
             continue
-        for name, space in cluster.namespaces.items():
-            if pair.namespaces is None or pair.namespaces.matches(space.labels):
-                looks.setdefault(name, Looks()).add(pair.pods)
+        meant = pair.namespaces
+        if meant not in holding:
+            spaces = cluster.namespaces.items()
+            holding[meant] = [name for name, space in spaces if meant is None or meant.matches(space.labels)]
+        for name in holding[meant]:
+            looks[name].add(pair.pods)
     return looks
 
 

@@ -232,7 +232,9 @@ class _Space:
 def distinct(numbers: npt.NDArray[N]) -> npt.NDArray[N]:
     """The numbers sorted, each once. (numpy's `unique` imports its masked arrays for this, at a tenth of the program's start.)"""
     found = np.sort(numbers)
-    return found[np.r_[True, found[1:] != found[:-1]]] if len(found) else found
+    first = np.ones(len(found), dtype=bool)
+    first[1:] = found[1:] != found[:-1]
+    return found[first]
 
 
 def common(ends: Ends, others: Ends | None) -> Ends:

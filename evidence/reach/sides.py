@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from evidence.cluster.model import Direction
-from evidence.reach.peers import NOBODY, Ends, Peers, common, distinct
+from evidence.reach.peers import NOBODY, Ends, Peers, common
 from evidence.reach.portids import ALL_PORTS, Ids, PortIds
 from evidence.reach.rules import Policy, PolicyForm, PortMatch, RuleForm, Tier, priority_text
 from evidence.reach.tiers import Part, PlacedPolicy, PlacedRule
@@ -168,7 +168,7 @@ class Side:
         pods = destinations[destinations < self._peers.pods]
         kinds = self._peers.named_of[pods]
         ends: dict[int, list[Ends]] = defaultdict(list)
-        for kind in distinct(kinds).tolist():
+        for kind in sorted(set(kinds.tolist())):
             ends[self._on(kind, ports) & ~self._on(kind, but_ports)].append(pods[kinds == kind])
         if len(pods) < len(destinations):
             ends[ports[0] & ~but_ports[0]].append(destinations[len(pods) :])
