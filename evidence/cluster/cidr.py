@@ -13,7 +13,7 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from evidence.cluster.model import IPAddress, IPNetwork
 
 _OCTETS = {str(number): number for number in range(256)}
-_LEADING_ZEROS = re.compile(r"(?<![0-9])0+(?=[0-9])")
+_LEADING_ZEROS = r"(?<![0-9])0+(?=[0-9])"
 
 
 @lru_cache(maxsize=1 << 16)
@@ -49,5 +49,5 @@ def _parse_other_address(text: str) -> IPAddress:
             return IPv6Address(text)
     except ValueError:
         with suppress(ValueError):
-            return IPv4Address(_LEADING_ZEROS.sub("", text))
+            return IPv4Address(re.sub(_LEADING_ZEROS, "", text))
     raise ValueError(f"{text!r} is not an IP address")

@@ -154,6 +154,8 @@ class Workload:
 
 @value()
 class Node:
+    """A node, as policies select it by label and pods share its addresses."""
+
     name: str
     labels: Labels
     addresses: tuple[IPAddress, ...]
@@ -236,6 +238,8 @@ class NetworkPolicy:
 
 @value()
 class ServicePort:
+    """A port of a Service and where it leads; `node_port` is 0 when nodes do not open one."""
+
     name: str
     protocol: Protocol
     port: int
@@ -270,6 +274,8 @@ class Service:
 
 @value()
 class IngressBackend:
+    """A Service that an Ingress leads to, for the requests with this host and path ("": any)."""
+
     service: str
     port: int | str
     host: str = ""
@@ -278,6 +284,8 @@ class IngressBackend:
 
 @value()
 class Ingress:
+    """networking.k8s.io/v1 Ingress: by what class it is served, and where it leads."""
+
     namespace: str
     name: str
     ingress_class: str

@@ -113,7 +113,7 @@ class Wrong:
     error: InputError
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Parsed:
     """The parts of a cluster as they come out of the objects, in the objects' order."""
 
@@ -262,24 +262,21 @@ def unread_kinds(collection: Collection) -> frozenset[str]:
     kinds = {kind.kind for kind in collection.kinds if kind.status in _UNREAD}
     for problem in collection.problems:
         kinds.update([problem.kind] if problem.kind else MODELLED_KINDS)
-    return frozenset(kinds | _never_asked_for(collection) | _not_spoken_of(collection))
+    defined = {obj.key.name for obj in collection.objects if obj.key.kind == "CustomResourceDefinition"}
+    return frozenset(kinds | _never_asked_for(collection, defined) | _not_spoken_of(collection, defined))
 
 
-def _never_asked_for(collection: Collection) -> set[str]:
+def _never_asked_for(collection: Collection, defined: set[str]) -> set[str]:
     """Kinds of RBAC, and those of the Gateway API in a cluster that has it, which the collector did not know of yet."""
-    served = any(
-        obj.key.kind == "CustomResourceDefinition" and obj.key.name.endswith(f".{GATEWAY_GROUP}")
-        for obj in collection.objects
-    )
+    served = any(name.endswith(f".{GATEWAY_GROUP}") for name in defined)
     asked = {kind.kind for kind in collection.kinds}
     expected = {*(GATEWAY_KINDS if served else ()), *(RBAC_KINDS if asked else ())}
     return expected - asked
 
 
-def _not_spoken_of(collection: Collection) -> set[str]:
+def _not_spoken_of(collection: Collection, defined: set[str]) -> set[str]:
     """Kinds that say how a plugin stands to policies, whose definition is there and of which the source says nothing."""
     held = {(kind.group, kind.kind) for kind in collection.kinds if kind.status is not KindStatus.NOT_IN_SOURCE}
-    defined = {obj.key.name for obj in collection.objects if obj.key.kind == "CustomResourceDefinition"}
     return {kind for (group, kind), name in DEFINED_BY.items() if name in defined and (group, kind) not in held}
 
 

@@ -42,7 +42,6 @@ CONTROLLERS = frozenset(
 )
 _PHASES = ("Pending", "Running", "Succeeded", "Failed", "Unknown")
 _PROTOCOLS = {protocol.value: protocol for protocol in Protocol}
-_NO_LABELS: Labels = {}
 _EVERY_ADDRESS = ("0.0.0.0", "::")  # noqa: S104  (read, not bound to)
 
 
@@ -81,7 +80,7 @@ def pod(
     """The pod of one object. `owners` gives the controller of a ReplicaSet or Job that was read."""
     body = obj.body
     try:
-        found_labels = labels(metadata, "labels") if "labels" in metadata else _NO_LABELS
+        found_labels = labels(metadata, "labels")
         workload = _workload(metadata, namespace, obj.key, found_labels, owners)
         created = text(metadata, "creationTimestamp")
     except FieldError as error:
@@ -126,7 +125,7 @@ def pod(
 def _workload(
     metadata: Raw, namespace: str, own: ObjectKey, pod_labels: Labels, owners: Callable[[ObjectKey], ObjectKey | None]
 ) -> ObjectKey:
-    owner = controller(metadata, namespace) if "ownerReferences" in metadata else None
+    owner = controller(metadata, namespace)
     if owner is None:
         return own
     above = owners(owner)
@@ -185,7 +184,8 @@ def pod_spec(spec: Raw) -> PodSpec:
     arguments: list[str] = []
     capabilities: set[str] = set()
     privileged = False
-    for where, container, serves in _containers(spec):
+    for key, index, container in _containers(spec):
+        serves = key == "containers" or container.get("restartPolicy") == "Always"  # it lives as long as the pod does
         try:
             if serves and "ports" in container:
                 ports += each(container, "ports", _port)
@@ -199,20 +199,19 @@ def pod_spec(spec: Raw) -> PodSpec:
             if serves and ("command" in container or "args" in container):
                 arguments += strings(container, "command") + strings(container, "args")
         except FieldError as error:
-            raise error.under(where) from None
+            raise error.under(f"{key}[{index}]") from None
     found = frozenset(capabilities) if capabilities else frozenset()
     return boolean(spec, "hostNetwork"), tuple(ports), privileged, found, tuple(images), tuple(arguments)
 
 
-def _containers(spec: Raw) -> Iterator[tuple[str, Raw, bool]]:
-    """Path, container, and whether it lives as long as the pod does."""
+def _containers(spec: Raw) -> Iterator[tuple[str, int, Raw]]:
+    """Every container with the list that it stands in and its place there."""
     for key in ("containers", "initContainers", "ephemeralContainers"):
         if key in spec:
             for index, container in enumerate(sequence(spec, key)):
                 if not isinstance(container, dict):
                     raise FieldError(f"{key}[{index}]", f"must be an object, not {shown(container)}")
-                serves = key == "containers" or container.get("restartPolicy") == "Always"
-                yield f"{key}[{index}]", container, serves
+                yield key, index, container
 
 
 def _port(raw: Raw) -> ContainerPort:

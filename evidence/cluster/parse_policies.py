@@ -9,6 +9,7 @@
 Source: Kubernetes API reference; pkg/apis/networking/validation and v1/defaults of kubernetes/kubernetes.
 """
 
+from functools import lru_cache
 from typing import Any
 
 from evidence.cluster.fields import (
@@ -32,9 +33,9 @@ from evidence.cluster.objects import CollectedObject
 from evidence.cluster.selectors import LabelSelector, Operator, Requirement
 
 MAX_PORT = 65535
-_PROTOCOLS = tuple(protocol.value for protocol in Protocol)
-_OPERATORS = tuple(operator.value for operator in Operator)
-_DIRECTIONS = (Direction.INGRESS.value, Direction.EGRESS.value)
+_PROTOCOLS = {protocol.value: protocol for protocol in Protocol}
+_OPERATORS = {operator.value: operator for operator in Operator}
+_DIRECTIONS = {direction.value: direction for direction in Direction}
 
 
 def network_policy(obj: CollectedObject, namespace: str, name: str) -> NetworkPolicy:
@@ -54,11 +55,15 @@ def network_policy(obj: CollectedObject, namespace: str, name: str) -> NetworkPo
 def label_selector(raw: Raw) -> LabelSelector:
     """meta/v1 LabelSelector; {} matches everything."""
     known_fields(raw, "matchLabels", "matchExpressions")
-    equal = [Requirement(key, Operator.IN, (value,)) for key, value in labels(raw, "matchLabels").items()]
-    if not raw.get("matchExpressions"):
-        sequence(raw, "matchExpressions")
-        return LabelSelector(tuple(sorted(equal) if len(equal) > 1 else equal))
-    return LabelSelector(tuple(sorted([*equal, *each(raw, "matchExpressions", _requirement)])))
+    having = _having(tuple(labels(raw, "matchLabels").items()))
+    expressions = each(raw, "matchExpressions", _requirement)
+    return LabelSelector(tuple(sorted([*having.requirements, *expressions]))) if expressions else having
+
+
+@lru_cache(maxsize=1 << 14)
+def _having(wanted: tuple[tuple[str, str], ...]) -> LabelSelector:
+    """The selector of some labels: one value for all policies that have it, so that they need not be compared part by part."""
+    return LabelSelector(tuple(sorted(Requirement(key, Operator.IN, (value,)) for key, value in wanted)))
 
 
 def _requirement(raw: Raw) -> Requirement:
@@ -66,7 +71,7 @@ def _requirement(raw: Raw) -> Requirement:
     key = text(raw, "key")
     if not key:
         raise FieldError("key", "is missing")
-    operator = Operator(choice(raw, "operator", _OPERATORS))
+    operator = _OPERATORS[choice(raw, "operator", _OPERATORS)]
     values = strings(raw, "values")
     if operator in (Operator.IN, Operator.NOT_IN) and not values:
         raise FieldError("values", f"must hold at least one value for operator {operator}")
@@ -81,7 +86,7 @@ def _policy_types(spec: Raw, has_egress_rules: bool) -> frozenset[Direction]:
         if value not in _DIRECTIONS:
             raise FieldError(f"policyTypes[{index}]", f"must be Ingress or Egress, not {shown(value)}")
     if given:
-        return frozenset(Direction(value) for value in given)
+        return frozenset(map(_DIRECTIONS.__getitem__, given))
     return frozenset((Direction.INGRESS, Direction.EGRESS) if has_egress_rules else (Direction.INGRESS,))
 
 
@@ -92,7 +97,7 @@ def _rule(raw: Raw, peers: str) -> Rule:
 
 def _peer(raw: Raw) -> IpBlock | PodPeer:
     known_fields(raw, "ipBlock", "namespaceSelector", "podSelector")
-    pods, namespaces, block = (raw.get(key) for key in ("podSelector", "namespaceSelector", "ipBlock"))
+    pods, namespaces, block = raw.get("podSelector"), raw.get("namespaceSelector"), raw.get("ipBlock")
     if block is not None:
         if pods is not None or namespaces is not None:
             raise FieldError("ipBlock", "cannot stand beside podSelector or namespaceSelector in one peer")
@@ -125,7 +130,7 @@ def _ip_block(raw: Raw) -> IpBlock:
 
 def _port(raw: Raw) -> PolicyPort:
     known_fields(raw, "protocol", "port", "endPort")
-    protocol = Protocol(choice(raw, "protocol", _PROTOCOLS, "TCP"))
+    protocol = _PROTOCOLS[choice(raw, "protocol", _PROTOCOLS, "TCP")]
     port = port_or_name(raw, "port")
     end_port = integer(raw, "endPort", 1, MAX_PORT)
     if end_port is not None:

@@ -13,6 +13,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -103,7 +104,7 @@ def _kind_results(found: "_Found", objects: Iterable[CollectedObject]) -> tuple[
 # -- reading ----------------------------------------------------------------------------------------------------------
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class _Found:
     """What has been read so far. `kinds` are those seen, were it as an empty list; `others` says where each object that is not kept was read."""
 
@@ -255,7 +256,6 @@ def _note_kind(api_version: str, kind: str, found: _Found) -> None:
 
 def _take(body: dict[str, Any], api_version: str, kind: str, where: str, found: _Found) -> None:
     """One object into `found`; raises InputError when it has no name, stands twice or is of a kind that cannot be."""
-    group = api_version.rpartition("/")[0]
     metadata = body.get("metadata")
     if not isinstance(metadata, dict):
         raise InputError(f"{where}: {kind}: metadata must be an object, not {shown(metadata)}")
@@ -266,9 +266,10 @@ def _take(body: dict[str, Any], api_version: str, kind: str, where: str, found: 
         raise InputError(f"{where}: {kind} {name}: metadata.namespace must be text, not {shown(namespace)}")
     if "/" in name or "/" in (namespace or ""):
         raise InputError(f"{where}: {kind} {name}: a name cannot hold a slash")
-    if flaw := _unstorable(name) or _unstorable(namespace or ""):
+    if flaw := _unstorable(name) or (namespace and _unstorable(namespace)):
         raise InputError(f"{where}: {kind} {shown(name)}: {flaw}")
-    known = kind_of(group, kind) or settings_map(group, kind, namespace or "default", name)
+    group, known = _group_and_kind(api_version, kind)
+    known = known or settings_map(group, kind, namespace or "default", name)
     if known is None:
         _refuse_misspelt(group, kind, f"{where}: {kind} {name}")
         key = ObjectKey(group, kind, namespace or "default", name)
@@ -288,6 +289,13 @@ def _take(body: dict[str, Any], api_version: str, kind: str, where: str, found: 
     found.objects[key] = CollectedObject(key, body, where, kept=False)
     if (known.group, kind) not in found.kinds:
         found.kinds[known.group, kind] = known
+
+
+@lru_cache(maxsize=1 << 10)
+def _group_and_kind(api_version: str, kind: str) -> tuple[str, Kind | None]:
+    """The API group, and the kind as it is collected; None for one that is passed over. A dump has few of them and thousands of objects."""
+    group = api_version.rpartition("/")[0]
+    return group, kind_of(group, kind)
 
 
 def _unstorable(name: str) -> str:

@@ -14,7 +14,7 @@ import orjson
 
 from evidence.errors import InputError
 
-_TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"|[{}\[\],:]')
+_TOKEN = rb'"(?:[^"\\]|\\.)*"|[{}\[\],:]'
 _FIRST_ITEM = re.compile(rb'"items"\s*:\s*\[[ \t]*(\r?\n[ \t]*)?\{')
 _BOM = b"\xef\xbb\xbf"
 
@@ -93,7 +93,7 @@ def duplicate_key(data: bytes) -> tuple[str, int] | None:
     """The first key of a well-formed JSON text that stands twice in one object, and its line. Slow: for texts under suspicion."""
     open_objects: list[set[str] | None] = []
     expecting_key = False
-    for match in _TOKEN.finditer(data):
+    for match in re.finditer(_TOKEN, data):
         token = match[0]
         if token == b"{":
             open_objects.append(set())

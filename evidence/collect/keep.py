@@ -20,6 +20,7 @@ from evidence.cluster.plugins import SETTINGS_KINDS, SOURCES, container_environm
 from evidence.cluster.rbac import GROUP as RBAC
 from evidence.cluster.rbac import ROLE_KINDS
 from evidence.collect.fields import ALL, ONE, Fields, Kind
+from evidence.collect.pluginsettings import PLUGIN_NAMESPACES
 
 _ANNOTATION = re.compile(
     r"(?!.*(?:password|secret|token))"  # kube-router keeps BGP passwords in one of its own
@@ -30,23 +31,6 @@ _ANNOTATION = re.compile(
 )
 _SERVER_ARGUMENTS = "k3s.io/node-args"
 _STORED_METADATA = "projectcalico.org/metadata"
-PLUGIN_NAMESPACES = frozenset(
-    {
-        "kube-system",
-        "aci-containers-system",
-        "calico-system",
-        "tigera-operator",
-        "cilium",
-        "cilium-system",
-        "kube-flannel",
-        "kube-ovn",
-        "kube-router",
-        "ovn-kubernetes",
-        "openshift-multus",
-        "openshift-ovn-kubernetes",
-        "openshift-sdn",
-    }
-)
 PLUGIN_FLAGS = frozenset(
     {
         "disable-network-policy",

@@ -53,13 +53,13 @@ _OLD_GROUPS: Mapping[tuple[str, str], str] = {
 }
 
 _NEVER = frozenset({("", "Secret"), ("", "ConfigMap")})
-_OF_A_POLICY = re.compile(r"(NetworkPolicy|AuthorizationPolicy|FirewallPolicy)$")
+_OF_A_POLICY = r"(NetworkPolicy|AuthorizationPolicy|FirewallPolicy)$"
 
 
 def kind_of(group: str, kind: str) -> Kind | None:
     """The kind to collect, None for one that is passed over. A policy kind nobody has heard of is collected as another maker's."""
     known = BY_GROUP_KIND.get((_OLD_GROUPS.get((group, kind), group), kind))
-    if known is not None or not group or not _OF_A_POLICY.search(kind) or kind.startswith("Staged"):
+    if known is not None or not group or not re.search(_OF_A_POLICY, kind) or kind.startswith("Staged"):
         return known
     return Kind(group, kind, f"{kind.lower()[:-1]}ies", (), True, OTHER_POLICY)
 

@@ -8,8 +8,8 @@ from collections.abc import Iterable
 
 from evidence.cluster.objects import CollectedObject, KindResult, KindStatus, ObjectKey
 from evidence.collect.connection import Connection, Refused, Unreachable
-from evidence.collect.keep import PLUGIN_NAMESPACES, kept
-from evidence.collect.pluginsettings import AGENTS, CONFIG_MAP
+from evidence.collect.keep import kept
+from evidence.collect.pluginsettings import AGENTS, CONFIG_MAP, PLUGIN_NAMESPACES
 
 
 def read_settings(

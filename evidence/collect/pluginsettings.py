@@ -2,7 +2,25 @@
 
 from evidence.cluster.plugins import CONFIG_MAPS
 from evidence.collect.fields import METADATA, Fields, Kind, scalars
-from evidence.collect.keep import PLUGIN_NAMESPACES
+
+# Where plugins live.
+PLUGIN_NAMESPACES = frozenset(
+    {
+        "kube-system",
+        "aci-containers-system",
+        "calico-system",
+        "tigera-operator",
+        "cilium",
+        "cilium-system",
+        "kube-flannel",
+        "kube-ovn",
+        "kube-router",
+        "ovn-kubernetes",
+        "openshift-multus",
+        "openshift-ovn-kubernetes",
+        "openshift-sdn",
+    }
+)
 
 # And known words of their settings, see kept_settings.
 _NAMED: Fields = {"metadata": scalars("name", "namespace", "uid", "creationTimestamp")}

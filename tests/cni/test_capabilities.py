@@ -13,8 +13,9 @@ from evidence.cluster.plugins import ANOTHER, CONFIG_MAPS, ENVIRONMENT, FELIX_FI
 from evidence.cni.capabilities import Condition, PluginSpec, plugin_specs
 from evidence.cni.model import Support
 from evidence.cni.versions import parse_version, split_image
-from evidence.collect.keep import PLUGIN_FLAGS, PLUGIN_NAMESPACES
+from evidence.collect.keep import PLUGIN_FLAGS
 from evidence.collect.kinds import BY_GROUP_KIND
+from evidence.collect.pluginsettings import PLUGIN_NAMESPACES
 from evidence.resources import package_file
 
 SPECS = {spec.id: spec for spec in plugin_specs()}

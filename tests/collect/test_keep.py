@@ -13,9 +13,9 @@ from evidence.cluster.plugins import CONFIG_MAPS
 from evidence.cluster.rbac import ROLE_KINDS
 from evidence.collect.clusterrole import cluster_role, files
 from evidence.collect.files import collect_files, read_cluster
-from evidence.collect.keep import PLUGIN_FLAGS, PLUGIN_NAMESPACES, kept, plugin_arguments
+from evidence.collect.keep import PLUGIN_FLAGS, kept, plugin_arguments
 from evidence.collect.kinds import KINDS, kind_of
-from evidence.collect.pluginsettings import CONFIG_MAP
+from evidence.collect.pluginsettings import CONFIG_MAP, PLUGIN_NAMESPACES
 from tests.conftest import ROOT
 from tests.manifests import body, pod_body, policy_body, workload_body
 
