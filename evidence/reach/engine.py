@@ -198,8 +198,8 @@ class Reachability:
     @cached_property
     def flow_table(self) -> FlowTable:
         """All allowed connections as columns of peer ids and port set numbers (see `port_ids.port_set`)."""
-        step = max(1, _CELLS_AT_ONCE // max(1, self.peers.count))
         count = self.peers.count
+        step = max(1, _CELLS_AT_ONCE // max(1, count))
         pieces = [piece for first in range(0, count, step) for piece in self._block(first, min(first + step, count))]
         sources, destinations, ports = (np.concatenate(columns) for columns in zip(*pieces, strict=True))
         if self.peers.pods > len(self.classes) and len(sources):

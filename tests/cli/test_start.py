@@ -90,3 +90,28 @@ def test_version_is_the_installed_one(own_folder: Path) -> None:
     from evidence import __version__
 
     assert evidence("--version").out == f"evidence {__version__}\n"
+
+
+def test_a_matrix_of_network_policies_alone_reads_no_module_of_other_kinds_of_policies(tmp_path: Path) -> None:
+    objects = [
+        {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "web", "namespace": "shop"}, "spec": {}},
+        {
+            "apiVersion": "networking.k8s.io/v1",
+            "kind": "NetworkPolicy",
+            "metadata": {"name": "closed", "namespace": "shop"},
+            "spec": {"podSelector": {}},
+        },
+    ]
+    dump = tmp_path / "dump.json"
+    dump.write_text(json.dumps({"apiVersion": "v1", "kind": "List", "items": objects}))
+    others = (
+        "evidence.cluster.calico",
+        "evidence.cluster.calico_selectors",
+        "evidence.cluster.cilium",
+        "evidence.cluster.policies",
+        "evidence.collect.keep",
+        "evidence.reach.frames",
+        "evidence.reach.otherkinds",
+        "hashlib",
+    )
+    assert imported("reach", "matrix", "--from", str(dump), among=others) == []
