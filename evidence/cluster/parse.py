@@ -356,9 +356,8 @@ def _network_policy(parsed: Parsed, obj: CollectedObject, _: Raw) -> None:
 
 
 def _cluster_policy(parsed: Parsed, obj: CollectedObject, _: Raw) -> None:
-    from evidence.cluster.parse_clusterpolicies import (
-        cluster_policy,
-    )  # a start without such objects need not read these
+    # Here and below: a start without such objects need not read their modules.
+    from evidence.cluster.parse_clusterpolicies import cluster_policy
 
     parsed.cluster_policies.append(cluster_policy(obj))
 

@@ -103,10 +103,7 @@ class Looks:
 
     def add_expression(self, selector: "Expression") -> None:
         """Note a selector of Calico's. Where a pod may have a label from elsewhere, that it has none of its own tells it apart."""
-        from evidence.cluster.calico_selectors import (
-            Test,
-            tests,
-        )  # a start without Calico's policies need not read these
+        from evidence.cluster.calico_selectors import Test, tests  # read for Calico's policies alone
 
         for test in tests(selector):
             self._values[test.key].update(test.values)

@@ -88,10 +88,8 @@ class Side:
         self.ordered = _with_order(self.policies, direction)
         self.frame: Frame | None = None
         if self.ordered:
-            from evidence.reach.frames import (
-                evaluated,
-                evaluated_again,
-            )  # a start with nothing but NetworkPolicies need not read it
+            # A start with nothing but NetworkPolicies need not read it.
+            from evidence.reach.frames import evaluated, evaluated_again
 
             known = earlier and earlier.frame
             if earlier and known:
