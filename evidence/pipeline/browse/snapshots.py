@@ -109,15 +109,23 @@ def snapshot_list(store: Store, cluster: str | None, page: int) -> SnapshotList:
     return SnapshotList(name, store.clusters(), tuple(map(snapshot_row, rows)), gone, where)
 
 
+class WhichCluster(UsageError):  # noqa: N818  (a question)
+    """It was not said which of several clusters is meant."""
+
+    def __init__(self, names: tuple[str, ...]) -> None:
+        super().__init__(f"the store holds several clusters: give cluster, one of {', '.join(names)}")
+        self.names = names
+
+
 def cluster_named(store: Store, name: str | None) -> str:
-    """The named cluster, or the only one. Raises NotThereError, or UsageError when it is not said which of several is meant."""
+    """The named cluster, or the only one. Raises NotThereError, or WhichCluster where there are several and none is named."""
     names = store.clusters()
     if name is None and len(names) == 1:
         return names[0]
     if not names:
         raise NotThereError("the store holds no snapshot yet")
     if name is None:
-        raise UsageError(f"the store holds several clusters: give cluster, one of {', '.join(names)}")
+        raise WhichCluster(names)
     if name not in names:
         raise NotThereError(f"there is no cluster {name!r} in the store")
     return name

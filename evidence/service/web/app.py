@@ -19,6 +19,7 @@ from starlette.types import Scope
 
 from evidence.errors import EvidenceError, NotThereError, UsageError
 from evidence.pipeline.browse.packs import pack_file
+from evidence.pipeline.browse.snapshots import WhichCluster
 from evidence.report.templates import template_text
 from evidence.service.web import openapi, pages
 from evidence.service.web.access import BOTH, OWNER, Authentication, Network, Refused, Role, Who, within
@@ -159,6 +160,8 @@ def _page(site: Site, view: View) -> Answer:
         try:
             asked = read(view.parameters, query, request.path_params)
             made = view.make(site, asked)
+        except WhichCluster as error:
+            return pages.page("which.html.j2", who, {**common, "names": error.names, "query": dict(query)})
         except NotThereError:
             raise
         except UsageError as error:
