@@ -29,10 +29,11 @@ class Uncovered:
 
 @dataclass(frozen=True, slots=True)
 class Coverage:
-    """`share` of the period that is covered, 0 to 1; `gaps` in order of time, never touching."""
+    """`share` of the period that is covered, 0 to 1, and how long that is; `gaps` in order of time, never touching."""
 
     share: float
     gaps: tuple[Uncovered, ...]
+    covered: timedelta
 
     @property
     def longest(self) -> Uncovered | None:
@@ -45,11 +46,12 @@ def coverage(times: Iterable[datetime], start: datetime, end: datetime, every: t
     inside = sorted(time for time in times if start <= time < end)
     late = every * (1 + FORGIVEN)
     if not inside:
-        return Coverage(0.0, (Uncovered(start, end),))
+        return Coverage(0.0, (Uncovered(start, end),), timedelta())
     gaps = [Uncovered(start, inside[0])] if inside[0] - start > late else []
     gaps += [Uncovered(one + every, next_one) for one, next_one in pairwise([*inside, end]) if next_one - one > late]
     missing = sum((gap.length for gap in gaps), timedelta())
-    return Coverage((end - start - missing) / (end - start), tuple(gaps))
+    covered = end - start - missing
+    return Coverage(covered / (end - start), tuple(gaps), covered)
 
 
 def coverage_so_far(

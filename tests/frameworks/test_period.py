@@ -63,7 +63,7 @@ def test_support_in_some_snapshots_only_is_none_and_says_where_the_control_did_n
 def covered(days: float, of: float = 10) -> Coverage:
     """So many days of the period's first ones."""
     gaps = (Uncovered(START + timedelta(days=days), START + timedelta(days=of)),) if days < of else ()
-    return Coverage(days / of, gaps)
+    return Coverage(days / of, gaps, timedelta(days=days))
 
 
 def test_a_gap_is_the_first_thing_that_a_supported_result_says() -> None:

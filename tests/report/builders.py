@@ -27,6 +27,7 @@ from evidence.report.view.model import (
     EvidenceItem,
     Exposure,
     FindingState,
+    FindingStretch,
     FindingView,
     FlowCell,
     FlowGroup,
@@ -42,6 +43,7 @@ from evidence.report.view.model import (
     RuleView,
     SnapshotView,
     Summary,
+    VerdictStretch,
     WaiverState,
     WaiverView,
     ZoneView,
@@ -51,6 +53,8 @@ from evidence.report.view.probes import ProbeRow, ProbeRunView
 
 START, END = datetime(2026, 7, 1, tzinfo=UTC), datetime(2026, 10, 1, tzinfo=UTC)
 TAKEN = tuple(datetime(2026, month, day, 6, tzinfo=UTC) for month, day in ((7, 1), (7, 15), (8, 1), (8, 20), (9, 15)))
+GAP = Gap(TAKEN[3] + timedelta(days=14), TAKEN[4])
+COVERAGE = CoverageView(14 * 86400, 5, 0.8587, 79 * 86400, GAP, (GAP,), "")
 GENERATED = datetime(2026, 10, 2, 9, 30, tzinfo=UTC)
 SUGGESTION = """\
 apiVersion: networking.k8s.io/v1
@@ -222,6 +226,8 @@ def finding(
         last_seen=TAKEN[-1],
         closed_at=TAKEN[-1] if state is FindingState.CLOSED else None,
         times_seen=5,
+        open_seconds=int((TAKEN[-1] - TAKEN[0]).total_seconds()),
+        stretches=(FindingStretch(TAKEN[0], True, TAKEN[-1] if state is FindingState.CLOSED else None),),
         refutes=("1.3.1",),
         waiver="",
     )
@@ -243,6 +249,11 @@ def control(
         cadence="always",
         verdict=verdict,
         strength=Strength.COMPUTED if verdict is Verdict.SUPPORTED else None,
+        at_start=verdict,
+        at_worst=verdict,
+        at_end=verdict,
+        worst_seconds=int((TAKEN[-1] - TAKEN[0]).total_seconds()),
+        worst_stretches=(VerdictStretch(verdict, TAKEN[0], TAKEN[-1]),),
         reasons=("a computed flow from batch reaches pods of zone cde",),
         findings=tuple(findings),
         related=(),
@@ -440,7 +451,7 @@ def view(
                     "the verb list is not granted",
                 ),
             ),
-            coverage=CoverageView(14 * 86400, 5, 0.8587, (Gap(TAKEN[3] + timedelta(days=14), TAKEN[4]),), ""),
+            coverage=COVERAGE,
             runs=(
                 ScheduledRun(TAKEN[0], TAKEN[0] + timedelta(seconds=9), "stored", "", 1),
                 ScheduledRun(

@@ -49,6 +49,41 @@ def test_the_lifetime_runs_from_the_first_sight_to_the_first_clean_look() -> Non
     assert (second.last_seen, second.closed_at) == (DAYS[1], DAYS[2])
 
 
+def test_how_long_a_finding_was_open_is_all_its_stretches_together() -> None:
+    seen = (assessed(hit()), assessed(), assessed(hit()))
+    view = build_view(inputs(*(snapshot(n, DAYS[n], one) for n, one in enumerate(seen))))
+    (found,) = view.findings
+
+    assert [(each.opened_at, each.ended_at) for each in found.stretches] == [(DAYS[0], DAYS[1]), (DAYS[2], None)]
+    assert [each.since_before for each in found.stretches] == [True, False]
+    assert found.open_seconds == 30 * 86400
+
+
+def test_a_finding_that_closed_and_may_have_come_back_unseen_is_not_determined() -> None:
+    (life,) = lifetimes(
+        [
+            snapshot(n, DAYS[n], one)
+            for n, one in enumerate([assessed(hit()), assessed(), assessed(partial=["SEG-001"])])
+        ]
+    )
+
+    assert (life.state, life.closed_at, life.open_for.days) == (FindingState.NOT_DETERMINED, DAYS[1], 30)
+
+
+def test_a_control_is_told_at_the_start_at_its_worst_and_at_the_end() -> None:
+    verdicts = (Verdict.SUPPORTED, Verdict.REFUTED, Verdict.NOT_DETERMINED)
+    view = build_view(
+        inputs(*(snapshot(n, DAYS[n], results=results({"1.3.1": verdict})) for n, verdict in enumerate(verdicts)))
+    )
+    (told,) = [one for one in view.controls if one.id == "1.3.1"]
+
+    assert (told.at_start, told.at_worst, told.at_end) == verdicts
+    assert [(each.verdict, each.start, each.end) for each in told.worst_stretches] == [
+        (Verdict.REFUTED, DAYS[1], DAYS[2])
+    ]
+    assert told.worst_seconds == 30 * 86400
+
+
 def test_what_is_told_of_a_finding_is_its_newest_appearance() -> None:
     milder = replace(hit(), severity=Severity.LOW, message="less may reach it")
 

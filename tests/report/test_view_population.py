@@ -75,6 +75,8 @@ def test_gaps_and_failed_runs_show() -> None:
 
     assert [(gap.start, gap.end) for gap in view.population.coverage.gaps] == [(DAYS[0] + timedelta(days=1), END)]
     assert view.population.coverage.share == round((timedelta(days=1) + (DAYS[0] - START)) / (END - START), 4)
+    assert view.population.coverage.covered_seconds == (timedelta(days=1) + (DAYS[0] - START)).total_seconds()
+    assert view.population.coverage.longest_gap == view.population.coverage.gaps[0]
     assert view.population.runs == (failed,)
 
 

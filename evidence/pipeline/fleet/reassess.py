@@ -251,7 +251,7 @@ def _beside_pack(pack: "PackSaid", moments: Sequence[Moment], snapshots: Sequenc
     covered = (
         coverage_so_far(times, pack.start, pack.end, pack.expected_every, pack.generated_at)
         if times
-        else Coverage(0.0, ())
+        else Coverage(0.0, (), timedelta())
     )
     now, findings = period_results(told, pack.framework, covered), period_findings(told)
     return Comparison(

@@ -8,6 +8,7 @@ from datetime import UTC, date, datetime, timedelta
 from evidence.errors import ReportError
 from evidence.findings.finding import Severity
 from evidence.findings.registry import RULES
+from evidence.frameworks.course import courses
 from evidence.frameworks.judge import ControlResult, Strength, Verdict
 from evidence.intent.model import Review, Waiver
 from evidence.report.view.access import access_view
@@ -23,11 +24,13 @@ from evidence.report.view.model import (
     Cover,
     EvidenceItem,
     FindingState,
+    FindingStretch,
     FindingView,
     PolicyObject,
     ReportView,
     ReviewView,
     Summary,
+    VerdictStretch,
     WaiverState,
     WaiverView,
 )
@@ -164,8 +167,10 @@ def _controls(inputs: ReportInputs) -> Iterable[ControlView]:
     by_snapshot: list[Mapping[str, ControlResult]] = [
         {result.control_id: result for result in snapshot.results} for snapshot in inputs.snapshots
     ]
+    course = courses([(snapshot.taken_at, snapshot.results) for snapshot in inputs.snapshots])
     for result in inputs.results:
         control = catalogue[result.control_id]
+        over_time = course[control.id]
         yield ControlView(
             id=control.id,
             title=control.title,
@@ -173,6 +178,11 @@ def _controls(inputs: ReportInputs) -> Iterable[ControlView]:
             cadence=control.cadence,
             verdict=result.verdict,
             strength=result.strength,
+            at_start=over_time.start,
+            at_worst=over_time.worst[0].verdict,
+            at_end=over_time.end,
+            worst_seconds=int(over_time.worst_for.total_seconds()),
+            worst_stretches=tuple(VerdictStretch(each.verdict, each.start, each.end) for each in over_time.worst),
             reasons=result.reasons,
             findings=result.findings,
             related=result.related,
@@ -237,6 +247,8 @@ def _finding(
         last_seen=life.last_seen,
         closed_at=life.closed_at,
         times_seen=life.times_seen,
+        open_seconds=int(life.open_for.total_seconds()),
+        stretches=tuple(FindingStretch(each.opened_at, each.since_before, each.ended_at) for each in life.spells),
         refutes=tuple(refutes.get(finding.fingerprint, ())),
         waiver=accepted.get(finding.fingerprint, ""),
     )

@@ -1,22 +1,24 @@
 """Findings over the period: the same fingerprint in several snapshots is one finding with a lifetime.
 
-A finding that is not hit any more is closed only if its rule looked at everything in the newest snapshot; otherwise its state at
-the end is not determined.
+When it was open, and its state at the end, are those of a history (`evidence.findings.spells`): a finding that is not hit any more is closed
+only if its rule looked at everything in the newest snapshot; otherwise its state at the end is not determined.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from evidence.findings.finding import Finding
-from evidence.findings.registry import RunStatus
+from evidence.findings.registry import Assessment
+from evidence.findings.spells import Spell, Spells
 from evidence.report.view.inputs import SnapshotEvidence
 from evidence.report.view.model import FindingState
 
 
 @dataclass(frozen=True, slots=True)
 class Lifetime:
-    """`finding` is its newest appearance; `closed_at` the first snapshot in which its rule ran in full and did not hit it again."""
+    """`finding` is its newest appearance; `closed_at` the first snapshot after it in which its rule ran in full and did not hit it again;
+    `open_for`: all of `spells` together, to the newest snapshot where they are not closed."""
 
     finding: Finding
     state: FindingState
@@ -25,49 +27,42 @@ class Lifetime:
     last_seen: datetime
     closed_at: datetime | None
     times_seen: int
+    open_for: timedelta
+    spells: tuple[Spell, ...]
 
 
 def lifetimes(snapshots: Sequence[SnapshotEvidence]) -> tuple[Lifetime, ...]:
     """One for each fingerprint: open ones first, then not determined, then closed; most severe first."""
-    appearances: dict[str, dict[int, Finding]] = {}
-    ran: list[Mapping[str, RunStatus]] = []
-    for index, snapshot in enumerate(snapshots):
-        ran.append({run.rule_id: run.status for run in snapshot.assessment.runs})
-        for finding in snapshot.assessment.findings:
-            appearances.setdefault(finding.fingerprint, {})[index] = finding
-    found = [_lifetime(seen, snapshots, ran) for seen in appearances.values()]
-    states = list(FindingState)
+    spells = Spells()
+    for snapshot in snapshots:
+        spells.look(snapshot.taken_at, snapshot.assessment)
+    seen = _times_seen(snapshots)
+    start, end = snapshots[0].taken_at, snapshots[-1].taken_at
     return tuple(
-        sorted(
-            found,
-            key=lambda life: (
-                states.index(life.state),
-                -life.finding.severity.rank,
-                life.finding.rule_id,
-                life.finding.subject,
-                life.finding.discriminator,
-            ),
+        Lifetime(
+            finding=history.finding,
+            state=FindingState(history.state.value),
+            first_seen=history.spells[0].opened_at,
+            since_start=history.spells[0].opened_at == start,
+            last_seen=history.spells[-1].last_seen,
+            closed_at=history.spells[-1].ended_at,
+            times_seen=seen[history.finding.fingerprint],
+            open_for=history.open_for(end),
+            spells=history.spells,
         )
+        for history in spells.histories()
     )
 
 
-def _lifetime(
-    seen: Mapping[int, Finding], snapshots: Sequence[SnapshotEvidence], ran: Sequence[Mapping[str, RunStatus]]
-) -> Lifetime:
-    first, last = min(seen), max(seen)
-    finding = seen[last]
-    looked_again = [
-        index for index in range(last + 1, len(snapshots)) if ran[index].get(finding.rule_id) is RunStatus.RAN
-    ]
-    newest = len(snapshots) - 1
-    # Clean once is not clean at the end: it may have come back unseen.
-    unhit = FindingState.CLOSED if newest in looked_again else FindingState.NOT_DETERMINED
-    return Lifetime(
-        finding=finding,
-        state=FindingState.OPEN if last == newest else unhit,
-        first_seen=snapshots[first].taken_at,
-        since_start=first == 0,
-        last_seen=snapshots[last].taken_at,
-        closed_at=snapshots[looked_again[0]].taken_at if looked_again else None,
-        times_seen=len(seen),
-    )
+def _times_seen(snapshots: Sequence[SnapshotEvidence]) -> dict[str, int]:
+    """Snapshots by the fingerprint that they have. Neighbours mostly share their assessment."""
+    seen: dict[str, int] = {}
+    fingerprints: list[str] = []
+    before: Assessment | None = None
+    for snapshot in snapshots:
+        if snapshot.assessment is not before:
+            before = snapshot.assessment
+            fingerprints = [finding.fingerprint for finding in before.findings]
+        for fingerprint in dict.fromkeys(fingerprints):
+            seen[fingerprint] = seen.get(fingerprint, 0) + 1
+    return seen

@@ -183,12 +183,15 @@ class Gap:
 
 @dataclass(frozen=True, slots=True)
 class CoverageView:
-    """How much of the period the snapshots cover, from 0 to 1, when one is due every `expected_every_seconds`. `pruned`: a sentence on snapshots
-    that were dropped by retention and cover nothing any more, "" without any."""
+    """How much of the period the snapshots cover, from 0 to 1, when one is due every `expected_every_seconds`, as far as it was over when the
+    report was made. `longest_gap`: the first one of several as long. `pruned`: a sentence on snapshots that were dropped by retention and cover
+    nothing any more, "" without any."""
 
     expected_every_seconds: int
     snapshots: int
     share: float
+    covered_seconds: int
+    longest_gap: Gap | None
     gaps: tuple[Gap, ...]
     pruned: str
 
@@ -224,9 +227,18 @@ class Population:
 
 
 @dataclass(frozen=True, slots=True)
+class VerdictStretch:
+    """From the first snapshot with a verdict to the first with another, or to the last one of the period."""
+
+    verdict: Verdict
+    start: datetime
+    end: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class ControlView:
-    """The period's result for one control. `findings` refute it, `related` are context (both fingerprints); `history` has one
-    verdict a snapshot, oldest first."""
+    """The period's result for one control. `findings` refute it, `related` are context (both fingerprints). The verdicts of its snapshots:
+    the first one's, the last one's, the worst (for how many seconds in all, and in which stretches), and each, oldest first (`history`)."""
 
     id: str
     title: str
@@ -234,6 +246,11 @@ class ControlView:
     cadence: str
     verdict: Verdict
     strength: Strength | None
+    at_start: Verdict
+    at_worst: Verdict
+    at_end: Verdict
+    worst_seconds: int
+    worst_stretches: tuple[VerdictStretch, ...]
     reasons: tuple[str, ...]
     findings: tuple[str, ...]
     related: tuple[str, ...]
@@ -263,8 +280,19 @@ class EvidenceItem:
 
 
 @dataclass(frozen=True, slots=True)
+class FindingStretch:
+    """A time in which a finding was open: from the first snapshot that has it to the first whose rule looked at everything and did not hit it
+    (`ended_at`, null while there is none). `since_before`: it may have been open before, nobody looked at everything."""
+
+    opened_at: datetime
+    since_before: bool
+    ended_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
 class FindingView:
-    """One finding over the period, by fingerprint. `since_start`: it was there in the period's first snapshot, so it may be older."""
+    """One finding over the period, by fingerprint. `since_start`: it was there in the period's first snapshot, so it may be older.
+    `open_seconds`: how long it was open in all within the period, to the last snapshot where it is not closed."""
 
     fingerprint: str
     rule_id: str
@@ -286,6 +314,8 @@ class FindingView:
     last_seen: datetime
     closed_at: datetime | None
     times_seen: int
+    open_seconds: int
+    stretches: tuple[FindingStretch, ...]
     refutes: tuple[str, ...]
     waiver: str
 

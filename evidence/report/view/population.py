@@ -84,11 +84,15 @@ def _kind(kind: KindResult, method: str) -> KindView:
 
 def _coverage(inputs: ReportInputs) -> CoverageView:
     times = [snapshot.taken_at for snapshot in inputs.snapshots]
-    found = coverage_so_far(times, inputs.period_start, inputs.period_end, inputs.expected_every, inputs.generated_at)
+    start, end = inputs.period_start, inputs.period_end
+    found = coverage_so_far(times, start, end, inputs.expected_every, inputs.generated_at)
+    longest = found.longest
     return CoverageView(
         expected_every_seconds=int(inputs.expected_every.total_seconds()),
         snapshots=len(times),
         share=round(found.share, 4),
+        covered_seconds=int(found.covered.total_seconds()),
+        longest_gap=Gap(longest.start, longest.end) if longest else None,
         gaps=tuple(Gap(gap.start, gap.end) for gap in found.gaps),
         pruned=inputs.gone,
     )
