@@ -30,13 +30,14 @@ RUN apt-get update \
  && install -d -o 65532 -g 65532 /data
 COPY --from=build /opt/evidence /opt/evidence
 # The root file system may be read-only: everything that is written goes to /data (a volume) or /tmp (an emptyDir). The key that is made
-# on first use lies under /data too, so that it outlives the container.
+# on first use lies under /data too, so that it outlives the container, and so does what the store does not take at the time.
 ENV PATH=/opt/evidence/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1 \
     HOME=/tmp \
     XDG_CACHE_HOME=/tmp/cache \
-    XDG_CONFIG_HOME=/data
+    XDG_CONFIG_HOME=/data \
+    XDG_STATE_HOME=/data
 USER 65532:65532
 WORKDIR /data
 VOLUME ["/data", "/tmp"]

@@ -197,10 +197,22 @@ def test_the_command_line_takes_the_charts_arguments(mode: str, store: dict[str,
     context = collect.command.make_context("collect", list(pod["containers"][0]["args"][1:]))
     assert context.params["watch"] is (mode == "watch")
     assert context.params["intent"] == Path("/etc/evidence/segmentation.yaml")
-    assert ("PersistentVolumeClaim" in text) is ("--db=/data/evidence.db" in text) is (not store)
+    assert ("--db=/data/evidence.db" in text) is (not store)
+    (claim,) = (one["metadata"]["name"] for one in objects if one["kind"] == "PersistentVolumeClaim")
+    data = next(volume for volume in pod["volumes"] if volume["name"] == "data")
+    assert data["persistentVolumeClaim"]["claimName"] == claim == ("evidence-spool" if store else "evidence")
     if store:
+        assert context.params["spool_folder"] == Path("/data/spool")
         (variable,) = pod["containers"][0]["env"]
         assert variable["valueFrom"] == {"secretKeyRef": {"name": "evidence-database", "key": "url"}}
+
+
+@needs_helm
+def test_a_spool_without_a_volume_of_its_own_goes_with_the_pod() -> None:
+    objects = rendered(**POSTGRES, store__postgres__spool__volume="false")
+    pod = of_kind(objects, "CronJob")["spec"]["jobTemplate"]["spec"]["template"]["spec"]
+    assert {"name": "data", "emptyDir": {"sizeLimit": "1Gi"}} in pod["volumes"]
+    assert not [one for one in objects if one["kind"] == "PersistentVolumeClaim"]
 
 
 @needs_helm

@@ -76,13 +76,14 @@ def test_the_watcher_is_the_collectors_pod_with_other_arguments_and_may_watch_as
 
 
 def test_with_postgres_no_argument_names_a_store_and_its_url_is_in_no_manifest() -> None:
-    """The component takes arguments away by their place in the list."""
+    """The component replaces arguments by their place in the list."""
     component = yaml.safe_load((COMPONENTS / "postgres" / "kustomization.yaml").read_text())
     pods = {"CronJob": POD, "Deployment": WATCHER}
     for patch in component["patches"]:
         if "target" in patch:
-            removed, added, _ = yaml.safe_load(patch["patch"])
-            place = int(removed["path"].rsplit("/", 1)[1])
+            replaced, added = yaml.safe_load(patch["patch"])
+            assert replaced["value"] == "--spool=/data/spool"
+            place = int(replaced["path"].rsplit("/", 1)[1])
             assert pods[patch["target"]["kind"]]["containers"][0]["args"][place] == "--db=/data/evidence.db"
             (variable,) = added["value"]
             assert variable["name"] == "EVIDENCE_DATABASE_URL"
@@ -95,8 +96,8 @@ def test_with_postgres_no_argument_names_a_store_and_its_url_is_in_no_manifest()
     [
         ([], {"CronJob", "PersistentVolumeClaim"}),
         (["watch"], {"Deployment", "PersistentVolumeClaim"}),
-        (["watch", "postgres"], {"Deployment"}),
-        (["postgres"], {"CronJob"}),
+        (["watch", "postgres"], {"Deployment", "PersistentVolumeClaim"}),
+        (["postgres"], {"CronJob", "PersistentVolumeClaim"}),
     ],
 )
 def test_kustomize_puts_the_parts_together(components: list[str], kinds: set[str], tmp_path: Path) -> None:

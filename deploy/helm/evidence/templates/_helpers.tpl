@@ -74,6 +74,8 @@ spec:
         - --intent=/etc/evidence/segmentation.yaml
         {{- if eq .root.Values.store.type "volume" }}
         - --db=/data/evidence.db
+        {{- else }}
+        - --spool=/data/spool
         {{- end }}
         {{- range .root.Values.extraArguments }}
         - {{ . | quote }}
@@ -101,6 +103,9 @@ spec:
       {{- if eq .root.Values.store.type "volume" }}
       persistentVolumeClaim:
         claimName: {{ .root.Values.store.volume.existingClaim | default (include "evidence.name" .root) }}
+      {{- else if .root.Values.store.postgres.spool.volume }}
+      persistentVolumeClaim:
+        claimName: {{ .root.Values.store.postgres.spool.existingClaim | default (printf "%s-spool" (include "evidence.name" .root)) }}
       {{- else }}
       emptyDir: {sizeLimit: 1Gi}
       {{- end }}
