@@ -69,7 +69,9 @@ def test_every_command_and_option_that_a_page_names_exists(page: Path) -> None:
     options = {"--debug", "--version", *re.findall(r"--[a-z-]+", help_texts)}
     missing = []
     named = re.findall(
-        r"(?:`|^ {4}|\| )(evidence [a-z]+)(?: ([a-z]+))?(.*?)(?:`|$)", page.read_text(encoding="utf-8"), re.MULTILINE
+        r"(?:`|^ {4}|\| )(evidence [a-z]+)(?: ([a-z]+(?:-[a-z]+)*))?(.*?)(?:`|$)",
+        page.read_text(encoding="utf-8"),
+        re.MULTILINE,
     )
     for command, below, rest in named:
         missing += [command] if command not in known else []
