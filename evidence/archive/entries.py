@@ -66,15 +66,26 @@ class Archive:
 
 def read_archive(folder: Path) -> Archive:
     """Every folder below an archive but hidden ones, which are packs being written. Raises ReportError when it cannot be read."""
+    found = [_entry(folder / name, name) for name in _names(folder)]
+    entries = [one for one in found if isinstance(one, Entry)]
+    return Archive(_newest_first(entries), tuple(one for one in found if isinstance(one, Broken)))
+
+
+def read_one(folder: Path, name: str) -> Entry | Broken | None:
+    """One folder of an archive, None when nothing directly below it has the name. Whether a later pack is about the same is not looked at.
+
+    Raises ReportError when the archive cannot be read.
+    """
+    return _entry(folder / name, name) if name in _names(folder) else None
+
+
+def _names(folder: Path) -> list[str]:
     try:
-        names = sorted(entry.name for entry in os.scandir(folder) if entry.is_dir() and not entry.name.startswith("."))
+        return sorted(entry.name for entry in os.scandir(folder) if entry.is_dir() and not entry.name.startswith("."))
     except OSError as error:
         raise ReportError(
             f"{folder}: the archive cannot be read: {error.strerror}; give its folder with --folder"
         ) from error
-    found = [_entry(folder / name, name) for name in names]
-    entries = [one for one in found if isinstance(one, Entry)]
-    return Archive(_newest_first(entries), tuple(one for one in found if isinstance(one, Broken)))
 
 
 def _newest_first(entries: list[Entry]) -> tuple[Entry, ...]:

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 import click
 
 from evidence.cli.options import Interval, database_option, key_folder, now
+from evidence.cli.process import keep
 from evidence.errors import CollectError, UsageError
 
 if TYPE_CHECKING:
@@ -176,13 +177,25 @@ def command(
         clock=now,
     )
     own = (urlsplit(public).hostname or "",) if public else ()
+    reached_as = allowed_names(address, (*names, *own))
+    if not reached_as:
+        raise UsageError(f"--listen {listen}: say by which name people reach the server: give --host or --public-url")
+    scrapers = networks(metrics_from, "--metrics-from")
+    if any(
+        one.version == other.version and one.overlaps(other)
+        for one in scrapers
+        for other in networks(proxies, "--trusted-proxy")
+    ):
+        raise UsageError(
+            "--metrics-from holds addresses of --trusted-proxy: everybody who comes by the proxy would read the metrics"
+        )
     door = Door(
         authentication=authentication,
-        names=allowed_names(address, (*names, *own)),
-        metrics_from=networks(metrics_from, "--metrics-from"),
+        names=reached_as,
+        metrics_from=scrapers,
         secure=bool(public and public.startswith("https://")),
     )
-    site = Site(plan)
+    site = keep(Site(plan))  # and with it the end of the process: an analysis under way is not waited for
     say(f"listening on http://{listen}" + (f", reached as {public}" if public else ""))
     try:
         serve(build(site, door), site, address, port, say)

@@ -6,11 +6,11 @@ is ever joined to a path before that.
 
 import stat
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
-from evidence.archive.entries import Entry, read_archive
+from evidence.archive.entries import Entry, read_archive, read_one
 from evidence.errors import NotThereError, SealError
 from evidence.log.checkpoint import stated
 from evidence.log.entries import tree_head
@@ -121,17 +121,18 @@ def pack_list(archive: Path | None, checked: Mapping[str, Checked]) -> PackList:
 
 def pack_view(archive: Path | None, folder: str, checked: Checked | None) -> PackView:
     """Raises NotThereError when no whole pack has the name."""
-    entry = _entry(archive, folder)
-    assert archive is not None  # noqa: S101  (an entry is of an archive)
-    sizes = _sizes(archive / entry.folder)
-    return PackView(_row(entry, checked), tuple(PackFile(path, sizes[path]) for path in sorted(sizes)))
+    sizes = _sizes(pack_folder(archive, folder))
+    for row in pack_list(archive, {}).packs:
+        if row.folder == folder:
+            return PackView(replace(row, checked=checked), tuple(PackFile(path, sizes[path]) for path in sorted(sizes)))
+    raise NotThereError(f"there is no pack {folder} here")
 
 
 def pack_folder(archive: Path | None, folder: str) -> Path:
     """The folder of a whole pack. Raises NotThereError."""
-    entry = _entry(archive, folder)
-    assert archive is not None  # noqa: S101
-    return archive / entry.folder
+    if archive is None or not isinstance(read_one(archive, folder), Entry):
+        raise NotThereError(f"there is no pack {folder} here")
+    return archive / folder
 
 
 def pack_file(archive: Path | None, folder: str, path: str) -> Path:
@@ -163,14 +164,6 @@ def log_view(store: Store) -> LogView:
     except SealError:
         signed_by, signed = "", None
     return LogView(head.size, head.root, note, signed.size if signed else None, signed_by)
-
-
-def _entry(archive: Path | None, folder: str) -> Entry:
-    if archive is not None:
-        for entry in read_archive(archive).entries:
-            if entry.folder == folder:
-                return entry
-    raise NotThereError(f"there is no pack {folder} here")
 
 
 def _sizes(folder: Path) -> dict[str, int]:

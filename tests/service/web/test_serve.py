@@ -19,6 +19,8 @@ from tests.cli.run import evidence
 
 OIDC = ("--auth", "oidc", "--owner-group", "o", "--oidc-client-id", "c", "--public-url", "https://evidence.example")
 
+PROXY = ("--auth", "proxy", "--owner-group", "o", "--trusted-proxy", "10.0.0.1/32")
+
 
 @pytest.mark.parametrize(
     ("arguments", "words"),
@@ -38,6 +40,8 @@ OIDC = ("--auth", "oidc", "--owner-group", "o", "--oidc-client-id", "c", "--publ
         ((*OIDC, "--oidc-issuer", "https://login.example", "--oidc-client-secret-file", "nowhere"), "cannot be read"),
         (("--public-url", "ftp://x"), "must begin with https://"),
         (("--metrics-from", "everybody"), "--metrics-from"),
+        ((*PROXY, "--listen", "0.0.0.0:8080"), "give --host or --public-url"),
+        ((*PROXY, "--metrics-from", "10.0.0.0/8"), "everybody who comes by the proxy"),
     ],
 )
 def test_what_is_not_safe_or_makes_no_sense_is_refused(
