@@ -213,20 +213,18 @@ _AROUND = tuple(field.name for field in fields(Cluster) if field.name not in _NO
 def _reread(before: Cluster, after: Cluster) -> Collection[type]:
     """Kinds of policies that may say something else because of what else has changed in the cluster."""
     around = [name for name in _AROUND if getattr(before, name) != getattr(after, name)]
-    found: list[type] = []
-    if after.calico and (around or _around_calico(before) != _around_calico(after)):
-        found.append(CalicoPolicy)
-    if after.cilium_policies and (around or _around_cilium(before) != _around_cilium(after)):
-        found += {type(policy) for policy in after.cilium_policies}
-    return found
+    calico = after.calico and (around or _around_calico(before) != _around_calico(after))
+    cilium = after.cilium_policies and (around or _around_cilium(before) != _around_cilium(after))
+    return {*([CalicoPolicy] if calico else ()), *(map(type, after.cilium_policies) if cilium else ())}
 
 
 def _around_calico(cluster: Cluster) -> object:
-    """Its tiers and sets, whether policies stand in tiers that others share, and whether the labels of all service accounts are known."""
-    from evidence.reach.calico import in_shared_tiers  # not read for clusters without it
+    """Its tiers and sets, whether policies stand in tiers that others share, and what its policies may rest on."""
+    from evidence.reach.calico import in_shared_tiers  # neither is read for clusters without it
+    from evidence.reach.calicopeers import known_beside
 
-    accounts = all(pod.account_labels is not None for pod in cluster.pods)
-    return replace(cluster.calico or Calico(), policies=()), in_shared_tiers(cluster), accounts
+    calico = cluster.calico or Calico()
+    return replace(calico, policies=()), in_shared_tiers(cluster), known_beside(cluster, calico)
 
 
 def _around_cilium(cluster: Cluster) -> object:
