@@ -1,6 +1,10 @@
 """Retention by framework, and what is said of a period of which something was pruned: never that there was nothing."""
 
 import json
+import os
+import pty
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -15,6 +19,7 @@ from evidence.pipeline.retention import gone_in, months_before, prune, retention
 from evidence.sample import intent_path, sample_dumps
 from evidence.store import Store
 from tests.cli.run import evidence
+from tests.conftest import ROOT
 
 NOW = datetime(2026, 9, 30, 12, tzinfo=UTC)
 DUMPS = [str(dump.path) for dump in sample_dumps()]
@@ -199,3 +204,33 @@ def test_a_prune_from_a_job_is_signed_and_check_tells_of_it(db: str, tmp_path: P
     again = evidence("db", "prune", *arguments, "--yes")
     assert "dropped: 2 snapshots" in again.out
     assert "nothing to drop" in evidence("db", "prune", *arguments, "--yes").out
+
+
+def at_a_terminal(answer: bytes, *arguments: str) -> tuple[int, str]:
+    """The command with somebody at a terminal who types the answer; its exit code, and what it wrote."""
+    ours, theirs = pty.openpty()
+    os.write(ours, answer)
+    done = subprocess.run(
+        [sys.executable, "-m", "evidence", *arguments],
+        stdin=theirs,
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        cwd=ROOT,
+    )
+    os.close(ours)
+    os.close(theirs)
+    return done.returncode, done.stdout + done.stderr
+
+
+def test_at_a_terminal_it_asks_and_heeds_the_answer(db: str) -> None:
+    arguments = ("db", "prune", "--db", db, "--framework", "pci", "--before", "2025-09-15")
+    code, said = at_a_terminal(b"n\n", *arguments)
+    assert (code, "Drop it? It cannot be undone" in said, "nothing was dropped" in said) == (1, True, True)
+    with Store.open(db, read_only=True) as store:
+        assert store.retention.prunes() == ()
+    code, said = at_a_terminal(b"y\n", *arguments)
+    assert (code, "dropped: 2 snapshots" in said) == (0, True)
+    with Store.open(db, read_only=True) as store:
+        assert len(store.retention.prunes()) == 1
