@@ -3,7 +3,7 @@
 It begins as `clusters.py` makes it, dressed as a server gives its objects (uid, resourceVersion, times, managedFields, conditions), with
 ReplicaSets, Services, EndpointSlices and service accounts. Then its owners release, scale and edit, pods are evicted and nodes replaced, most
 of it by day, until the day's share of the objects has a new version: a pod that is replaced comes with a new name, uid, node and address, and
-takes its EndpointSlice along. Beside that, every hour, what changes without anything having changed: all nodes' heartbeats, and the
+takes its EndpointSlice along. Beside that, before anybody looks, what changes without anything having changed: all nodes' heartbeats, and the
 resourceVersion of one object in a hundred.
 """
 
@@ -44,8 +44,8 @@ class Workload:
 
 
 @dataclass(slots=True)
-class Hour:
-    """What happened in one hour: objects of which a watcher is told, those among them of which something is to be kept, and what went."""
+class Passed:
+    """What happened in some hours: objects of which a watcher is told, those among them of which something is to be kept, and what went."""
 
     seen: set[Key] = field(default_factory=set)
     changed: set[Key] = field(default_factory=set)
@@ -60,27 +60,29 @@ class Living:
         self.resource_version = 1_000
         self._random = random.Random(seed)
         self._now = START
-        self._hour = Hour()
+        self._passed = Passed()
         self._used = pods + 100  # addresses that were given out
         self._workloads: list[Workload] = []
         self._begin(pods, seed)
         self._share_a_day = share_a_day
         self._owed = 0.0
 
-    def next_hour(self) -> Hour:
-        """Let an hour pass."""
-        self._now += timedelta(hours=1)
-        self._hour = Hour()
-        self._owed += self._share_a_day * len(self.objects) * SHARE_BY_HOUR[self._now.hour] / sum(SHARE_BY_HOUR)
-        nodes = self._of_kind("Node")
-        if self._random.random() < len(nodes) / NODE_LIVES_DAYS / 24:
-            self._replace_node(self._random.choice(nodes))
-        while self._owed > len(self._hour.changed):
-            event = self._random.choices(list(EVENTS), list(EVENTS.values()))[0]
-            getattr(self, f"_{event}")()
-        self._owed -= len(self._hour.changed)
+    def pass_hours(self, count: int) -> Passed:
+        """Let hours pass."""
+        self._passed = Passed()
+        for _ in range(count):
+            self._now += timedelta(hours=1)
+            self._owed += self._share_a_day * len(self.objects) * SHARE_BY_HOUR[self._now.hour] / sum(SHARE_BY_HOUR)
+            before = len(self._passed.changed)
+            nodes = self._of_kind("Node")
+            if self._random.random() < len(nodes) / NODE_LIVES_DAYS / 24:
+                self._replace_node(self._random.choice(nodes))
+            while self._owed > len(self._passed.changed) - before:
+                event = self._random.choices(list(EVENTS), list(EVENTS.values()))[0]
+                getattr(self, f"_{event}")()
+            self._owed -= len(self._passed.changed) - before
         self._stir()
-        return self._hour
+        return self._passed
 
     # -- the beginning ------------------------------------------------------------------------------------------------
 
@@ -302,15 +304,15 @@ class Living:
     def _write(self, key: Key, obj: Object, *, changed: bool) -> None:
         self.resource_version += 1
         self.objects[key] = {**obj, "metadata": {**obj["metadata"], "resourceVersion": str(self.resource_version)}}
-        self._hour.seen.add(key)
+        self._passed.seen.add(key)
         if changed:
-            self._hour.changed.add(key)
+            self._passed.changed.add(key)
 
     def _remove(self, key: Key) -> None:
         del self.objects[key]
-        self._hour.seen.discard(key)
-        self._hour.changed.discard(key)
-        self._hour.gone.add(key)
+        self._passed.seen.discard(key)
+        self._passed.changed.discard(key)
+        self._passed.gone.add(key)
 
     def _of_kind(self, kind: str) -> list[Key]:
         return [key for key in self.objects if key[0] == kind]

@@ -1,8 +1,8 @@
 """A year of hourly snapshots of one living cluster in one store: its size, and what adding a snapshot and reading one back cost as it grows.
 
-    python benchmarks/year.py [--pods 10000] [--days 365] [--share 0.01] [--db URL] [--rows 12]
+    python benchmarks/year.py [--pods 10000] [--days 365] [--every 1] [--share 0.01] [--db URL] [--rows 12]
 
-The cluster is that of `living.py`: every hour the objects of which an API server would tell go through the collector's own check and cut, and
+The cluster is that of `living.py`: before each snapshot the objects of which an API server would tell go through the collector's own check and cut, and
 the whole state through `pipeline.spooling.enter`, by which `evidence collect` stores: it opens the store, adds the snapshot in one
 transaction with its log entry, reads the log's head and closes the store again (only the copy in the spool is left out).
 
@@ -29,7 +29,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from benchmarks.living import START, Hour, Key, Living, Object
+from benchmarks.living import START, Key, Living, Object, Passed
 from benchmarks.measure import run, table
 from evidence.canonical import canonical_json
 from evidence.cluster.objects import CollectedObject, Collection, KindResult, KindStatus, SourceInfo
@@ -43,7 +43,7 @@ from evidence.store.write import prepare
 CLUSTER = "year"
 INTENT = b"zones: []\n"
 URL = "https://api.year.example:6443"
-READS = 60  # snapshots that are compared at the end
+READS = 40  # snapshots that are compared at the end
 SERVED = {
     kind.kind: Served(kind, f"{kind.group}/v1" if kind.group else "v1", f"{root}/{kind.plural}", watchable=True)
     for kind in KINDS
@@ -60,10 +60,10 @@ class Collector:
         self._kept: dict[Key, CollectedObject] = {}
         self._take(living.objects)
 
-    def hear(self, hour: Hour) -> None:
-        for key in hour.gone:
+    def hear(self, passed: Passed) -> None:
+        for key in passed.gone:
             self._kept.pop(key, None)
-        self._take(hour.seen)
+        self._take(passed.seen)
 
     def _take(self, keys: Iterable[Key]) -> None:
         by_kind: dict[str, list[Object]] = {}
@@ -137,28 +137,28 @@ def milliseconds(seconds: list[float]) -> str:
     return f"{1000 * statistics.median(seconds):.0f}" if seconds else "-"
 
 
-def live(db: str, living: Living, hours: int, rows: int) -> tuple[list[list[object]], list[Kept]]:
-    """Store every hour; gives the rows of the table and what is known of the hours to compare."""
+def live(db: str, living: Living, count: int, every: int, rows: int) -> tuple[list[list[object]], list[Kept]]:
+    """Store so many snapshots, one in so many hours; gives the rows of the table and what is known of the snapshots to compare."""
     chance = random.Random(2)
-    sampled = {0, hours // 2, hours - 1, *chance.sample(range(hours), min(READS, hours))}
-    marks = {round(hours * number / rows) - 1 for number in range(1, rows + 1)} | {0}
+    sampled = {0, count // 2, count - 1, *chance.sample(range(count), min(READS, count))}
+    marks = {round(count * number / rows) - 1 for number in range(1, rows + 1)} | {0}
     collector, kept, told, span = Collector(living), [], [], Span()
     try:
-        for hour in range(hours):
-            passed = living.next_hour() if hour else Hour()
+        for number in range(count):
+            passed = living.pass_hours(every) if number else Passed()
             collector.hear(passed)
             collection = collector.collection()
-            entered, cpu = add(db, collection, START + timedelta(hours=hour))
+            entered, cpu = add(db, collection, START + timedelta(hours=number * every))
             (span.changed if entered.new_objects or passed.gone else span.unchanged).append(cpu)
             span.versions += entered.new_objects
-            if hour in sampled:
+            if number in sampled:
                 kept.append(Kept(entered.info.id, entered.info.root_digest, everything(collection)))
-            if hour in marks:
-                told.append(row(db, hour + 1, span, kept[0].number))
+            if number in marks:
+                told.append(row(db, number, every, span, kept[0].number))
                 print(" | ".join(map(str, told[-1])), file=sys.stderr, flush=True)
                 span = Span()
     except KeyboardInterrupt:
-        print(f"stopped after {hour:,} hours", file=sys.stderr)
+        print(f"stopped after {number:,} snapshots", file=sys.stderr)
     return told, kept
 
 
@@ -171,18 +171,19 @@ def add(db: str, collection: Collection, at: datetime) -> tuple[Entered, float]:
     return entered, time.process_time() - start
 
 
-def row(db: str, hours: int, span: Span, first: int) -> list[object]:
+def row(db: str, number: int, every: int, span: Span, first: int) -> list[object]:
     with Store.open(db, read_only=True) as store:
         held = store.describe()
         newest = store.latest(CLUSTER).id
         reads = [read(store, number)[1] for number in (first, (first + newest) // 2, newest)]
     snapshots = len(span.changed) + len(span.unchanged)
     return [
-        f"{hours:,}",
+        f"{number * every // 24 + 1}",
+        f"{number + 1:,}",
         f"{held.size / 2**20:.1f}",
         f"{held.objects:,}",
         f"{held.intervals:,}",
-        f"{span.versions / snapshots * 24:.0f}",
+        f"{span.versions / snapshots / every * 24:.0f}" if number else "-",
         f"{len(span.unchanged)}/{snapshots}",
         milliseconds(span.changed),
         milliseconds(span.unchanged),
@@ -191,7 +192,7 @@ def row(db: str, hours: int, span: Span, first: int) -> list[object]:
 
 
 HEADER = (
-    *("snapshots", "MiB", "object versions", "intervals", "new versions a day", "unchanged"),
+    *("day", "snapshots", "MiB", "object versions", "intervals", "new versions a day", "unchanged"),
     *(
         "add changed, cpu ms",
         "add unchanged, cpu ms",
@@ -229,14 +230,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pods", type=int, default=10_000)
     parser.add_argument("--days", type=int, default=365)
+    parser.add_argument("--every", type=int, default=1, help="hours between snapshots")
     parser.add_argument("--share", type=float, default=0.01, help="of the objects that change in a day")
     parser.add_argument("--db", help="an empty store: a path or a URL; by default one that is removed in the end")
     parser.add_argument("--rows", type=int, default=12, help="of the table")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         db = options.db or f"{folder}/year.db"
-        start = time.process_time()
-        told, kept = live(db, Living(options.pods, options.share), options.days * 24, options.rows)
+        start, count = time.process_time(), options.days * 24 // options.every
+        told, kept = live(db, Living(options.pods, options.share), count, options.every, options.rows)
         print(table(HEADER, told))
         print(f"\n{compare(db, kept)}")
         cost = run([sys.executable, "-m", "evidence", "db", "check", "--db", db])

@@ -8,7 +8,7 @@ went closes its interval, one that changed or came opens one and, when its body 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from sqlalchemy import Connection, bindparam, insert, select, update
+from sqlalchemy import Connection, bindparam, func, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from evidence.canonical import canonical_json, digest
@@ -121,8 +121,8 @@ def _changes(
 
     With the same content hash nothing does, so an unchanged cluster costs no look at its objects.
     """
-    last = select(SnapshotRow.content).where(SnapshotRow.cluster_id == cluster_id).order_by(SnapshotRow.id.desc())
-    if connection.scalar(last.limit(1)) == prepared.content.hex():
+    last = select(func.max(SnapshotRow.id)).where(SnapshotRow.cluster_id == cluster_id).scalar_subquery()
+    if connection.scalar(select(SnapshotRow.content).where(SnapshotRow.id == last)) == prepared.content.hex():
         return [], []
     came, went = [], []
     with without_cycle_search():
