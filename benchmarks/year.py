@@ -2,8 +2,8 @@
 
     python benchmarks/year.py [--pods 10000] [--days 365] [--every 1] [--share 0.01] [--db URL] [--rows 12]
 
-The cluster is that of `living.py`: before each snapshot the objects of which an API server would tell go through the collector's own check and cut, and
-the whole state through `pipeline.spooling.enter`, by which `evidence collect` stores: it opens the store, adds the snapshot in one
+The cluster is that of `living.py`: before each snapshot the objects of which an API server would tell go through the collector's own check and
+cut, and the whole state through `pipeline.spooling.enter`, by which `evidence collect` stores: it opens the store, adds the snapshot in one
 transaction with its log entry, reads the log's head and closes the store again (only the copy in the spool is left out).
 
 Of some hours, drawn at random, everything that went in is put down apart from the store: the root digest and one hash over the canonical JSON
