@@ -22,9 +22,15 @@ def run(db: str, statement: str, parameters: dict[str, Any] | None = None) -> Se
 
 def everything(db: str) -> dict[str, list[tuple[Any, ...]]]:
     """All rows of all tables of the store, for comparing before and after."""
-    return {
-        table: sorted((tuple(row) for row in run(db, f'SELECT * FROM "{table}"')), key=repr) for table in sorted(TABLES)
-    }
+    engine = create_engine(parse_url(db))
+    try:
+        with engine.connect() as connection:
+            return {
+                table: sorted((tuple(row) for row in connection.execute(text(f'SELECT * FROM "{table}"'))), key=repr)
+                for table in sorted(TABLES)
+            }
+    finally:
+        engine.dispose()
 
 
 def counts(db: str) -> dict[str, int]:
