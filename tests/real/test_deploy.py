@@ -31,6 +31,7 @@ PATHS = {
     "Pod": "/api/v1/namespaces/{}/pods",
     "CronJob": "/apis/batch/v1/namespaces/{}/cronjobs",
     "Deployment": "/apis/apps/v1/namespaces/{}/deployments",
+    "Service": "/api/v1/namespaces/{}/services",
     "NetworkPolicy": "/apis/networking.k8s.io/v1/namespaces/{}/networkpolicies",
     "ClusterRole": "/apis/rbac.authorization.k8s.io/v1/clusterroles",
     "ClusterRoleBinding": "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings",
@@ -159,7 +160,7 @@ def test_an_unknown_field_would_be_refused(admin: Connection, namespace: str) ->
 
 @pytest.mark.skipif(shutil.which("helm") is None, reason="needs helm")
 @pytest.mark.parametrize("mode", ["schedule", "watch"])
-@pytest.mark.parametrize("store", ["volume", "postgres"])
+@pytest.mark.parametrize("store", ["volume", "postgres", "postgres, served"])
 def test_the_server_takes_everything_that_the_chart_renders(
     mode: str, store: str, admin: Connection, namespace: str
 ) -> None:
@@ -167,18 +168,30 @@ def test_the_server_takes_everything_that_the_chart_renders(
         "clusterName": "prod",
         "image.repository": "registry.example/evidence",
         "mode": mode,
-        "store.type": store,
+        "store.type": store.partition(",")[0],
         "store.postgres.secretName": "db",
         "networkPolicy.database.peers[0].ipBlock.cidr": "192.0.2.5/32",
     }
+    if store.endswith("served"):
+        values |= {
+            "serve.enabled": "true",
+            "serve.database.secretName": "reader",
+            "serve.archive.existingClaim": "packs",
+            "serve.oidcSecret.secretName": "oidc",
+            "serve.arguments[0]": "--auth=oidc",
+            "serve.from[0].ipBlock.cidr": "192.0.2.6/32",
+            "serve.provider.peers[0].ipBlock.cidr": "192.0.2.7/32",
+        }
     sets = [word for path, value in values.items() for word in ("--set", f"{path}={value}")]
     words = ["helm", "template", "try", str(CHART), "--namespace", namespace, "--kube-version", "1.36.0", *sets]
     ran = subprocess.run(words, capture_output=True, text=True, check=True)
     objects = [found for found in yaml.safe_load_all(ran.stdout) if found]
     for body in objects:
         assert try_out(admin, body, namespace)["kind"] == body["kind"]
-    (workload,) = (body for body in objects if body["kind"] in ("CronJob", "Deployment"))
-    assert try_out(admin, pod_of(workload, namespace), namespace)["kind"] == "Pod"
+    workloads = [body for body in objects if body["kind"] in ("CronJob", "Deployment")]
+    assert len(workloads) == 1 + store.endswith("served")
+    for workload in workloads:
+        assert try_out(admin, pod_of(workload, namespace), namespace)["kind"] == "Pod"
 
 
 # -- rights -----------------------------------------------------------------------------------------------------------
