@@ -1,6 +1,8 @@
 """Policies and their parts as the API writes them, for suggestions that `kubectl apply` and `kubectl patch` take as they are."""
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 import yaml
@@ -64,7 +66,12 @@ def policy_body(
 
 def as_yaml(body: Any) -> str:
     """YAML in the order of the body, every value written out."""
-    return yaml.dump(body, Dumper=_Plain, sort_keys=False)
+    return _as_yaml(json.dumps(body))
+
+
+@lru_cache(maxsize=1 << 12)  # what is suggested for one snapshot is mostly suggested for the next one
+def _as_yaml(body: str) -> str:
+    return yaml.dump(json.loads(body), Dumper=_Plain, sort_keys=False)
 
 
 class _Plain(getattr(yaml, "CSafeDumper", yaml.SafeDumper)):  # type: ignore[misc]  # libyaml, where PyYAML was built with it

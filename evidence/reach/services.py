@@ -15,6 +15,8 @@ that cost grows with pods and Services, not with their product.
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
 
 from evidence.cluster.model import Cluster, IPAddress, Labels, Pod, Service, ServicePort
 from evidence.cluster.routes import EndpointPort
@@ -70,6 +72,14 @@ class Leads:
         return found
 
 
+class _Slices(NamedTuple):
+    """Ways to pods by their key, and what `ServiceIndex` says of the rest."""
+
+    by_pod: Mapping[str, tuple[Leads, ...]]
+    strangers: Sequence[tuple[Service, IPAddress]]
+    services: frozenset[tuple[str, str]]
+
+
 class ServiceIndex:
     """Look-ups between the Services of a cluster and its pods."""
 
@@ -81,9 +91,16 @@ class ServiceIndex:
             if service.selector and service.type != "ExternalName":
                 spaces[service.namespace].append(service)
         self._spaces = {name: _Space(services) for name, services in spaces.items()}
-        self.strangers: list[tuple[Service, IPAddress]] = []  # endpoints that no pod is known to have
-        self.with_endpoints: set[tuple[str, str]] = set()  # Services of which a slice was read
-        self._by_slice = self._sliced()
+
+    @property
+    def strangers(self) -> Sequence[tuple[Service, IPAddress]]:
+        """Endpoints that no pod is known to have."""
+        return self._slices.strangers
+
+    @property
+    def with_endpoints(self) -> frozenset[tuple[str, str]]:
+        """Services of which a slice was read."""
+        return self._slices.services
 
     def selecting(self, pod: Pod) -> tuple[Leads, ...]:
         """The ways from Services that select the pod, in the cluster's order."""
@@ -92,8 +109,8 @@ class ServiceIndex:
 
     def leading(self, pod: Pod) -> tuple[Leads, ...]:
         """Every way from a Service to the pod."""
-        selected = self.selecting(pod)
-        return selected + self._by_slice[pod.key] if self._by_slice and pod.key in self._by_slice else selected
+        selected, by_pod = self.selecting(pod), self._slices.by_pod
+        return selected + by_pod[pod.key] if by_pod and pod.key in by_pod else selected
 
     def meant(self, namespace: str, name: str, port: int | str) -> Iterator[tuple[Service, ServicePorts]]:
         """The Service that a backend means, with those of its ports that `port` (number, name, or 0 for any) means.
@@ -113,11 +130,14 @@ class ServiceIndex:
             within = found[2:3] == ["svc"] or len(found) == 2  # the latter by the search domains of who asks
             service = self.by_name.get((found[1], found[0])) if within else None
 
-    def _sliced(self) -> dict[str, tuple[Leads, ...]]:
-        """Ways from Services to pods by their slices, without those that the selector gives already."""
+    @cached_property
+    def _slices(self) -> "_Slices":
+        """What the slices say; of the ways to pods those that the selector does not give already."""
         found: dict[str, list[Leads]] = defaultdict(list)
+        strangers: list[tuple[Service, IPAddress]] = []
+        services: set[tuple[str, str]] = set()
         if not self._cluster.endpoint_slices:
-            return {}
+            return _Slices({}, strangers, frozenset())
         pods = {pod.key: pod for pod in self._cluster.pods if not pod.finished}
         at: dict[IPAddress, list[Pod]] = defaultdict(list)
         for pod in pods.values():
@@ -127,7 +147,7 @@ class ServiceIndex:
             service = self.by_name.get((made.namespace, made.service))
             if service is None:
                 continue
-            self.with_endpoints.add((service.namespace, service.name))
+            services.add((service.namespace, service.name))
             leads = Leads(service, made.ports)
             for endpoint in made.endpoints:
                 named = pods.get(f"{made.namespace}/{endpoint.pod}") if endpoint.pod else None
@@ -136,8 +156,10 @@ class ServiceIndex:
                     if not self._selected_alike(leads, pod):
                         found[pod.key].append(leads)
                 if not holders and not endpoint.pod:
-                    self.strangers += ((service, address) for address in endpoint.addresses)
-        return {key: tuple(dict.fromkeys(leads)) for key, leads in found.items()}
+                    strangers += ((service, address) for address in endpoint.addresses)
+        return _Slices(
+            {key: tuple(dict.fromkeys(leads)) for key, leads in found.items()}, strangers, frozenset(services)
+        )
 
     @staticmethod
     def _selected_alike(leads: Leads, pod: Pod) -> bool:
