@@ -109,8 +109,15 @@ def key_folder() -> Path:
 
 
 def state_folder() -> Path:
-    """Where this user's programs keep what has to outlive them (XDG Base Directory Specification, XDG_STATE_HOME)."""
-    return Path(os.environ.get("XDG_STATE_HOME") or "~/.local/state").expanduser() / "evidence"
+    """Where this user's programs keep what has to outlive them (XDG Base Directory Specification, XDG_STATE_HOME).
+
+    A user that a container made up has no home: then it is the working folder.
+    """
+    given = os.environ.get("XDG_STATE_HOME")
+    try:
+        return Path(given or "~/.local/state").expanduser() / "evidence"
+    except RuntimeError:
+        return Path("evidence-state")
 
 
 def spool_option(command: F) -> F:

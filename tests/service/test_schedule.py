@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from evidence import pipeline
+from evidence.errors import StoreError
 from evidence.sample import intent_path, sample_dumps
 from evidence.service.period import parse_period
 from evidence.service.schedule import Plan, Progress, Stopped, run_once, run_schedule, stopped_by_signals
@@ -177,6 +178,29 @@ def test_a_signal_during_the_collection_leaves_a_failed_run_and_no_snapshot(
         assert [(run.outcome, run.message) for run in store.runs("shop", START, START + HOUR)] == [
             ("failed", "stopped by SIGTERM")
         ]
+
+
+def test_a_snapshot_that_the_store_does_not_take_is_taken_in_by_the_next_run(
+    plan: Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock, said = Clock(), list[str]()
+    monkeypatch.setattr("evidence.service.schedule._report", lambda *_: None)
+
+    def away(*_: object, **__: object) -> None:
+        raise StoreError("the store is away")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Store, "open", away)
+        assert not run_once(plan, Progress(), clock=clock, say=said.append)
+    assert said[-1].startswith(
+        "failed: the store is away; the snapshot of shop taken 2026-09-30 12:00:00 UTC waits in "
+    )
+    clock.at += HOUR
+    assert run_once(plan, Progress(), clock=clock, say=said.append)
+    with Store.open(plan.db) as store:
+        found = store.snapshots("shop", START, START + 2 * HOUR)
+        assert [(info.taken_at, info.spooled) for info in found] == [(START, True), (START + HOUR, False)]
+        assert store.failed_runs("shop", START, START + 2 * HOUR) == ()
 
 
 class Process:

@@ -6,6 +6,7 @@ import pytest
 from evidence.cli.main import main
 from evidence.store import Store
 from evidence.store.schema import VERSION
+from evidence.store.spool import deposit, spool_of
 from tests.store.build import hours, item, snapshot
 from tests.store.rows import run
 
@@ -49,6 +50,42 @@ def test_migrate_fills_an_empty_database_once(db: str, capsys: pytest.CaptureFix
     assert evidence("db", "migrate", "--db", db) == 0
     assert evidence("db", "migrate", "--db", db) == 0
     assert capsys.readouterr().out == f"schema none -> {VERSION}\nschema {VERSION}: nothing to do\n"
+
+
+def waits(db: str, folder: Path, *hour: float) -> list[Path]:
+    found = []
+    for each in hour:
+        kept = deposit(spool_of(db, folder, folder), snapshot(item("web"), at=hours(each)))
+        kept.leave()
+        found.append(kept.path)
+    return found
+
+
+def test_take_in_takes_what_waits_and_says_so(db: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    spool = tmp_path / "spool"
+    waits(db, spool, 1, 0)
+    assert evidence("db", "take-in", "--db", db, "--spool", str(spool)) == 0
+    first, second, last = capsys.readouterr().out.splitlines()
+    assert first.startswith("snapshot 1 of prod: taken in from the spool, taken 2026-07-01 12:00:00 UTC, root ")
+    assert second.startswith("snapshot 2 of prod: taken in from the spool, taken 2026-07-01 13:00:00 UTC, root ")
+    assert last == f"nothing waits any more in {spool}"
+
+
+def test_take_in_names_what_is_damaged_and_exits_3(db: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (path,) = waits(db, tmp_path / "spool", 0)
+    path.write_bytes(path.read_bytes()[:-1])
+    assert evidence("db", "take-in", str(path), "--db", db) == 3
+    assert f"{path}: what waits in the spool is damaged" in capsys.readouterr().out
+    assert path.exists()
+
+
+def test_the_spool_is_a_setting_of_the_environment(
+    db: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits(db, tmp_path / "spool", 0)
+    monkeypatch.setenv("EVIDENCE_SPOOL", str(tmp_path / "spool"))
+    assert evidence("db", "take-in", "--db", db) == 0
+    assert "snapshot 1 of prod: taken in from the spool" in capsys.readouterr().out
 
 
 def test_info_for_people(db: str, capsys: pytest.CaptureFixture[str]) -> None:

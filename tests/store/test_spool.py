@@ -252,6 +252,21 @@ def test_a_spool_that_cannot_be_written_does_not_keep_a_snapshot_from_the_store(
     assert not isinstance(caught.value, SpooledError)
 
 
+def test_a_snapshot_whose_storing_is_interrupted_waits(
+    tmp_path: Path, spool: Spool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Store, "add_snapshot", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            Taken(str(tmp_path / "evidence.db"), spool).enter(FIRST)
+    taken = Taken(str(tmp_path / "evidence.db"), spool)
+    assert taken.take_in()
+    assert taken.said[0].startswith("snapshot 1 of prod: taken in from the spool")
+
+
 def test_a_failed_run_waits_while_the_store_is_away(tmp_path: Path, spool: Spool) -> None:
     failed = NewFailedRun("prod", hours(0), hours(1), "refused", RUN)
     spooling.enter_failed_run(str(tmp_path / "missing" / "evidence.db"), spool, failed)
