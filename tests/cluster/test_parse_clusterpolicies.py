@@ -1,5 +1,6 @@
 """AdminNetworkPolicy, BaselineAdminNetworkPolicy and ClusterNetworkPolicy: two spellings, one meaning; what is unknown stays visible."""
 
+from dataclasses import replace
 from ipaddress import ip_network
 from typing import Any
 
@@ -152,6 +153,15 @@ def test_what_the_api_requires_is_required(spec: dict[str, Any], message: str) -
 def test_a_tier_nobody_knows_is_refused() -> None:
     with pytest.raises(InputError, match=r"spec\.tier must be Admin or Baseline, not 'Platform'"):
         cnp(tier="Platform")
+
+
+def test_a_policy_is_cited_by_what_was_read_and_the_same_wherever_that_was() -> None:
+    found = admin()
+    assert found.origin
+    assert (found.source, found.digest) == ("test.yaml:1", found.origin.digest)
+    alone = replace(found, origin=None)
+    assert (alone.source, alone.digest) == ("", "")
+    assert alone == found
 
 
 def test_the_same_kind_of_another_maker_is_not_read_as_ours() -> None:

@@ -231,6 +231,7 @@ def test_a_cluster_wide_rule_gets_its_opposite_before_it(action: Action, word: s
     )
     [(_, patch)] = patches(change)
     assert (patch[0]["op"], patch[0]["path"]) == ("add", "/spec/ingress/1")
+    assert patch[0]["value"]["action"] == ("Accept" if word == "accepts" else "Deny")
     assert patch[0]["value"]["protocols"] == [{"tcp": {"destinationPort": {"number": 5432}}}]
 
 
