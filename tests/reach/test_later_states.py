@@ -38,6 +38,7 @@ PODS = [
     pod("db", "shop", {"app": "db"}, ip="10.0.0.2", ports=[named_port("pg", 5432)]),
     pod("cache", "shop", {"app": "db", "tier": "fast"}, ip="10.0.0.3", ports=[named_port("pg", 5433)]),
     pod("both", "shop", {"app": "both"}, ip=["10.0.0.5", "fd00::5"]),
+    pod("plain", "shop", {"app": "plain"}, ip=["10.9.0.9", "fd01::9"]),
     pod("six", "shop", {"app": "six"}, ip="fd00::6"),
     pod("prometheus", "ops", {"app": "prometheus"}, ip="10.0.0.4"),
     *(account(pod(f"mail-{name}", "ops", {"app": "mail"}, ip=f"10.0.3.{n}"), name) for n, name in enumerate("xy", 1)),
@@ -82,6 +83,9 @@ STATES = {
     ),
     "a network of the second family": with_policies(
         policy("n", "shop", {"app": "six"}, ingress=[rule([block("fd00::5/128")], [port(443)])])
+    ),
+    "a network of one family of a pod": with_policies(
+        policy("n", "shop", {"app": "six"}, ingress=[rule([block("fd01::/64")], [port(443)])])
     ),
     "a name that is two ports": with_policies(policy("n", "shop", {"app": "db"}, ingress=[rule([], [port("pg")])])),
     "two policies": with_policies(policy("n", "ops", ingress=[]), policy("m", "shop", {"app": "both"}, ingress=[])),
@@ -189,10 +193,11 @@ def cilium(**spec: Any) -> Any:
 
 def test_networks_of_a_group_that_changed_are_looked_up_again() -> None:
     by_group = cilium(ingress=[{"fromCIDRSet": [{"cidrGroupRef": "partners"}]}])
-    groups = [(CidrGroup("partners", {}, (ip_network(network),)),) for network in ("10.0.0.4/32", "10.0.3.0/24")]
-    both = calico(gnp("pass", {"action": "Pass"}))
-    one, other = (replace(KNOWN, cilium_policies=by_group, cidr_groups=group, calico=both) for group in groups)
-    same(updated(analyse(one), other).after, other)
+    groups = [(CidrGroup("partners", {}, (ip_network(network),)),) for network in ("172.16.0.0/24", "203.0.113.0/24")]
+    one, other = (replace(KNOWN, cilium_policies=by_group, cidr_groups=group) for group in groups)
+    found = updated(analyse(one), other).after
+    same(found, other)
+    assert (ip_address("203.0.113.0"), "shop/db") in by_pod(found)
 
 
 def test_what_a_name_of_a_port_stands_for_is_looked_at_again() -> None:
