@@ -18,6 +18,7 @@ from evidence.reach import incremental
 from evidence.reach.diff import Diff
 from evidence.reach.engine import Reachability, analyse
 from evidence.reach.incremental import changed, updated
+from evidence.reach.ports import PortSet
 from evidence.reach.query import address_point
 from tests.builders import block, cluster, named_port, namespace, peer, pod, policy, port, rule
 from tests.manifests import body, cluster_of
@@ -47,8 +48,10 @@ PODS = [
 CLOSED = policy("db", "shop", {"app": "db"}, ingress=[rule([peer({"app": "web"})], [port(80)])])
 ABOUT_WEB = policy("web", "shop", {"app": "web"}, egress=[rule([block("10.0.0.0/29")])])
 SIX = policy("six", "shop", {"app": "six"}, ingress=[rule([block("fd00::/64")])])
+TO_MAIL = policy("mail", "ops", {"app": "mail"}, ingress=[rule([peer({"app": "web"}, namespaces={})], [port(25)])])
 KNOWN = replace(
-    cluster(PODS, [ABOUT_WEB, CLOSED, SIX], [namespace("shop", team="a"), namespace("ops", team="b")]), nodes=NODES
+    cluster(PODS, [TO_MAIL, ABOUT_WEB, CLOSED, SIX], [namespace("shop", team="a"), namespace("ops", team="b")]),
+    nodes=NODES,
 )
 
 
@@ -72,6 +75,10 @@ STATES = {
     "a pod with another label": with_pod("cache", labels={"app": "web"}),
     "a pod with another address": with_pod("db", addresses=(ip_address("192.0.2.9"),)),
     "a pod with another port": with_pod("db", ports=(named_port("pg", 1),)),
+    "a pod before those that a rule is about": replace(
+        KNOWN,
+        pods=tuple(sorted((*KNOWN.pods, pod("a", "shop", {"app": "a"})), key=lambda one: (one.namespace, one.name))),
+    ),
     "a pod on a node's network": replace(
         KNOWN, pods=(*KNOWN.pods, pod("proxy", "ops", {"app": "mail"}, node="n1", host_network=True))
     ),
@@ -105,6 +112,10 @@ def same(carried: Reachability, state: Cluster) -> None:
     assert by_pod(carried) == by_pod(anew)
     assert sides_by_pod(carried) == sides_by_pod(anew)
     assert doubts_by_pod(carried) == doubts_by_pod(anew)
+    listed = {(flow.source, flow.destination): flow.ports for flow in carried.flows()}
+    for one in carried.classes:
+        for other in carried.classes:
+            assert carried.ports(one.id, other.id) == listed.get((one.id, other.id), PortSet.none())
 
 
 @pytest.mark.parametrize("name", STATES)
