@@ -131,7 +131,17 @@ def sides_by_pod(reach: Reachability) -> dict[tuple[str, Direction], tuple[objec
             reach.isolated(found.id, direction),
             [policy.key for policy in reach.isolating(found.id, direction)],
             [
-                (str(placed.form.policy.key), [(rule.rule.where, bool(rule.parts)) for rule in placed.rules])
+                (
+                    str(placed.form.policy.key),
+                    [
+                        (
+                            rule.rule.where,
+                            bool(rule.parts),
+                            bool(set(reach.ends(found.id)) & set(rule.subjects.tolist())),
+                        )
+                        for rule in placed.rules
+                    ],
+                )
                 for placed in reach.selecting(found.id, direction)
             ],
         )

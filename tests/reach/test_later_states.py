@@ -46,7 +46,9 @@ PODS = [
     *(pod(f"agent-{node.name}", "ops", node=node.name, host_network=True) for node in NODES),
 ]
 CLOSED = policy("db", "shop", {"app": "db"}, ingress=[rule([peer({"app": "web"})], [port(80)])])
-ABOUT_WEB = policy("web", "shop", {"app": "web"}, egress=[rule([block("10.0.0.0/29")])])
+ABOUT_WEB = policy(
+    "web", "shop", {"app": "web"}, egress=[rule([block("10.0.0.0/29")]), rule([peer({"app": "nobody"})])]
+)
 SIX = policy("six", "shop", {"app": "six"}, ingress=[rule([block("fd00::/64")])])
 TO_MAIL = policy("mail", "ops", {"app": "mail"}, ingress=[rule([peer({"app": "web"}, namespaces={})], [port(25)])])
 KNOWN = replace(
