@@ -23,7 +23,14 @@ PACK = "ab" * 32
 
 
 def fill(store: Store) -> None:
-    """Two clusters, two versions of an object, a failed run, a record, a pack, and a checkpoint over all of it."""
+    """All that is collected, a pack, and a checkpoint over all of it."""
+    collect(store)
+    store.add_pack("prod", PACK)
+    store.add_checkpoint(signed_checkpoint(tree_head(store.log_entries()), KEY))
+
+
+def collect(store: Store) -> None:
+    """Two clusters, two versions of an object, a failed run, two records."""
     store.add_snapshot(snapshot(item("web"), item("db"), intent=b"zones: []"))
     store.add_snapshot(snapshot(item("web"), item("db", image="db:2"), at=hours(1), intent=b"zones: []"))
     store.add_failed_run("prod", started_at=hours(2), finished_at=hours(2), message="no answer", run=RUN)
@@ -31,8 +38,6 @@ def fill(store: Store) -> None:
     store.add_snapshot(snapshot(item("web"), at=hours(3)))
     store.add_record(NewRecord("prod", RecordKind.PROBE_RUN, NOON, hours(1), hours(1), {"attempts": []}, RUN))
     store.add_record(NewRecord("prod", RecordKind.FLOW_LOG, NOON, hours(2), hours(2), {"flows": []}, RUN))
-    store.add_pack("prod", PACK)
-    store.add_checkpoint(signed_checkpoint(tree_head(store.log_entries()), KEY))
 
 
 @pytest.fixture
@@ -212,7 +217,7 @@ def test_a_schema_version_of_somebody_elses_is_refused(filled: Store, db: str) -
 def test_a_store_from_before_the_log_gets_an_entry_for_all_that_it_holds(db: str) -> None:
     engine = connect(parse_url(db), 5)
     with Store.open(db) as store:
-        fill(store)
+        collect(store)
         logged = store.log_entries()
     migrate(engine, db, 5, "0002")
     migrate_store(db)
