@@ -46,6 +46,7 @@ bench: $(VENV)/dev.stamp
 	$(BIN)/python benchmarks/collect.py --pods 1000 10000
 	$(BIN)/python benchmarks/year.py
 	$(BIN)/python benchmarks/flowlogs.py --pods 3000 --megabytes 250
+	$(BIN)/python benchmarks/fleet.py
 	[ -z "$$NETPOL_ANALYZER" ] || $(BIN)/python benchmarks/compare.py --pods 1000 3000
 
 mutate: $(VENV)/dev.stamp

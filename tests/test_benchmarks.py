@@ -85,3 +85,12 @@ def test_importing_a_flow_log_and_assessing_beside_it_are_measured() -> None:
     told = benchmark("flowlogs.py", "--megabytes", "1", "--pods", "120", "--pairs", "50")
     assert "| import flows | 1 |" in told
     assert "| assess beside them |" in told
+
+
+@pytest.mark.slow
+def test_a_fleets_history_again_is_measured_and_gives_the_same_bytes_everywhere() -> None:
+    small = ("--clusters", "1", "--pods", "30", "--days", "33", "--every", "96", "--sizes", "30", "--model-days", "2")
+    told = benchmark("fleet.py", *small, "--workers", "1", "--sqlite")
+    assert "| 2 | 1 worker |" in told
+    assert "the same bytes: yes" in told
+    assert "model: 500 clusters" in told

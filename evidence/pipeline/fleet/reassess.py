@@ -121,7 +121,8 @@ def reassess(
     with Store.open(db, read_only=True) as store:
         names = _clusters(store, clusters)
         end = _end(store, names, since, until)
-        units = [unit for name in names for unit in units_of(store, name, (since, end), rulebook)]
+        rules = rulebook.described()
+        units = [unit for name in names for unit in units_of(store, name, (since, end), rules)]
         if not units:
             raise UsageError(f"there is no snapshot between {since:%Y-%m-%d %H:%M} and {end:%Y-%m-%d %H:%M} UTC")
         failures, step = _run(store, rulebook, units, folder, engine, progress)

@@ -64,15 +64,14 @@ class Unit:
         return f"{self.cluster} {self.month}"
 
 
-def units_of(store: "Store", cluster: str, period: tuple[datetime, datetime], rulebook: Rulebook) -> list[Unit]:
-    """The months of one cluster that hold a snapshot of the period, in the order of time."""
+def units_of(store: "Store", cluster: str, period: tuple[datetime, datetime], rules: Mapping[str, Any]) -> list[Unit]:
+    """The months of one cluster that hold a snapshot of the period, in the order of time. `rules`: as the rulebook is described."""
     infos = store.snapshots(cluster, *period)
     if not infos:
         return []
     newest = infos[-1]
     header = store.header(newest.id)
     uid = header.source.cluster_uid if header else ""
-    rules = rulebook.described()
     found = []
     for month, group in groupby(infos, key=lambda info: f"{info.taken_at:%Y-%m}"):
         taken = list(group)

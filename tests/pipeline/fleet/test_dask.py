@@ -166,7 +166,7 @@ def test_without_the_extra_it_says_what_to_install(kept: str, tmp_path: Path, mo
 def one_unit(db: str) -> tuple[Rulebook, Any]:
     rulebook = Rulebook(())
     with Store.open(db, read_only=True) as store:
-        return rulebook, units_of(store, "west", (SINCE, day(4, 1)), rulebook)[0]
+        return rulebook, units_of(store, "west", (SINCE, day(4, 1)), rulebook.described())[0]
 
 
 def test_a_worker_asks_its_environment_for_the_store(kept: str, monkeypatch: pytest.MonkeyPatch) -> None:
