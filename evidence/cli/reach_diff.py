@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from evidence.cli.options import Snapshot, database_option
-from evidence.cli.reach_source import Source, read
+from evidence.cli.reach_source import Source, read, said
 from evidence.errors import UsageError
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ def _cluster(place: str, db: str, cluster: str | None, keep_going: bool) -> "Clu
     if isinstance(asked, int):
         from evidence.pipeline.states import snapshot_state
 
-        return snapshot_state(db, cluster, asked).cluster
+        return said(snapshot_state(db, cluster, asked)).cluster
     return read(Source((), db, cluster, asked, keep_going))[0]
 
 

@@ -14,6 +14,7 @@ from evidence.cli.process import keep
 if TYPE_CHECKING:
     from evidence.cluster.model import Cluster, IPNetwork
     from evidence.intent.model import Intent
+    from evidence.pipeline import State
     from evidence.reach.engine import Reachability
     from evidence.reach.groups import Names
 
@@ -39,12 +40,12 @@ def intent_option(command: F) -> F:
     )(command)
 
 
-def read(source: Source) -> "tuple[Cluster, Intent | None]":
-    """The cluster and what its owner declares."""
+def stored(source: Source) -> "State":
+    """The snapshot of the store that is meant. Raises UsageError when there is none at or before the time asked for."""
     from evidence import pipeline
 
-    if not source.from_paths:
-        state = pipeline.load_state(
+    return said(
+        pipeline.load_state(
             (),
             db=source.db,
             cluster=source.cluster,
@@ -52,7 +53,29 @@ def read(source: Source) -> "tuple[Cluster, Intent | None]":
             keep_going=source.keep_going,
             intent_path=source.intent,
         )
+    )
+
+
+def said(state: "State") -> "State":
+    """The state. Which snapshot it is goes to standard error: of a time that is asked for it is the newest one until then."""
+    info = state.info
+    if info is not None:
+        from evidence.cli.terminal import line
+
+        claimed = ", as claimed" if info.taken_at_claimed else ""
+        click.echo(
+            line(f"snapshot {info.id} of {info.cluster}, taken {info.taken_at:%Y-%m-%d %H:%M:%S} UTC{claimed}"),
+            err=True,
+        )
+    return state
+
+
+def read(source: Source) -> "tuple[Cluster, Intent | None]":
+    """The cluster and what its owner declares."""
+    if not source.from_paths:
+        state = stored(source)
         return state.cluster, state.intent
+    from evidence import pipeline
     from evidence.pipeline.sources import parsed_intent, read_intent
 
     declared = parsed_intent(read_intent(source.intent), str(source.intent))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from evidence.cli.options import now, source_options
-from evidence.cli.reach_source import Source, analysed, intent_option
+from evidence.cli.reach_source import Source, analysed, intent_option, said
 from evidence.errors import InputError, UsageError
 
 if TYPE_CHECKING:
@@ -75,13 +75,15 @@ def _behind(source: Source, fingerprint: str) -> "tuple[Reachability, Finding, l
         raise UsageError(
             f"{fingerprint!r} is not a finding's fingerprint (16 hexadecimal digits); give FROM and TO otherwise"
         )
-    state = pipeline.load_state(
-        source.from_paths,
-        db=source.db,
-        cluster=source.cluster,
-        at=source.at,
-        keep_going=source.keep_going,
-        intent_path=source.intent,
+    state = said(
+        pipeline.load_state(
+            source.from_paths,
+            db=source.db,
+            cluster=source.cluster,
+            at=source.at,
+            keep_going=source.keep_going,
+            intent_path=source.intent,
+        )
     )
     moment = source.at or now()
     moment = max(moment, state.taken_at or moment)

@@ -192,17 +192,21 @@ class Store:
 
     def latest(self, cluster: str, at: datetime | None = None) -> SnapshotInfo:
         """The snapshot taken last, at or before `at` if given. Of two taken at one time the one entered last. Raises UsageError."""
-        query = SNAPSHOTS.where(ClusterRow.name == cluster)
-        if at is not None:
-            query = query.where(SnapshotRow.taken_at <= utc(at))
-        query = query.order_by(SnapshotRow.taken_at.desc(), SnapshotRow.id.desc()).limit(1)
+        every = SNAPSHOTS.where(ClusterRow.name == cluster)
+        query = every.where(SnapshotRow.taken_at <= utc(at)) if at is not None else every
         with reading(self._engine, self.url) as connection:
-            row = connection.execute(query).first()
+            row = connection.execute(
+                query.order_by(SnapshotRow.taken_at.desc(), SnapshotRow.id.desc()).limit(1)
+            ).first()
+            oldest = None
+            if row is None and at is not None:
+                oldest = connection.execute(every.order_by(SnapshotRow.taken_at, SnapshotRow.id).limit(1)).first()
         if row is None:
             when = f" at or before {utc(at):%Y-%m-%d %H:%M:%S} UTC" if at else ""
-            raise UsageError(
-                f"the store {self.url} holds no snapshot of {cluster}{when}; give another time or --cluster"
-            )
+            hint = "give another time or --cluster"
+            if oldest is not None:
+                hint = f"the oldest was taken {oldest.taken_at:%Y-%m-%d %H:%M:%S} UTC: give that time or a later one"
+            raise UsageError(f"the store {self.url} holds no snapshot of {cluster}{when}; {hint}")
         return snapshot_info(row)
 
     def snapshots(self, cluster: str, start: datetime, end: datetime) -> tuple[SnapshotInfo, ...]:
