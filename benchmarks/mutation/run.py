@@ -24,6 +24,7 @@ MUTMUT = "mutmut==2.5.1"
 REACH, CLUSTER = "tests/reach/test_", "tests/cluster/test_"
 MEANING = [f"{REACH}{name}.py" for name in ("semantics", "cluster_policies", "corners", "nodes")]
 ENGINE = [*MEANING, *(f"{REACH}{name}.py" for name in ("calico", "cilium", "against_oracle", "laws"))]
+CARRYING = [f"{REACH}{name}.py" for name in ("carry", "later_states", "incremental")]
 PARSING = [f"{CLUSTER}{name}.py" for name in ("selectors", "parse_policies", "parse_clusterpolicies")]
 
 # The tests of each module, quick ones first: most changes are noticed by the first few.
@@ -31,24 +32,27 @@ TESTS: dict[str, list[str]] = {
     **{
         f"evidence/reach/{name}.py": ENGINE
         for name in (
-            "sides", "tiers", "peers", "classes", "addresses", "engine", "rules", "mentions", "clusterpolicy", "endpoints",
+            "peers", "classes", "addresses", "rules", "mentions", "clusterpolicy", "endpoints",
         )
     },
+    **{f"evidence/reach/{name}.py": [*ENGINE, *CARRYING] for name in ("sides", "tiers", "frames")},
     **{
         f"evidence/reach/{name}.py": [f"{REACH}ports.py", *MEANING, f"{REACH}against_oracle.py", f"{REACH}incremental.py"]
         for name in ("ports", "portids")
     },
     "evidence/reach/networkpolicy.py": [f"{REACH}semantics.py", f"{REACH}corners.py", f"{REACH}unused.py"],
     "evidence/reach/doubts.py": [f"{REACH}doubts.py", *ENGINE],
-    "evidence/reach/incremental.py": [f"{REACH}incremental.py"],
-    "evidence/reach/refine.py": [f"{REACH}diff.py", f"{REACH}incremental.py"],
+    "evidence/reach/engine.py": [f"{REACH}engine.py", *ENGINE, *CARRYING],
+    "evidence/reach/spread.py": [f"{REACH}spread.py", *CARRYING],
+    **{f"evidence/reach/{name}.py": CARRYING for name in ("incremental", "split", "carry")},
+    "evidence/reach/refine.py": [f"{REACH}refine.py", f"{REACH}diff.py", *CARRYING],
     "evidence/reach/query.py": [f"{REACH}query.py", *MEANING, f"{REACH}peer_probes.py", f"{REACH}against_oracle.py"],
     "evidence/reach/groups.py": [f"{REACH}paths.py", f"{REACH}checks.py", f"{REACH}why.py"],
     "evidence/reach/possible.py": [f"{REACH}paths.py", f"{REACH}checks.py"],
     "evidence/reach/outside.py": [f"{REACH}corners.py", f"{REACH}matrix.py", f"{REACH}exposure.py"],
     "evidence/cluster/selectors.py": [*PARSING, *MEANING, f"{REACH}against_oracle.py"],
     "evidence/cluster/cidr.py": [*PARSING, f"{REACH}fuzz.py", *MEANING],
-    "evidence/cluster/policies.py": [*PARSING, *MEANING, f"{REACH}against_oracle.py"],
+    "evidence/cluster/policies.py": [*PARSING, *MEANING, f"{REACH}account.py", f"{REACH}against_oracle.py"],
     "evidence/cluster/parse_policies.py": [*PARSING, f"{REACH}semantics.py", f"{REACH}fuzz.py"],
 }  # fmt: skip
 

@@ -12,7 +12,7 @@ from evidence.cluster.calico import Calico, CalicoTier
 from evidence.cluster.cilium import CidrGroup
 from evidence.cluster.model import Cluster, Direction, Node, Pod
 from evidence.cluster.objects import CollectedObject
-from evidence.cluster.policies import Action
+from evidence.cluster.policies import Action, ClusterPolicy
 from evidence.errors import InputError
 from evidence.reach import incremental
 from evidence.reach.diff import Diff
@@ -146,6 +146,20 @@ def test_the_address_of_a_pod_that_is_gone_is_outside_again() -> None:
     reach = analyse(before)
     assert address_point(reach, ip_address("10.0.0.4")).peer is None
     assert address_point(updated(reach, state).after, ip_address("10.0.0.4")).peer is not None
+
+
+def test_policies_with_order_that_changed_are_asked_again_about_whom_they_name() -> None:
+    def denies(name: str, about: str, *others: str) -> ClusterPolicy:
+        rules = (does(Action.DENY, pods_of({}, {"app": app})) for app in others)
+        return cluster_policy(name, *rules, subject=pods_of({}, {"app": about}))
+
+    stays = denies("stays", "plain", "web", "six")
+    befores, afters = ("web",), ("mail", "prometheus", "six")
+    for one, other in ((befores, afters), (afters, befores)):
+        before, state = (
+            replace(KNOWN, cluster_policies=(stays, denies("turns", "both", *apps))) for apps in (one, other)
+        )
+        same(updated(analyse(before), state).after, state)
 
 
 # -- what else policies of Calico's and Cilium's rest on ----------------------------------------------------------------
