@@ -72,7 +72,6 @@ class OidcAuthentication:
                 "scope": " ".join(self.provider.scopes),
                 "code_challenge_method": "S256",
                 "timeout": PROVIDER_SECONDS,
-                "trust_env": False,
             },
         )
 

@@ -31,7 +31,8 @@ def running() -> Iterator[Provider]:
 
 
 @pytest.fixture
-def provider(running: Provider) -> Provider:
+def provider(running: Provider, monkeypatch: pytest.MonkeyPatch) -> Provider:
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     running.groups, running.change, running.sign, running.metadata = ["owners"], lambda _: None, running.signed, {}
     return running
 
