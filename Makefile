@@ -45,6 +45,8 @@ bench: $(VENV)/dev.stamp
 	$(BIN)/python benchmarks/stages.py
 	$(BIN)/python benchmarks/collect.py --pods 1000 10000
 	$(BIN)/python benchmarks/year.py
+	$(BIN)/python benchmarks/history.py
+	$(BIN)/python benchmarks/history.py --pods 1000 --days 14
 	$(BIN)/python benchmarks/flowlogs.py --pods 3000 --megabytes 250
 	$(BIN)/python benchmarks/fleet.py
 	[ -z "$$NETPOL_ANALYZER" ] || $(BIN)/python benchmarks/compare.py --pods 1000 3000

@@ -94,3 +94,9 @@ def test_a_fleets_history_again_is_measured_and_gives_the_same_bytes_everywhere(
     assert "| 2 | 1 worker |" in told
     assert "the same bytes: yes" in told
     assert "model: 500 clusters" in told
+
+
+def test_a_history_of_hourly_snapshots_is_measured() -> None:
+    told = benchmark("history.py", "--days", "1")
+    assert "| `history` |" in told
+    assert "| `history --framework pci` |" in told
