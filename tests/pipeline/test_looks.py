@@ -9,6 +9,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from evidence.cluster.objects import CollectedObject, Collection, KindResult, KindStatus, ObjectKey, SourceInfo
+from evidence.findings.spells import History, Spells
+from evidence.pipeline.timeline import period_timeline
 from evidence.store import NewSnapshot, RunInfo, Store
 from tests.manifests import Body, body, pod_body, policy_body
 from tests.pipeline.periods import assess_period, assessed_one_by_one
@@ -107,8 +109,27 @@ def test_what_is_shared_between_snapshots_changes_nothing(
         period = START, fill(store, history)
         shared = assess_period(store, "prod", period)
         alone = list(assessed_one_by_one(store, "prod", period))
+        told = period_timeline(
+            f"{folder}/evidence.db", cluster="prod", period=period, expect_every=timedelta(hours=1), now=period[1]
+        )
     assert [one.state.info for one in shared] == [one.state.info for one in alone]
     for one, other in zip(shared, alone, strict=True):
         assert one.state == other.state
         assert one.assessment == other.assessment
         assert (one.cni, one.observed, one.probed) == (other.cni, other.observed, other.probed)
+    spells = Spells()
+    for one in alone:
+        spells.look(one.state.taken_at or START, one.assessment)
+    assert stretches(told.findings) == stretches(spells.histories())
+
+
+def stretches(found: Sequence[History]) -> list[object]:
+    """Each finding as it was last seen, with when it was open; when it was last looked at apart."""
+    return [
+        (
+            history.finding,
+            history.state,
+            [(spell.opened_at, spell.since_before, spell.ended_at, spell.state) for spell in history.spells],
+        )
+        for history in found
+    ]
