@@ -60,7 +60,7 @@ def _event(event: Mapping[str, Any], at: datetime) -> AuditedChange | LeftOut:
     if verb not in _WRITES:
         return LeftOut("requests that write nothing")
     reference = event.get("objectRef") or {}
-    group, resource = reference.get("apiGroup", ""), reference.get("resource", "")
+    group, resource = str(reference.get("apiGroup") or ""), str(reference.get("resource") or "")
     kind = _KIND_OF.get((group, resource)) or (resource if group and _OF_A_POLICY.search(resource) else "")
     if not kind or reference.get("subresource"):
         return LeftOut("writes to other kinds and to status")

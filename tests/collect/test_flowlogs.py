@@ -519,3 +519,13 @@ def test_a_line_with_anything_in_any_place_is_read_or_named_and_never_more(name:
             canonical_json(audit_log_json(AuditLog((), 1, {}, tuple(changes))))
     assert files[0].lines == 1
     canonical_json([flow_json(flow) for flow in gathering.flows(name)])
+
+
+def test_an_audit_line_whose_group_is_a_number_is_kept_as_text() -> None:
+    """Canonical JSON has no number beyond 2**53."""
+    odd = AUDITED | {"objectRef": {"resource": "networkpolicies", "apiGroup": 2**53, "namespace": "n", "name": "p"}}
+    line = json.dumps(odd).encode()
+    [found] = read_logs(["-"], auditlog.read, stdin=BytesIO(line), keep_going=True, files=[])
+    [(_, change)] = found
+    assert isinstance(change, AuditedChange)
+    assert change.object.group == str(2**53)
