@@ -80,6 +80,8 @@ def command(
         click.echo(f"{pack.folder}: {counts}")
         for problem in pack.problems:
             click.echo(f"{pack.folder}: {problem}", err=True)
+        if pack.checkpoint:
+            click.echo(pack.checkpoint)
     click.echo(f"archive: {archive / 'index.html'}")
     click.echo(f"verify:  evidence verify {packs[0].folder} --trust sha256:{packs[0].fingerprint}")
     return 0

@@ -112,15 +112,14 @@ def log_of_pack(
     return files | ({CHECKPOINT_STAMP_FILE: stamp} if stamp else {}), problems
 
 
-def enter_pack(db: str, cluster: str, files: Mapping[str, bytes], keeping: Keeping) -> tuple[str, ...]:
-    """Enter a sealed pack into the log, under a checkpoint of its own; gives what went wrong with the checkpoint's copies."""
+def enter_pack(db: str, cluster: str, files: Mapping[str, bytes], keeping: Keeping) -> Kept | None:
+    """Enter a sealed pack into the log, under a checkpoint of its own, which it gives; None when the folder holds no log key."""
     from evidence.seal.manifest import SUMS
     from evidence.store import Store
 
     with Store.open(db) as store:
         store.add_pack(cluster, digest(files[SUMS]))
-    kept = checkpoint(db, keeping)
-    return kept.problems if kept else ()
+    return checkpoint(db, keeping)
 
 
 def _pack_before(archive: Path, cluster: str, framework: str) -> "Previous | None":

@@ -13,7 +13,7 @@ from evidence.cluster.objects import CollectedObject
 from evidence.cluster.rbac import GROUP as RBAC
 from evidence.errors import ReportError, SealError, StoreAwayError, UsageError
 from evidence.pipeline.judging import Judging
-from evidence.pipeline.log import Keeping, enter_pack, log_of_pack, timestamp
+from evidence.pipeline.log import STDOUT, Keeping, enter_pack, log_of_pack, timestamp
 from evidence.pipeline.looks import Period, assessed_snapshots, outlines_of
 from evidence.pipeline.observations import SeenInPeriod, seen_in
 from evidence.pipeline.packs import build_archive
@@ -40,12 +40,14 @@ class Signing:
 @dataclass(frozen=True, slots=True)
 class Pack:
     """One pack as written. `verdicts`: control results by verdict; `fingerprint`: SHA-256 of the signer's certificate; `problems`: one
-    sentence for each timestamp or copy of a checkpoint that could not be had."""
+    sentence for each timestamp or copy of a checkpoint that could not be had; `checkpoint`: the line of the checkpoint after it, where one is to
+    be printed."""
 
     folder: Path
     verdicts: Mapping[str, int]
     fingerprint: str
     problems: tuple[str, ...] = ()
+    checkpoint: str = ""
 
 
 def signer(signing: Signing, organisation: str, now: datetime) -> "Signer":
@@ -254,9 +256,11 @@ def make_pack(
         return answer
 
     files = seal({**pack_files(view), **proofs}, key, generated_at, summary, stamp)
-    problems.extend(enter_pack(db, cluster, files, keeping))
+    kept = enter_pack(db, cluster, files, keeping)
+    problems.extend(kept.problems if kept else ())
     folder = write_pack(archive, view.cover.pack_id, files)
-    return Pack(folder, verdicts, key.fingerprint, tuple(dict.fromkeys(problems)))
+    line = kept.line if kept and STDOUT in keeping.copies else ""
+    return Pack(folder, verdicts, key.fingerprint, tuple(dict.fromkeys(problems)), line)
 
 
 def snapshot_evidence(

@@ -222,6 +222,8 @@ def _make_packs(plan: Plan, span: Span, clock: Clock, say: Say) -> None:
     for pack in packs:
         counts = ", ".join(f"{number} {verdict}" for verdict, number in pack.verdicts.items() if number)
         say(f"{pack.folder}: {counts}" + "".join(f"; {problem}" for problem in pack.problems))
+        if pack.checkpoint:
+            say(pack.checkpoint)
 
 
 def keep_checkpoint(db: str, keeping: pipeline.Keeping, say: Say) -> None:

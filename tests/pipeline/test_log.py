@@ -163,6 +163,20 @@ def test_what_is_collected_is_signed_copied_and_printed_for_a_shipped_log(db: st
         command("db", "check", "--db", db, "--checkpoint", shipped)
 
 
+@pytest.mark.slow
+def test_what_a_report_enters_is_printed_for_a_shipped_log_too(db: str, tmp_path: Path) -> None:
+    shipped, keys = tmp_path / "shipped.log", tmp_path / "keys"
+    with Store.open(db, read_only=True) as store:
+        day = f"{store.read(1).info.taken_at:%Y-%m-%d}"
+    to = ("--archive", tmp_path / "archive", "--db", db, "--keys", keys, "--checkpoint-to", "-")
+    code, said, _ = command("report", "--framework", "hipaa", "--period", f"{day}..{day}", *to)
+    assert code == 0
+    shipped.write_text(said, encoding="utf-8")
+    run(db, "DELETE FROM log_entries WHERE position = 2")
+    code, said, _ = command("db", "check", "--db", db, "--keys", keys, "--checkpoint", shipped)
+    assert (code, "it had 3 entries at a checkpoint kept elsewhere and has 2" in said) == (1, True)
+
+
 def test_a_copy_gets_a_timestamp_beside_it_and_keeps_its_first(db: str, tmp_path: Path) -> None:
     authority, copies = make_authority(tmp_path / "tsa"), tmp_path / "copies"
     with serving(authority) as address:
