@@ -239,9 +239,9 @@ def _not_comparable(pack: "PackSaid", since: datetime, until: datetime | None, r
     if pack.framework not in {each.id for each in rulebook.frameworks}:
         return f"it is about {pack.framework}, which was not asked for"
     if pack.start < since:
-        return "its period begins before --since"
+        return f"its period begins before --since: give {pack.start:%Y-%m-%dT%H:%MZ}, or an earlier time"
     if until is not None and pack.end > until:
-        return "its period ends after --until"
+        return f"its period ends after --until: give {pack.end:%Y-%m-%dT%H:%MZ}, or a later time"
     return ""
 
 
