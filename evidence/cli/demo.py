@@ -52,8 +52,14 @@ def walk(ctx: click.Context, folder: Path) -> int:
     click.echo(f"  archive   {(archive / 'index.html').resolve().as_uri()}")
     for pack in packs:
         click.echo(f"  pack      {pack / 'index.html'}   {pack / 'report.pdf'}")
-    click.echo(f"  verify    evidence verify {shlex.quote(str(packs[0]))} --trust {trust}")
+    click.echo(f"  browse    evidence serve --db {quoted(database)} --archive {quoted(archive)} --keys {quoted(keys)}")
+    click.echo(f"  verify    evidence verify {quoted(packs[0])} --trust {trust}")
     return 0
+
+
+def quoted(path: Path) -> str:
+    """A path as one word of a shell."""
+    return shlex.quote(str(path))
 
 
 def prepare(folder: Path) -> None:

@@ -49,6 +49,15 @@ def test_the_last_line_verifies_a_pack(demo: tuple[Path, Ran]) -> None:
 
 
 @pytest.mark.slow
+def test_it_names_the_server_that_shows_what_it_made(demo: tuple[Path, Ran]) -> None:
+    folder, ran = demo
+    (line,) = re.findall(r"^  browse +(.+)$", ran.out, re.MULTILINE)
+    made = ("--db", folder / "evidence.db", "--archive", folder / "archive", "--keys", folder / "keys")
+    assert shlex.split(line) == ["evidence", "serve", *map(str, made)]
+    assert all(path.exists() for path in made if isinstance(path, Path))
+
+
+@pytest.mark.slow
 def test_everything_that_it_makes_is_labelled_as_sample_data(demo: tuple[Path, Ran]) -> None:
     archive = demo[0] / "archive"
     assert (archive / "index.html").read_text(encoding="utf-8").count("Sample data") == 3
