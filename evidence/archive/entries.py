@@ -84,7 +84,7 @@ def _names(folder: Path) -> list[str]:
         return sorted(entry.name for entry in os.scandir(folder) if entry.is_dir() and not entry.name.startswith("."))
     except OSError as error:
         raise ReportError(
-            f"{folder}: the archive cannot be read: {error.strerror}; give its folder with --folder"
+            f"{folder}: the archive cannot be read: {error.strerror}; give the folder in which the packs are"
         ) from error
 
 

@@ -22,7 +22,9 @@ LOOPBACK_NAMES = ("localhost", "127.0.0.1", "[::1]")
 
 @click.command("serve")
 @click.option("--listen", default="127.0.0.1:8080", show_default=True, metavar="ADDRESS:PORT", help="Where to listen.")
-@click.option("--archive", type=click.Path(path_type=Path), help="Folder of packs to show.")
+@click.option(
+    "--archive", type=click.Path(path_type=Path, exists=True, file_okay=False), help="Folder of packs to show."
+)
 @click.option("--expect-every", type=Interval(), default="24h", show_default=True, help="How often a snapshot is due.")
 @click.option(
     "--controls",

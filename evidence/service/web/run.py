@@ -72,7 +72,7 @@ def watching(site: Site, stop: threading.Event, say: Say) -> None:
         except Exception as error:  # noqa: BLE001  (the watch goes on whatever happens: pages do without it)
             words = f"{type(error).__name__}: {error}"
         if words and words != said and not stop.is_set():
-            say(f"cannot look at the store: {words}")
+            say(f"cannot look at the store or the archive: {words}")
         said = words
         stop.wait(LOOK_SECONDS)
 

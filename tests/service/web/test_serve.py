@@ -39,6 +39,7 @@ PROXY = ("--auth", "proxy", "--owner-group", "o", "--trusted-proxy", "10.0.0.1/3
         ((*OIDC, "--oidc-issuer", "https://login.example"), SECRET),
         ((*OIDC, "--oidc-issuer", "https://login.example", "--oidc-client-secret-file", "nowhere"), "cannot be read"),
         (("--public-url", "ftp://x"), "must begin with https://"),
+        (("--archive", "nowhere"), "'nowhere' does not exist"),
         (("--metrics-from", "everybody"), "--metrics-from"),
         ((*PROXY, "--listen", "0.0.0.0:8080"), "give --host or --public-url"),
         ((*PROXY, "--metrics-from", "10.0.0.0/8"), "everybody who comes by the proxy"),
