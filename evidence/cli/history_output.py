@@ -2,6 +2,7 @@
 
 import math
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any
@@ -81,8 +82,8 @@ def _moment_lines(moment: Moment) -> Iterator[str]:
         yield f"! {remark}"
     turn = moment.turn
     for word, findings in (("opened", turn.opened), ("closed", turn.closed), ("not determined", turn.lost)):
-        for finding in findings:
-            yield f"{word}: {_name(finding)}"
+        for name, number in Counter(_name(finding) for finding in findings).items():
+            yield f"{word}: {name}" + (f" ({number} findings)" if number > 1 else "")
 
 
 def _any(counts: Counts) -> bool:

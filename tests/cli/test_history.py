@@ -1,6 +1,7 @@
 """`evidence history`: the sample cluster's quarter."""
 
 import json
+import re
 from pathlib import Path
 
 import jsonschema
@@ -58,6 +59,16 @@ def test_the_table_says_the_same(store: Path) -> None:
     assert "2026-07-16 06:00  gap of 16 d, until 2026-08-01 06:00" in lines
     times = [line[:16] for line in lines if line.startswith("2026-")]
     assert times == sorted(times)
+
+
+def test_findings_of_the_same_name_are_counted_on_one_line(store: Path) -> None:
+    lines = evidence("history", "--db", store, "--period", QUARTER).out.splitlines()
+    told = [line for line in lines if re.match(r"2026-\S+ \S+  (opened|closed): ", line)]
+    assert len(told) == len(set(told))
+    numbers = [int(found[1]) if (found := re.search(r"\((\d+) findings\)$", line)) else 1 for line in told]
+    body = json.loads(evidence("history", "--db", store, "--period", QUARTER, "--format", "json").out)
+    assert sum(numbers) == sum(len(turn["opened"]) + len(turn["closed"]) for turn in body["changes"])
+    assert max(numbers) > 1
 
 
 def test_controls_are_told_at_the_start_at_their_worst_and_at_the_end(store: Path) -> None:
