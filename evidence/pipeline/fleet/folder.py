@@ -15,12 +15,29 @@ from typing import Any
 import orjson
 
 from evidence.canonical import digest
-from evidence.errors import ReportError
+from evidence.errors import ReportError, UsageError
 from evidence.pipeline.fleet.evaluation import FORMAT
 from evidence.pipeline.fleet.units import Unit
 
 SUMMARY = "reassessment.json"
 UNITS = "units"
+
+
+def refuse_another(folder: Path) -> None:
+    """Raises UsageError for a folder that holds something and is no reassessment's, such as an archive: what is signed stays by itself.
+
+    Hidden files do not count, since a run that was killed may have left a partial one; of one whose months all failed there is the summary alone.
+    """
+    try:
+        names = (
+            {entry.name for entry in folder.iterdir() if not entry.name.startswith(".")} if folder.exists() else set()
+        )
+    except OSError as error:
+        raise ReportError(f"--to {folder}: cannot be read: {error.strerror}; choose another --to") from error
+    if names and not names & {UNITS, SUMMARY}:
+        raise UsageError(
+            f"--to {folder} holds something else than a reassessment: give a new folder, or that of an earlier run"
+        )
 
 
 def unit_path(folder: Path, cluster: str, month: str) -> Path:

@@ -21,7 +21,7 @@ from evidence.pipeline.fleet.compare import (
     plain,
     rule_changes,
 )
-from evidence.pipeline.fleet.folder import SUMMARY, done, read_unit, unit_path, write_whole
+from evidence.pipeline.fleet.folder import SUMMARY, done, read_unit, refuse_another, unit_path, write_whole
 from evidence.pipeline.fleet.here import Outcome, run_here
 from evidence.pipeline.fleet.results import (
     Moment,
@@ -117,6 +117,7 @@ def reassess(
         raise UsageError(
             "--against and --to are the same folder: give another --to, so that there is something to compare"
         )
+    refuse_another(folder)
     before = read_before(against) if against else None
     with Store.open(db, read_only=True) as store:
         names = _clusters(store, clusters)

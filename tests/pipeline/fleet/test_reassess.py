@@ -267,6 +267,13 @@ def test_what_cannot_be_asked_is_one_sentence(
     assert sentence in ran.err
 
 
+def test_a_folder_with_something_else_in_it_is_left_alone(kept: str, tmp_path: Path) -> None:
+    (tmp_path / "index.html").write_text("an archive", encoding="utf-8")
+    with pytest.raises(UsageError, match="holds something else than a reassessment"):
+        reassess(kept, tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["index.html"]
+
+
 def test_a_folder_is_not_compared_with_itself(kept: str, whole: Path) -> None:
     with pytest.raises(UsageError, match="are the same folder"):
         reassess(kept, whole, against=whole)
