@@ -75,7 +75,7 @@ def _moment_lines(moment: Moment) -> Iterator[str]:
     said += ["another intent file"] if moment.intent_changed else []
     if moment.first:
         said = [
-            f"the first one: {moment.info.object_count} objects, {count(moment.policy_count, 'policy', 'policies')}"
+            f"the first one: {count(moment.info.object_count, 'object')}, {count(moment.policy_count, 'policy', 'policies')}"
         ]
     yield f"snapshot {moment.info.id}{claimed}{spooled}{partial}: {', '.join(said) or 'no object changed'}"
     for remark in moment.remarks:
