@@ -79,6 +79,8 @@ def check(verifiers: "tuple[LogVerifier, ...]", kept: list[str], db: str) -> int
             f"{_count(summary.prune.counts.get('snapshot', 0), 'snapshot')} from before {summary.prune.before:%Y-%m-%d %H:%M}; "
             f"bodies that are gone: {summary.missing}"
         )
+    for remark in result.remarks:
+        click.echo(line(remark))
     if result.checkpoints and not verifiers:
         click.echo(
             "the checkpoints' signatures were not checked: no log key is here; give --keys or --log-key", err=True

@@ -7,6 +7,7 @@ import click
 
 from evidence.cli.log_keys import log_key_options
 from evidence.cli.options import database_option, key_folder
+from evidence.cli.terminal import line
 
 if TYPE_CHECKING:
     from evidence.log.checkpoint import LogVerifier
@@ -53,6 +54,8 @@ def import_command(file: Path, verifiers: "tuple[LogVerifier, ...]", kept: list[
 
     found = import_store(db, file, verifiers, kept)
     click.echo(f"taken in: {_said(found)}")
+    for remark in found.checked.remarks:
+        click.echo(line(remark))
     if not found.signed:
         click.echo("who signed the log's head was not checked: no log key is here; give --keys or --log-key", err=True)
     return 0

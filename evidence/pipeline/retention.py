@@ -5,7 +5,6 @@
 3. An earlier time may be given than the policy's, never a later one.
 """
 
-import calendar
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -29,21 +28,13 @@ class Policy:
     silent: tuple[str, ...]
 
 
-def months_before(moment: datetime, months: int) -> datetime:
-    """The same day and time so many calendar months earlier, or the last day of that month where it has no such day."""
-    number = moment.year * 12 + moment.month - 1 - months
-    year, month = divmod(number, 12)
-    if year < 1:
-        raise UsageError(f"{months} months before {moment:%Y-%m-%d} is before the calendar begins")
-    return moment.replace(year=year, month=month + 1, day=min(moment.day, calendar.monthrange(year, month + 1)[1]))
-
-
 def retention_policy(
     frameworks: Sequence[str], controls_folders: Sequence[Path], now: datetime, before: datetime | None
 ) -> Policy:
     """What the named frameworks ask for ("all" for every one). Raises UsageError when none asks for anything, or `before` is too late."""
     from evidence.frameworks.load import load_frameworks
     from evidence.pipeline.reports import chosen_frameworks
+    from evidence.store.retention import months_before
 
     chosen = chosen_frameworks(load_frameworks(controls_folders), frameworks)
     terms = sorted((_term(one) for one in chosen if one.retention), key=lambda term: (-term.months, term.framework))

@@ -14,6 +14,7 @@ from evidence.errors import StoreError
 from evidence.log.checkpoint import LogVerifier
 from evidence.store.check_content import check_content
 from evidence.store.check_retention import PruneSummary, check_retention
+from evidence.store.check_times import early_entries
 from evidence.store.log import check_log
 from evidence.store.read import checked_body
 from evidence.store.records import check_records
@@ -36,7 +37,7 @@ _ROWS_AT_ONCE = 1000
 
 @dataclass(frozen=True, slots=True)
 class CheckResult:
-    """How much was checked, and one sentence for each thing that is wrong."""
+    """How much was checked, and one sentence for each thing that is wrong. `remarks`: what somebody should look at and may have its reason."""
 
     snapshots: int
     objects: int
@@ -45,6 +46,7 @@ class CheckResult:
     checkpoints: int
     problems: tuple[str, ...]
     prunes: tuple[PruneSummary, ...] = ()
+    remarks: tuple[str, ...] = ()
 
 
 def check_store(
@@ -70,7 +72,9 @@ def check_store(
         connection.scalar(select(func.count()).select_from(table)) or 0
         for table in (SnapshotRow, ObjectRow, RecordRow, LogEntryRow, CheckpointRow)
     )
-    return CheckResult(snapshots, objects, records, log_entries, checkpoints, tuple(problems), prunes)
+    return CheckResult(
+        snapshots, objects, records, log_entries, checkpoints, tuple(problems), prunes, tuple(early_entries(connection))
+    )
 
 
 def _damaged_pages(connection: Connection) -> list[str]:

@@ -14,7 +14,7 @@ from evidence.cluster.objects import Collection, ObjectKey
 from evidence.errors import StoreError
 from evidence.log.merkle import tree_hash
 from evidence.store.content import object_leaf, parse_details, unpack
-from evidence.store.rows import SNAPSHOTS, root_of, snapshot_info
+from evidence.store.rows import SNAPSHOTS, not_in_its_run, root_of, snapshot_info
 from evidence.store.tables import IntervalRow, SnapshotRow
 
 _ROWS_AT_ONCE = 1000
@@ -133,6 +133,8 @@ def _snapshot(row: Row[Any], objects: int, content: bytes) -> Iterator[str]:
     info = snapshot_info(row)
     if content.hex() != row.content:
         yield "its objects are not the ones that were stored (content hash differs)"
+    if not_in_its_run(info.taken_at, info.taken_at_claimed, info.started_at, info.finished_at):
+        yield "its time is not one of its run, and is not said to be claimed"
     if objects != info.object_count:
         yield f"it has {objects} objects and says {info.object_count}"
     try:

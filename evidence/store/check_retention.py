@@ -4,7 +4,9 @@
 2. A prune's own digest covers the exact set of things that it dropped.
 3. A body that is not there is in such a set, and no snapshot or record that was not dropped needs it. So a body that somebody deleted, or
    put on a prune's list, is told apart.
-4. A prune dropped no snapshot from after the time that it names, and none under a hold that stood then.
+4. A prune dropped no more than prune.py takes: nothing from after the time that it names, which is no later than its own policy allows on its
+   day; nothing under a hold that stood then; not the newest snapshot; and no record at which a snapshot that stayed may look back.
+   What was there then is what stands before it in the log.
 """
 
 from collections import Counter, defaultdict
@@ -15,14 +17,25 @@ from typing import Any
 
 from sqlalchemy import Connection, Select, and_, func, select
 
-from evidence.errors import StoreError
+from evidence.errors import StoreError, UsageError
 from evidence.log.entries import EntryKind
-from evidence.store.prune import BODIES, needed_by_header, needed_objects, runs, staying_runs
-from evidence.store.retention import DroppedKind, Hold, Prune, digest_of, dropped_digest, holds, prunes
-from evidence.store.tables import ClusterRow, DroppedRow, RecordRow, RetentionRow, SnapshotRow
+from evidence.store.log import ACTS
+from evidence.store.prune import (
+    BODIES,
+    EnteredSnapshot,
+    held_by,
+    needed_by_header,
+    needed_objects,
+    newest_of,
+    runs,
+    staying_runs,
+)
+from evidence.store.retention import DroppedKind, Hold, Prune, digest_of, dropped_digest, holds, months_before, prunes
+from evidence.store.tables import ClusterRow, DroppedRow, LogEntryRow, RecordRow, RetentionRow, SnapshotRow
 
 _ROWS_AT_ONCE = 1000
-_KINDS = frozenset({EntryKind.PRUNE.value, EntryKind.HOLD.value, EntryKind.RELEASE.value})
+
+_Entered = dict[str, list[tuple[int, EnteredSnapshot]]]  # by cluster, with the place in the log
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +53,12 @@ def check_retention(connection: Connection) -> tuple[list[str], tuple[PruneSumma
         return problems + list(_unexplained(connection)), ()
     try:
         made, standing = prunes(connection), holds(connection)
-    except (StoreError, ValueError, KeyError, TypeError) as error:
+    except (StoreError, ValueError, KeyError, TypeError, AttributeError) as error:
         return [f"retention: what was decided cannot be read ({error})", *_unexplained(connection)], ()
     problems += _releases(connection, standing)
+    snapshots = _entered(connection) if made else {}
     for one in made:
-        problems += _prune(connection, one, standing)
+        problems += _prune(connection, one, standing, snapshots)
     known = {one.act.id for one in made}
     for number in connection.scalars(select(DroppedRow.prune_id).distinct().order_by(DroppedRow.prune_id)):
         if number not in known:
@@ -57,7 +71,7 @@ def check_retention(connection: Connection) -> tuple[list[str], tuple[PruneSumma
 
 def _acts(connection: Connection) -> Iterator[str]:
     for row in connection.execute(select(*RetentionRow.__table__.columns).order_by(RetentionRow.id)):
-        if row.kind not in _KINDS:
+        if row.kind not in ACTS:
             yield f"retention: act {row.id} is of kind {row.kind!r}, which this version does not know"
         if digest_of(row) != row.act_digest:
             yield f"{row.kind} {row.id}: its digest does not match what it says"
@@ -72,7 +86,8 @@ def _releases(connection: Connection, standing: tuple[Hold, ...]) -> Iterator[st
             yield f"release {number} is of no hold that stood"
 
 
-def _prune(connection: Connection, one: Prune, standing: tuple[Hold, ...]) -> Iterator[str]:
+def _prune(connection: Connection, one: Prune, standing: tuple[Hold, ...], snapshots: _Entered) -> Iterator[str]:
+    """What is wrong with it. `snapshots`: those that were not dropped before; what this one dropped is taken out."""
     dropped, counts = dropped_digest(_dropped(connection, one.act.id))
     if (dropped, dict(counts)) != (one.dropped, {kind: n for kind, n in one.counts.items() if n}):
         yield f"prune {one.act.id}: what is listed as dropped by it is not what it dropped (digest over the list differs)"
@@ -84,29 +99,101 @@ def _prune(connection: Connection, one: Prune, standing: tuple[Hold, ...]) -> It
     ]
     if tuple(hold.act.digest for hold in then) != one.holds:
         yield f"prune {one.act.id}: the holds that it names are not those that stood"
-    found = connection.execute(
-        select(ClusterRow.name, SnapshotRow.id, SnapshotRow.taken_at, SnapshotRow.received_at)
-        .join_from(SnapshotRow, ClusterRow, SnapshotRow.cluster_id == ClusterRow.id)
+    yield from _policy(one)
+    going, at = _went(connection, one), _position(connection, one)
+    oldest: dict[str, datetime] = {}
+    for name, entered in snapshots.items():
+        there = [snapshot for position, snapshot in entered if position < at]
+        stay, problems = _of_cluster(one, then, name, there, going)
+        oldest[name] = min([one.before, *stay])
+        yield from problems
+        snapshots[name] = [(position, snapshot) for position, snapshot in entered if snapshot.root not in going]
+    yield from _records(connection, one, then, oldest)
+
+
+def _policy(one: Prune) -> Iterator[str]:
+    try:
+        kept_from = months_before(one.act.made_at, max(term.months for term in one.policy))
+    except (UsageError, ValueError, TypeError):
+        yield f"prune {one.act.id}: it names no policy by which anything could be dropped"
+        return
+    if one.before > kept_from:
+        yield f"prune {one.act.id}: it dropped what its own policy keeps (from {kept_from:%Y-%m-%d %H:%M} UTC on)"
+
+
+def _of_cluster(
+    one: Prune, then: list[Hold], name: str, there: list[EnteredSnapshot], going: set[str]
+) -> tuple[list[datetime], list[str]]:
+    """When those were taken that stay without a hold, and what is wrong. `there`: what was there when the prune was made."""
+    newest = newest_of(there)
+    gone = [snapshot for snapshot in there if snapshot.root in going]
+    covered = {hold.act.id: held_by(there, [hold]) for hold in then if hold.cluster in ("", name)}
+    problems = []
+    for snapshot in gone:
+        what = f"prune {one.act.id}: snapshot {snapshot.id} of {name}"
+        if snapshot.came >= one.before:
+            problems.append(f"{what} is younger than what it was to drop")
+        if snapshot.id in newest:
+            problems.append(f"{what} was the newest, which is never dropped")
+        problems += [f"{what} was under hold {number}" for number, held in covered.items() if snapshot.id in held]
+    held = set().union(*covered.values())
+    return [each.taken_at for each in there if each.root not in going and each.id not in held], problems
+
+
+def _records(connection: Connection, one: Prune, then: list[Hold], oldest: Mapping[str, datetime]) -> Iterator[str]:
+    """`oldest`: when the oldest snapshot was taken that stayed, by cluster. How far it looks back is not on record: at least not at all."""
+    query = (
+        select(ClusterRow.name, RecordRow.id, RecordRow.starts_at, RecordRow.ends_at, RecordRow.taken_in_at)
+        .join_from(RecordRow, ClusterRow, RecordRow.cluster_id == ClusterRow.id)
         .join(
             DroppedRow,
             and_(
-                DroppedRow.digest == SnapshotRow.root_digest,
-                DroppedRow.kind == DroppedKind.SNAPSHOT.value,
+                DroppedRow.digest == RecordRow.record_digest,
+                DroppedRow.kind == DroppedKind.RECORD.value,
                 DroppedRow.prune_id == one.act.id,
             ),
         )
+        .order_by(RecordRow.id)
+    )
+    for name, number, starts_at, ends_at, taken_in_at in connection.execute(query):
+        if taken_in_at >= one.before or ends_at >= oldest.get(name, one.before):
+            yield f"prune {one.act.id}: record {number} of {name} is younger than what it was to drop"
+        for hold in then:
+            if hold.covers(name, starts_at, ends_at):
+                yield f"prune {one.act.id}: record {number} of {name} was under hold {hold.act.id}"
+
+
+def _went(connection: Connection, one: Prune) -> set[str]:
+    """Roots of the snapshots that it dropped."""
+    query = select(DroppedRow.digest).where(DroppedRow.prune_id == one.act.id)
+    return set(connection.scalars(query.where(DroppedRow.kind == DroppedKind.SNAPSHOT.value)))
+
+
+def _position(connection: Connection, one: Prune) -> int:
+    """Its place in the log; 0 without one, which the log's own check names."""
+    query = select(func.min(LogEntryRow.position)).where(LogEntryRow.kind == EntryKind.PRUNE.value)
+    return connection.scalar(query.where(LogEntryRow.digest == one.act.digest)) or 0
+
+
+def _entered(connection: Connection) -> _Entered:
+    """The snapshots of each cluster in the order of their entry, with their places in the log."""
+    query = (
+        select(
+            LogEntryRow.position,
+            ClusterRow.name,
+            SnapshotRow.id,
+            SnapshotRow.taken_at,
+            SnapshotRow.received_at,
+            SnapshotRow.root_digest,
+        )
+        .join_from(SnapshotRow, ClusterRow, SnapshotRow.cluster_id == ClusterRow.id)
+        .join(LogEntryRow, and_(LogEntryRow.kind == EntryKind.SNAPSHOT.value, LogEntryRow.row_id == SnapshotRow.id))
         .order_by(SnapshotRow.id)
     )
-    for name, number, taken_at, received_at in found:
-        if max(taken_at, received_at) >= one.before:
-            yield f"prune {one.act.id}: snapshot {number} of {name} is younger than what it was to drop"
-        yield from _under_a_hold(one, then, name, number, taken_at)
-
-
-def _under_a_hold(one: Prune, then: list[Hold], name: str, number: int, taken_at: datetime) -> Iterator[str]:
-    for hold in then:
-        if hold.covers(name, taken_at, taken_at):
-            yield f"prune {one.act.id}: snapshot {number} of {name} was under hold {hold.act.id}"
+    found: _Entered = defaultdict(list)
+    for position, name, number, taken_at, received_at, root in connection.execute(query):
+        found[name].append((position, EnteredSnapshot(number, taken_at, max(taken_at, received_at), root, False)))
+    return found
 
 
 def _dropped(connection: Connection, number: int) -> Iterator[tuple[str, str]]:

@@ -110,15 +110,22 @@ def writing(engine: Engine, url: str, lock: str, wait_seconds: float, *, alone: 
     """
     with explained(url), engine.connect() as plain:
         connection = plain.execution_options(**{_BEGIN: "BEGIN IMMEDIATE"})
-        with connection.begin():
-            if engine.dialect.name == "postgresql":
-                connection.execute(
-                    text("SELECT set_config('lock_timeout', :wait, true)"), {"wait": f"{int(wait_seconds * 1000)}ms"}
-                )
-                shared = "" if alone else "_shared"
-                connection.execute(text(f"SELECT pg_advisory_xact_lock{shared}(:key)"), {"key": lock_number("writers")})
-                connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": lock_number(lock)})
-            yield connection
+        try:
+            with connection.begin():
+                if engine.dialect.name == "postgresql":
+                    connection.execute(
+                        text("SELECT set_config('lock_timeout', :wait, true)"),
+                        {"wait": f"{int(wait_seconds * 1000)}ms"},
+                    )
+                    shared = "" if alone else "_shared"
+                    connection.execute(
+                        text(f"SELECT pg_advisory_xact_lock{shared}(:key)"), {"key": lock_number("writers")}
+                    )
+                    connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": lock_number(lock)})
+                yield connection
+        except BaseException:
+            plain.invalidate()  # a cursor that was not read to its end would go on to lock tables for the next one that has this connection
+            raise
 
 
 def lock_number(name: str) -> int:

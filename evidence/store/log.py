@@ -30,6 +30,7 @@ from evidence.store.tables import (
 )
 from evidence.store.values import LogPlace, RunInfo
 
+ACTS = frozenset({EntryKind.PRUNE.value, EntryKind.HOLD.value, EntryKind.RELEASE.value})
 FAILED_RUN_DOMAIN = b"evidence/failed-run/v1\n"
 
 
@@ -175,6 +176,10 @@ def _against_rows(connection: Connection) -> Iterator[str]:
         yield from (f"{_named(kind, one)}{of} is in the store and not in the log" for one in strange)
         if not gone and not strange:
             yield f"the log: the entries of kind {kind}{of} stand in another order than they came in"
+    decided = select(LogEntryRow.row_id).where(LogEntryRow.kind.in_(ACTS)).order_by(LogEntryRow.position)
+    numbers = [number for number in connection.scalars(decided) if number is not None]
+    if numbers != sorted(numbers):  # whether a hold stood at a prune hangs on it
+        yield "the log: prunes, legal holds and releases are numbered in another order than they came in"
 
 
 def _named(kind: str, thing: _Thing) -> str:

@@ -5,7 +5,8 @@ What a prune takes:
    stay, and of each cluster the newest one and the one entered last, whatever their age: the next one is compared with it, and the
    cluster's last known state is there.
 2. A hold covers what was taken in its period, and the last snapshot before it, which tells how the period began.
-3. A record goes when it ended and came in so long before that no snapshot that stays looks back at it, and no hold covers it.
+3. A record goes when it ended and came in so long before that no snapshot that stays, by a hold or otherwise, looks back at it, and no hold
+   covers it.
 4. A body (object, intent file, list of sources, document) goes when no snapshot or record that stays needs it.
 
 Everything happens in one transaction that no writer overlaps. What goes is gathered in tables of this connection alone first, so that a plan
@@ -118,7 +119,7 @@ class PrunePlan:
 
 
 @dataclass(frozen=True, slots=True)
-class _Snapshot:
+class EnteredSnapshot:
     """`came` is the later of when it was taken and when it came in."""
 
     id: int
@@ -187,15 +188,22 @@ def _staged(connection: Connection, before: datetime, look_back: timedelta) -> I
         covering = [hold for hold in standing if hold.cluster in ("", name)]
         entered = _snapshots(connection, cluster_id)
         there = [one for one in entered if not one.dropped]
-        newest = {max(there, key=lambda one: (one.taken_at, one.id)).id, there[-1].id} if there else set()
-        held = _held(there, covering)
+        newest = newest_of(there)
+        held = held_by(there, covering)
         old = [one for one in there if one.came < before]
         gone = [one for one in old if one.id not in newest and one.id not in held]
         numbers = {one.id for one in gone}
         stay = [one.taken_at for one in there if one.id not in numbers and one.id not in held]
         staying[cluster_id] = runs([one.id for one in entered], numbers | {one.id for one in entered if one.dropped})
         oldest = min([before, *stay])
-        records = list(_records(connection, cluster_id, name, before, oldest - look_back, look_back, covering))
+        looked_back_from = [one.taken_at for one in there if one.id in held]
+        records = [
+            found
+            for found, starts_at, ends_at in _records(
+                connection, cluster_id, name, before, oldest - look_back, look_back, covering
+            )
+            if not any(starts_at <= at <= ends_at + look_back for at in looked_back_from)
+        ]
         going += [(DroppedKind.SNAPSHOT, one.root) for one in gone] + [(DroppedKind.RECORD, one) for one in records]
         times = [one.taken_at for one in gone]
         stays = [one.id for one in old if one.id in newest or one.id in held]
@@ -233,19 +241,24 @@ def _staged(connection: Connection, before: datetime, look_back: timedelta) -> I
         _GOING.drop(connection)
 
 
-def _snapshots(connection: Connection, cluster_id: int) -> list[_Snapshot]:
+def _snapshots(connection: Connection, cluster_id: int) -> list[EnteredSnapshot]:
     """All of them, in the order of their entry."""
     dropped = set(connection.scalars(select(DroppedRow.digest).where(DroppedRow.kind == DroppedKind.SNAPSHOT.value)))
     query = select(SnapshotRow.id, SnapshotRow.taken_at, SnapshotRow.received_at, SnapshotRow.root_digest).where(
         SnapshotRow.cluster_id == cluster_id
     )
     return [
-        _Snapshot(number, taken_at, max(taken_at, received_at), root, root in dropped)
+        EnteredSnapshot(number, taken_at, max(taken_at, received_at), root, root in dropped)
         for number, taken_at, received_at, root in connection.execute(query.order_by(SnapshotRow.id))
     ]
 
 
-def _held(snapshots: Sequence[_Snapshot], covering: Sequence[Hold]) -> set[int]:
+def newest_of(snapshots: Sequence[EnteredSnapshot]) -> set[int]:
+    """Numbers of the one taken last and of the one entered last; `snapshots` in the order of their entry."""
+    return {max(snapshots, key=lambda one: (one.taken_at, one.id)).id, snapshots[-1].id} if snapshots else set()
+
+
+def held_by(snapshots: Sequence[EnteredSnapshot], covering: Sequence[Hold]) -> set[int]:
     """Numbers of those that a hold of this cluster covers, and of the last one before each hold's period."""
     found: set[int] = set()
     in_time = sorted(snapshots, key=lambda one: (one.taken_at, one.id))
@@ -264,8 +277,8 @@ def _records(
     ended_before: datetime,
     look_back: timedelta,
     covering: Sequence[Hold],
-) -> Iterator[str]:
-    """Digests of the records that go."""
+) -> Iterator[tuple[str, datetime, datetime]]:
+    """Digests of the records that go unless a held snapshot looks back at them, and their periods."""
     dropped = select(DroppedRow.digest).where(DroppedRow.kind == DroppedKind.RECORD.value)
     query = select(RecordRow.record_digest, RecordRow.starts_at, RecordRow.ends_at).where(
         RecordRow.cluster_id == cluster_id,
@@ -275,7 +288,7 @@ def _records(
     )
     for found, starts_at, ends_at in connection.execute(query.order_by(RecordRow.id)).all():
         if not any(hold.covers(cluster, starts_at, ends_at + look_back) for hold in covering):
-            yield found
+            yield found, starts_at, ends_at
 
 
 def runs(entered: Sequence[int], gone: set[int]) -> list[tuple[int, int]]:

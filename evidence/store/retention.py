@@ -8,6 +8,7 @@ dropped, by which policy, which holds stood, how many of each kind it dropped, a
 apart from what somebody deleted. That of a hold says what it covers and why; that of a release names the hold's digest and why.
 """
 
+import calendar
 import hashlib
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -110,6 +111,15 @@ class Hold:
             and (self.start is None or end >= self.start)
             and (self.end is None or start < self.end)
         )
+
+
+def months_before(moment: datetime, months: int) -> datetime:
+    """The same day and time so many calendar months earlier, or the last day of that month where it has no such day."""
+    number = moment.year * 12 + moment.month - 1 - months
+    year, month = divmod(number, 12)
+    if year < 1:
+        raise UsageError(f"{months} months before {moment:%Y-%m-%d} is before the calendar begins")
+    return moment.replace(year=year, month=month + 1, day=min(moment.day, calendar.monthrange(year, month + 1)[1]))
 
 
 def act_digest(kind: str, made_at: datetime, statement: bytes, run: RunInfo) -> str:
@@ -249,10 +259,10 @@ def prunes(connection: Connection) -> tuple[Prune, ...]:
     return tuple(
         Prune(
             act,
-            datetime.fromisoformat(statement["before"]),
+            _required(statement["before"]),
             tuple(Term(**term) for term in statement["policy"]),
             tuple(statement["holds"]),
-            statement["counts"],
+            dict(statement["counts"]),
             statement["dropped"],
         )
         for act, statement in acts(connection, EntryKind.PRUNE)
@@ -260,7 +270,14 @@ def prunes(connection: Connection) -> tuple[Prune, ...]:
 
 
 def _moment(text: str) -> datetime | None:
-    return datetime.fromisoformat(text) if text else None
+    return _required(text) if text else None
+
+
+def _required(text: str) -> datetime:
+    found = datetime.fromisoformat(text)
+    if found.tzinfo is None:
+        raise ValueError(f"{text} has no time zone")
+    return found
 
 
 def refuse_dropped(connection: Connection, kind: DroppedKind, digest: str) -> None:

@@ -38,6 +38,11 @@ def storable_run(run: RunInfo) -> RunInfo:
     )
 
 
+def not_in_its_run(taken_at: datetime, claimed: bool, started_at: datetime, finished_at: datetime) -> bool:
+    """Whether a snapshot says that its own run took it, at a time at which that run was not."""
+    return not claimed and not started_at <= taken_at <= finished_at
+
+
 def run_info(row: Row[Any]) -> RunInfo:
     return RunInfo(row.software_version, row.host, row.identity, row.command, row.configuration_digest)
 

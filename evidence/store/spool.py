@@ -194,7 +194,8 @@ def set_aside(spool: Spool) -> tuple[Path, ...]:
 
 def _ending(folder: Path, *endings: str) -> tuple[Path, ...]:
     try:
-        return tuple(sorted(path for path in folder.iterdir() if path.suffix in endings and path.name[0] != "."))
+        named = [path for path in folder.iterdir() if path.suffix in endings and path.name[0] != "."]
+        return tuple(sorted(path for path in named if path.is_file()))  # a pipe would be waited for
     except FileNotFoundError:
         return ()
 
@@ -231,7 +232,7 @@ def read_spooled(path: Path) -> Spooled:
         found = orjson.loads(header)
         new = _failed_run(found) if "message" in found else _snapshot(found, objects)
         return Spooled(path, found["store"], new)
-    except (zlib.error, ValueError, KeyError, TypeError, InputError) as error:
+    except (zlib.error, ValueError, KeyError, TypeError, AttributeError, RecursionError, InputError) as error:
         raise StoreError(f"it cannot be read ({error})") from error
 
 

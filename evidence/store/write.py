@@ -16,9 +16,9 @@ from evidence.cluster.cycles import without_cycle_search
 from evidence.cluster.objects import CollectedObject
 from evidence.errors import InputError
 from evidence.log.entries import EntryKind
-from evidence.store.content import content_hash, details_json, object_leaf, pack, sources_json
+from evidence.store.content import content_hash, details_json, object_leaf, pack, sources_json, timestamp
 from evidence.store.log import append
-from evidence.store.rows import SNAPSHOTS, root_of, snapshot_info, storable_run, utc
+from evidence.store.rows import SNAPSHOTS, not_in_its_run, root_of, snapshot_info, storable_run, utc
 from evidence.store.tables import ClusterRow, DocumentRow, IntentRow, IntervalRow, ObjectRow, SnapshotRow, SourcesRow
 from evidence.store.values import NewSnapshot, SnapshotInfo
 
@@ -58,6 +58,11 @@ def prepare(new: NewSnapshot) -> Prepared:
         intent_digest="" if new.intent is None else digest(new.intent),
         run=storable_run(new.run),
     )
+    if not_in_its_run(info.taken_at, info.taken_at_claimed, info.started_at, info.finished_at):
+        raise InputError(
+            f"a snapshot of {info.cluster} says that it was taken at {timestamp(info.taken_at)}, when its run (from {timestamp(info.started_at)} to "
+            f"{timestamp(info.finished_at)}) was not under way; a time that somebody tells has to be marked as claimed"
+        )
     details, content = details_json(new.collection), content_hash(object_leaf(obj.key, obj.digest) for obj in objects)
     sources = sources_json(objects)
     root = root_of(info, details, digest(sources), content)

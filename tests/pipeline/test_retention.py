@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 from evidence import pipeline
 from evidence.errors import StoreError, UsageError
 from evidence.pipeline.looks import outlines_of
-from evidence.pipeline.retention import gone_in, months_before, prune, retention_policy
+from evidence.pipeline.retention import gone_in, prune, retention_policy
 from evidence.sample import intent_path, sample_dumps
 from evidence.store import Store
+from evidence.store.retention import months_before
 from tests.cli.run import evidence
 from tests.conftest import ROOT
 

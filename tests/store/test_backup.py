@@ -25,7 +25,7 @@ def fill(db: str) -> None:
     with Store.open(db) as store:
         store.add_snapshot(snapshot(item("web"), item("db"), intent=b"zones: []"))
         store.add_snapshot(snapshot(item("web", image="web:2"), at=hours(1)))
-        store.retention.prune(hours(1), timedelta(), [Term("pci", 12, "10.5.1")], hours(1), RUN)
+        store.retention.prune(hours(1), timedelta(), [Term("own", 0, "our own")], hours(1), RUN)
         store.retention.add_hold(NewHold("case 12"), hours(1), RUN)
         store.add_checkpoint(signed_checkpoint(tree_head(store.log_entries()), KEY))
 

@@ -3,6 +3,7 @@
 import hashlib
 import io
 import json
+import re
 import zlib
 from collections.abc import Callable, Iterator
 from datetime import timedelta
@@ -45,7 +46,7 @@ def fill(store: Store) -> None:
     store.add_pack("prod", "ab" * 32)
     store.retention.add_hold(NewHold("case 12", "prod", NOON, hours(1)), hours(4), RUN)
     store.retention.release_hold(1, "closed", hours(5), RUN)
-    store.retention.prune(hours(1.5), timedelta(), [Term("pci", 12, "10.5.1")], hours(6), RUN)
+    store.retention.prune(hours(1.5), timedelta(), [Term("own", 0, "our own")], hours(6), RUN)
     store.add_checkpoint(sign(tree_head(store.log_entries())))
 
 
@@ -190,6 +191,13 @@ def manifest(old: bytes, new: bytes) -> Callable[[Members], Members]:
 
 
 CHANGES: dict[str, tuple[Callable[[Members], Members], str]] = {
+    "a time before all times": (
+        first(
+            lambda line: re.sub(rb'("taken_at":)"[^"]*"', rb'\1"0001-01-01T00:00:00.000000+14:00"', line),
+            "snapshots.jsonl",
+        ),
+        "snapshots.jsonl:1: taken_at is not a time in UTC",
+    ),
     "a line removed": (lines(lambda given: given[1:]), "intervals.jsonl: has "),
     "a line doubled": (lines(lambda given: [given[0], *given]), "intervals.jsonl:2: it does not come after"),
     "lines exchanged": (lines(lambda given: [given[1], given[0], *given[2:]]), "intervals.jsonl:2: it does not come"),

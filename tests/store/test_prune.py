@@ -15,7 +15,7 @@ from tests.store.build import NOON, RUN, hours, item, snapshot
 from tests.store.rows import counts, everything, run
 from tests.store.test_crash import failing_at
 
-POLICY = [Term("pci", 12, "10.5.1")]
+POLICY = [Term("own", 0, "our own")]  # nothing has to be kept
 NO_TIME = timedelta()
 
 
@@ -169,8 +169,20 @@ def test_a_hold_keeps_what_was_taken_in_its_period_and_the_state_in_which_that_b
     store.retention.add_hold(NewHold("case 12", "prod", hours(1.5), hours(2.5)), hours(10), RUN)
     prune(store, hours(90))
     assert readable(store, 1, 2, 3, 4) == [2, 3, 4]
-    assert [info.id for info in store.records("prod", hours(-9), hours(9))] == [3, 4]
+    assert [info.id for info in store.records("prod", hours(-9), hours(9))] == [2, 3, 4]
     assert store.check().problems == ()
+
+
+def test_what_the_state_in_which_a_held_period_began_looks_back_at_stays(store: Store) -> None:
+    """The record is further before the hold's period than a snapshot of it looks back, and not than the last one before that does."""
+    fill(store)
+    store.add_record(NewRecord("prod", RecordKind.PROBE_RUN, hours(-1), hours(-1), hours(0), {"open": 1}, RUN))
+    store.retention.add_hold(NewHold("case 12", "prod", hours(2.9), None), hours(10), RUN)
+    store.add_snapshot(snapshot(item("web"), at=hours(9)))
+    made = prune(store, hours(3.5), timedelta(hours=3.5))
+    assert made is not None
+    assert dict(made.counts)["snapshot"] == 2
+    assert [one.id for one in store.records("prod", hours(-2), hours(9))] == [1]
 
 
 def test_a_hold_of_one_cluster_keeps_nothing_of_another(store: Store) -> None:
@@ -248,7 +260,7 @@ def test_a_prune_that_heeded_no_hold_or_took_what_is_younger_shows(
     """As somebody with a program of their own could make it, log entry and all."""
     fill(store)
     store.retention.add_hold(NewHold("case 12", "prod", hours(0), hours(1)), hours(10), RUN)
-    monkeypatch.setattr("evidence.store.prune._held", lambda *_: set())
+    monkeypatch.setattr("evidence.store.prune.held_by", lambda *_: set())
     prune(store, hours(2))
     assert "prune 2: snapshot 1 of prod was under hold 1" in store.check().problems
 

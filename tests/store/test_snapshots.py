@@ -121,7 +121,7 @@ def test_the_very_same_snapshot_twice_is_one(store: Store, db: str) -> None:
     new = snapshot(item("web"), intent=b"zones: []")
     first = store.add_snapshot(new)
     before = counts(db)
-    again = store.add_snapshot(replace(new, received_at=hours(5), run=replace(RUN, host="host-2")))
+    again = store.add_snapshot(replace(new, received_at=hours(5), started_at=NOON, run=replace(RUN, host="host-2")))
     assert again == first
     assert counts(db) == before
 

@@ -4,7 +4,7 @@ import base64
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import orjson
@@ -230,7 +230,7 @@ def _moment(name: str, value: str) -> datetime:
         found = datetime.fromisoformat(value)
     except ValueError as error:
         raise InputError(f"{name} is not a time") from error
-    if found.tzinfo is None or timestamp(found.astimezone(UTC)) != value:
+    if found.utcoffset() != timedelta() or timestamp(found.astimezone(UTC)) != value:
         raise InputError(f"{name} is not a time in UTC with microseconds")
     return found
 
