@@ -1,11 +1,14 @@
 """Fixtures that every test folder may use."""
 
+import gc
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
 
+from evidence.cli import process
 from tests.real.postgres import postgres_server, postgres_url
 
 __all__ = ["postgres_server", "postgres_url"]
@@ -20,6 +23,14 @@ settings.load_profile("evidence")
 os.environ["COLUMNS"] = "100"
 
 ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(autouse=True)
+def one_process_for_many_answers() -> Iterator[None]:
+    """Commands that answer once leave garbage and their values to the end of the process, which is here the end of all tests."""
+    yield
+    gc.enable()
+    process._KEPT.clear()
 
 
 @pytest.fixture(scope="session")

@@ -59,7 +59,6 @@ def cli(ctx: click.Context, debug: bool) -> None:
 
     Start with `evidence demo`; then `evidence collect`, `evidence report`, `evidence verify`.
     """
-    gc.freeze()  # what was loaded so far is no garbage and need never be looked through
     gc.set_threshold(*USUAL_THRESHOLD)
     ctx.obj = {"debug": debug}
     ctx.default_map = _defaults(ctx, ctx.invoked_subcommand)
@@ -84,9 +83,15 @@ def _fail(message: str, code: int) -> NoReturn:
     sys.exit(code)
 
 
+def _own_arguments() -> list[str]:
+    """The arguments of a process that is there for this command: what was loaded so far is no garbage and need never be looked through."""
+    gc.freeze()
+    return sys.argv[1:]
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line; the only place that catches EvidenceError, and what the operating system refused on the way."""
-    given: list[Any] = sys.argv[1:] if arguments is None else arguments
+    given = _own_arguments() if arguments is None else arguments
     try:
         result = cli.main(args=given, prog_name="evidence", standalone_mode=False)
         code = result if isinstance(result, int) else 0
