@@ -33,6 +33,13 @@ def one_process_for_many_answers() -> Iterator[None]:
     process._KEPT.clear()
 
 
+@pytest.fixture(autouse=True, scope="session")
+def no_keys_of_whoever_runs_the_tests(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.mktemp("configuration")))
+        yield
+
+
 @pytest.fixture(scope="session")
 def shared_folder() -> Path:
     """Material that lies beside a development checkout (conformance cases, a control plane); absent for users."""
