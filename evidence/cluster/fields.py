@@ -117,12 +117,13 @@ def choice(parent: Raw, key: str, allowed: Collection[str], default: str = "") -
 def labels(parent: Raw, key: str) -> Labels:
     """A map from string to string."""
     value = mapping(parent, key)
+    nulls = False
     for name, content in value.items():
-        if type(content) is not str:
-            if content is None:  # the API server reads null as the empty string
-                return {k: "" if v is None else v for k, v in value.items()}
+        if content is None:
+            nulls = True
+        elif type(content) is not str:
             raise FieldError(f"{key}.{name}", f"must be a string, not {shown(content)}{_quote_it(content)}")
-    return value
+    return {k: v or "" for k, v in value.items()} if nulls else value  # the API server reads null as the empty string
 
 
 def strings(parent: Raw, key: str) -> tuple[str, ...]:

@@ -151,6 +151,7 @@ def requirement(**fields: Any) -> dict[str, Any]:
         ({"podSelector": {"matchExpressions": {}}}, "spec.podSelector.matchExpressions must be a list, not an object"),
         (requirement(operator="Exists"), "matchExpressions[0].key is missing"),
         ({"podSelector": {"matchLabels": {"on": True}}}, "spec.podSelector.matchLabels.on must be a string, not true; put it in quotes"),
+        ({"podSelector": {"matchLabels": {"a": None, "b": []}}}, "spec.podSelector.matchLabels.b must be a string, not"),
         ({"podSelector": {"matchLabels": ["a"]}}, "spec.podSelector.matchLabels must be an object, not a list"),
         (to_port({"port": 0}), "spec.egress[1].ports[0].port must be 1 to 65535, not 0"),
         (to_port({"port": 65536}), "port must be 1 to 65535, not 65536"),
