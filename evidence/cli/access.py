@@ -1,6 +1,5 @@
 """`evidence access`: who may change the rules, by which binding and role, in which namespaces."""
 
-import sys
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
@@ -8,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from evidence.cli.json_output import write_json
 from evidence.cli.options import source_options
 from evidence.cli.terminal import line
 
@@ -47,11 +47,8 @@ def command(
     state = pipeline.load_state(from_paths, db=db, cluster=cluster, at=at, keep_going=keep_going, intent_path=intent)
     found, missing = who_may(state.cluster, state.intent), not_told(state.collection.kinds)
     if output == "json":
-        import orjson
-
         body = document(found, missing)
-        sys.stdout.buffer.write(orjson.dumps(body, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
-        sys.stdout.flush()
+        write_json(body)
     else:
         for text in _table(found, missing):
             click.echo(text)

@@ -1,13 +1,12 @@
 """How `evidence clusters` writes: a table for people, JSON (evidence/pipeline/clusters.schema.json) for machines."""
 
 import math
-import sys
 from collections.abc import Iterator
 from datetime import timedelta
 
 import click
-import orjson
 
+from evidence.cli.json_output import write_json
 from evidence.cli.terminal import columns, line, wrapped
 from evidence.findings.finding import count
 from evidence.frameworks.coverage import FORGIVEN
@@ -17,9 +16,7 @@ from evidence.report.document import as_json
 
 def write(found: Overview, expect_every: timedelta, output: str) -> None:
     if output == "json":
-        options = orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE
-        sys.stdout.buffer.write(orjson.dumps(as_json(found), option=options))
-        sys.stdout.flush()
+        write_json(as_json(found))
         return
     for text in table(found, expect_every):
         click.echo(text)

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import click
 
+from evidence.cli.json_output import write_json
+
 Row = Mapping[str, object]
 
 FEED_WIDTH = 80  # columns at most, for sentences
@@ -109,9 +111,5 @@ def _list(value: object) -> list[object]:
 
 
 def _json(content: object) -> None:
-    import sys
 
-    import orjson
-
-    sys.stdout.buffer.write(orjson.dumps(content, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
-    sys.stdout.flush()
+    write_json(content)

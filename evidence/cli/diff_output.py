@@ -1,14 +1,13 @@
 """How `evidence diff` writes: a table for people, JSON (evidence/pipeline/diff.schema.json) for machines."""
 
-import sys
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
 import click
-import orjson
 
 from evidence.cli import reach_diff
+from evidence.cli.json_output import write_json
 from evidence.cli.terminal import columns, line, wrapped
 from evidence.findings.changes import FindingChange
 from evidence.findings.registry import RULES
@@ -22,8 +21,7 @@ INDENT = 4  # of what belongs to the line above
 
 def write(found: Difference, output: str) -> None:
     if output == "json":
-        sys.stdout.buffer.write(orjson.dumps(document(found), option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
-        sys.stdout.flush()
+        write_json(document(found))
     else:
         for text in table(found):
             click.echo(text)

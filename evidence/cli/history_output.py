@@ -1,15 +1,14 @@
 """How `evidence history` writes: a table for people, JSON (evidence/pipeline/history.schema.json) for machines."""
 
 import math
-import sys
 from collections import Counter
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
 import click
-import orjson
 
+from evidence.cli.json_output import write_json
 from evidence.cli.terminal import columns, line, wrapped
 from evidence.findings.finding import Finding, count
 from evidence.findings.registry import RULES
@@ -28,8 +27,7 @@ VERDICTS = frozenset({Verdict.REFUTED, Verdict.NOT_DETERMINED, Verdict.SUPPORTED
 
 def write(found: Timeline, output: str) -> None:
     if output == "json":
-        sys.stdout.buffer.write(orjson.dumps(document(found), option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
-        sys.stdout.flush()
+        write_json(document(found))
     else:
         for text in table(found):
             click.echo(text)

@@ -132,6 +132,17 @@ def spool_option(command: F) -> F:
     )(command)
 
 
+def options_of(command: click.Command, *names: str) -> Callable[[F], F]:
+    """Options of another command, declared there and meant here too."""
+
+    def decorate(function: F) -> F:
+        for param in reversed([param for param in command.params if param.name in names]):
+            function.__dict__.setdefault("__click_params__", []).append(param)
+        return function
+
+    return decorate
+
+
 def database_option(command: F) -> F:
     """`--db URL`; a bare file name is a SQLite file."""
     return click.option(

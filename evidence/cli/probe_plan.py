@@ -1,6 +1,5 @@
 """`evidence probe plan`: which connections would test the computed result, what they cost and cover."""
 
-import sys
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
@@ -8,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from evidence.cli.json_output import write_json
 from evidence.cli.options import F, source_options
 
 if TYPE_CHECKING:
@@ -94,12 +94,9 @@ def plan_command(
     state = pipeline.load_state(from_paths, db=db, cluster=cluster, at=at, keep_going=keep_going, intent_path=intent)
     chosen = pipeline.plan_probes(state, Wishes(chosen_seed(seed), targets, pods, connections, not_in))
     if output == "json":
-        import orjson
-
         from evidence.probe.document import plan_json
 
-        sys.stdout.buffer.write(orjson.dumps(plan_json(chosen), option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
-        sys.stdout.flush()
+        write_json(plan_json(chosen))
         return
     for text in plan_lines(chosen, SHOWN):
         click.echo(text)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import click
 
+from evidence.cli.json_output import write_json
 from evidence.cli.keeping import keep_checkpoint, keeping_options
 from evidence.cli.options import F, database_option, now
 from evidence.cli.probe_plan import SHOWN, chosen_seed, plan_lines, plan_options
@@ -101,12 +102,9 @@ def run_command(
         note=_note,
     )
     if output == "json":
-        import orjson
-
         from evidence.probe.document import run_json
 
-        sys.stdout.buffer.write(orjson.dumps(run_json(run), option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
-        sys.stdout.flush()
+        write_json(run_json(run))
     else:
         for text in run_lines(run):
             click.echo(text)

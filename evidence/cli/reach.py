@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from evidence.cli.json_output import write_json
 from evidence.cli.lazy import Later, LazyGroup
 from evidence.cli.options import source_options
 from evidence.cli.process import expect_one_answer, keep
@@ -111,7 +112,6 @@ def query(
     A query is {"from": "namespace/pod" or address, "to": the same, "protocol": "TCP", "port": 5432}, with "family" 4 or 6 to ask for one
     family. A workload's name stands for its pods. Each side of an answer names the deciding policy and rule, or "not isolated".
     """
-    import orjson
 
     from evidence.reach.query import Answering, as_json, parse_queries
 
@@ -120,8 +120,7 @@ def query(
     queries = parse_queries(_decoded(queries_path))
     answering = Answering(_analysed(from_paths, db, cluster, at, keep_going))
     answers = [as_json(answering.answer(asked)) for asked in queries]
-    sys.stdout.buffer.write(orjson.dumps(answers, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
-    sys.stdout.flush()
+    write_json(answers)
 
 
 def _decoded(path: str) -> object:

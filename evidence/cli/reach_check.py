@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from evidence.cli.json_output import write_json
 from evidence.cli.options import source_options
 from evidence.cli.reach_source import Source, analysed, intent_option
 from evidence.errors import InputError
@@ -59,10 +60,8 @@ def check(
     results = checked(reach, names, file)
     match output:
         case "json":
-            import orjson
-
             body = {"computed_on": computed_on(reach), "results": [as_json(result, file) for result in results]}
-            sys.stdout.buffer.write(orjson.dumps(body, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
+            write_json(body)
         case "junit":
             from evidence.cli.reach_check_output import junit
 

@@ -1,12 +1,12 @@
 """`evidence reach diff BEFORE AFTER`: the flows that a change adds and takes away."""
 
-import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from evidence.cli.json_output import write_json
 from evidence.cli.options import Snapshot, database_option
 from evidence.cli.reach_source import Source, read, said
 from evidence.errors import UsageError
@@ -55,11 +55,8 @@ def diff(
     found = Diff(analyse(sides[0]), analyse(sides[1]))
     rows = [row for row in found.rows() if not existing_only or row.presence.value == "both"]
     if output == "json":
-        import orjson
-
         body = document(found, rows, before, after)
-        sys.stdout.buffer.write(orjson.dumps(body, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
-        sys.stdout.flush()
+        write_json(body)
     elif output == "csv":
         from evidence.reach.matrix import cell
 

@@ -1,11 +1,11 @@
 """`evidence reach explain`: which rule decides one connection, what the others say, and what would turn the verdict."""
 
-import sys
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 import click
 
+from evidence.cli.json_output import write_json
 from evidence.cli.options import source_options
 from evidence.cli.reach_source import Source, read
 from evidence.errors import InputError, UsageError
@@ -51,11 +51,8 @@ def explain(
     found, _ = read(Source(from_paths, db, cluster, at, keep_going))
     account = Answering(analyse(found)).explained(asked)
     if output == "json":
-        import orjson
-
         body = {**told.document(account), "from": source, "to": destination}
-        sys.stdout.buffer.write(orjson.dumps(body, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
-        sys.stdout.flush()
+        write_json(body)
         return
     from evidence.cli.terminal import line
 

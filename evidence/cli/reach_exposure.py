@@ -1,10 +1,10 @@
 """`evidence reach exposure`: what the outside can reach, by which door, and which rules admit it."""
 
-import sys
 from datetime import datetime
 
 import click
 
+from evidence.cli.json_output import write_json
 from evidence.cli.options import source_options
 from evidence.cli.reach_source import Source, read
 
@@ -32,11 +32,8 @@ def exposure(
 
     found = Exposures(analyse(read(Source(from_paths, db, cluster, at, keep_going))[0]))
     if output == "json":
-        import orjson
-
         body = exposed.document(found)
-        sys.stdout.buffer.write(orjson.dumps(body, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
-        sys.stdout.flush()
+        write_json(body)
         return
     from evidence.cli.terminal import line
 

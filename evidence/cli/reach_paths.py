@@ -1,6 +1,5 @@
 """`evidence reach paths` and `evidence reach blast`: chains of allowed connections, and all that some pods can come to."""
 
-import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -8,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from evidence.cli.json_output import write_json
 from evidence.cli.options import source_options
 from evidence.cli.reach_source import Source, analysed, intent_option
 from evidence.errors import InputError, UsageError
@@ -312,10 +312,8 @@ def _zones(named: "Names") -> "dict[int | str, tuple[str, ...]]":
 
 
 def _write_json(body: Mapping[str, Any]) -> None:
-    import orjson
 
-    sys.stdout.buffer.write(orjson.dumps(body, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
-    sys.stdout.flush()
+    write_json(body)
 
 
 def _stop(stop: "Stop") -> dict[str, Any]:

@@ -1,11 +1,11 @@
 """`evidence reach unused`: policies and rules that change nothing."""
 
-import sys
 from collections import Counter
 from datetime import datetime
 
 import click
 
+from evidence.cli.json_output import write_json
 from evidence.cli.options import source_options
 from evidence.cli.reach_source import Source, read
 
@@ -37,8 +37,6 @@ def unused(
     reach = analyse(found)
     entries = looked_for(reach)
     if output == "json":
-        import orjson
-
         body = {
             "computed_on": computed_on(reach),
             "unused": [
@@ -51,8 +49,7 @@ def unused(
                 for entry in entries
             ],
         }
-        sys.stdout.buffer.write(orjson.dumps(body, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
-        sys.stdout.flush()
+        write_json(body)
         return
     from evidence.cli.terminal import line
 

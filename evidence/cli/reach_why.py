@@ -1,7 +1,6 @@
 """`evidence reach why`: the flows behind a finding, or between what a report names, and the rules that let them pass."""
 
 import re
-import sys
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from evidence.cli.json_output import write_json
 from evidence.cli.options import now, source_options
 from evidence.cli.reach_source import Source, analysed, intent_option, said
 from evidence.errors import InputError, UsageError
@@ -119,8 +119,6 @@ def _write(
 
     names = peer_names(reach)
     if output == "json":
-        import orjson
-
         body = {
             "finding": None if finding is None else _finding(finding),
             "about": about,
@@ -138,8 +136,7 @@ def _write(
                 for each in reasons(reach, flows)
             ],
         }
-        sys.stdout.buffer.write(orjson.dumps(body, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
-        sys.stdout.flush()
+        write_json(body)
         return
     from evidence.cli.terminal import line
 

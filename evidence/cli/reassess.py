@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from evidence.cli.options import Interval, Time, database_option
+from evidence.cli import report
+from evidence.cli.options import Time, database_option, options_of
 
 if TYPE_CHECKING:
     from evidence.pipeline.fleet.reassess import Engine
@@ -35,15 +36,7 @@ if TYPE_CHECKING:
     type=click.Path(path_type=Path),
     help="What was said before: an archive of packs, one pack, or the folder of an earlier reassessment.",
 )
-@click.option("--expect-every", type=Interval(), default="24h", show_default=True, help="How often a snapshot is due.")
-@click.option("--baseline", help="FedRAMP baseline; default the one in segmentation.yaml.")
-@click.option(
-    "--controls",
-    "controls_folder",
-    multiple=True,
-    type=click.Path(path_type=Path),
-    help="Folder of your own frameworks.",
-)
+@options_of(report.command, "expect_every", "baseline", "controls_folder")
 @click.option(
     "--engine",
     "engine_name",

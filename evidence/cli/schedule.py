@@ -1,32 +1,18 @@
 """`evidence schedule`: collect, assess, report and archive on a schedule, in one process."""
 
-from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import click
 
 from evidence.cli import collect, report
 from evidence.cli.keeping import keeping_options
-from evidence.cli.options import Interval, now, state_folder
+from evidence.cli.options import Interval, now, options_of, state_folder
 
 if TYPE_CHECKING:
     from evidence.pipeline import Keeping
-
-F = TypeVar("F", bound=Callable[..., Any])
-
-
-def options_of(command: click.Command, *names: str) -> Callable[[F], F]:
-    """Options of another command, declared there and meant here too."""
-
-    def decorate(function: F) -> F:
-        for param in reversed([param for param in command.params if param.name in names]):
-            function.__dict__.setdefault("__click_params__", []).append(param)
-        return function
-
-    return decorate
 
 
 @click.command("schedule")
