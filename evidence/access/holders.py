@@ -18,6 +18,7 @@ from evidence.cluster.model import Cluster
 from evidence.cluster.objects import KindResult, KindStatus, ObjectKey
 from evidence.cluster.rbac import KINDS
 from evidence.intent.model import Intent
+from evidence.values import value
 
 NOT_FOLLOWED = (
     "Only what RBAC grants directly: whoever can start pods in a namespace also acts as its service accounts, and members of groups are "
@@ -39,7 +40,7 @@ class Standing(StrEnum):
     CONTROL_PLANE = "control plane"  # users and groups whose names begin with system:, and accounts of its controllers
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class Grant:
     """One power that one binding gives. `namespace` "": everywhere. `rights` say on what and by which verbs; `names`: only these objects."""
 

@@ -8,11 +8,12 @@ Severity is the rule's, moved by where the subject lies (`severity_in`):
 
 import hashlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 from evidence.cluster.objects import ObjectKey
 from evidence.intent.model import SENSITIVE, Classification
+from evidence.values import value
 
 UNMOVED_FAMILIES = frozenset({"plumbing", "time", "hygiene"})
 SHOWN_NAMES = 5  # names in a message; the whole list is in Finding.details or in the evidence
@@ -35,8 +36,7 @@ class Severity(StrEnum):
 _ORDER = tuple(Severity)
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Subject:
+class Subject(NamedTuple):
     """What a finding is about. `kind` is Workload, Namespace, NetworkPolicy, Service, ServiceAccount, Node, Zone, ZonePair,
     Cluster or Waiver."""
 
@@ -48,8 +48,7 @@ class Subject:
         return f"{self.kind} {self.namespace}/{self.name}" if self.namespace else f"{self.kind} {self.name}"
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class EvidenceRef:
+class EvidenceRef(NamedTuple):
     """An object that the finding rests on: which part of it (`detail`, such as "spec.egress[1]"), and where it was read (`source`)."""
 
     key: ObjectKey
@@ -58,7 +57,7 @@ class EvidenceRef:
     source: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class Finding:
     """One hit. `details` is the whole list behind a message that shows its first few; `zones` are those the subject lies in."""
 

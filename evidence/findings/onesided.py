@@ -15,7 +15,6 @@ How findings are cut, so that a broad rule does not drown the precise ones:
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 
 from evidence.cluster.calico import CalicoPolicy
 from evidence.cluster.cilium import CiliumPolicy
@@ -36,12 +35,13 @@ from evidence.findings.registry import Context, Hit, Looked, rule
 from evidence.reach.classes import PodClass
 from evidence.reach.manifests import pods_in, policy_yaml, port_bodies, rule_body
 from evidence.reach.ports import PortSet
+from evidence.values import value
 
 MAX_ADDRESSED = 5
 NEEDS = ("NetworkPolicy", "Pod", "Namespace")
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class Refusal:
     """A rule admits `ports` from `source` to `destination`, and the other end's policies refuse them."""
 

@@ -1,6 +1,5 @@
 """Services and doors as findings name them; what they lead to is `evidence.reach.services` and `evidence.reach.doors`."""
 
-from dataclasses import replace
 
 from evidence.cluster.model import Pod, Service
 from evidence.cluster.objects import ObjectKey
@@ -24,5 +23,5 @@ def door_evidence(door: Door) -> EvidenceRef:
     if isinstance(door.of, Service):
         return service_evidence(door.of)
     if isinstance(door.of, Pod):
-        return replace(pod_evidence(door.of), detail=door.kind.value)
+        return pod_evidence(door.of)._replace(detail=door.kind.value)
     return EvidenceRef(door.key, door.of.digest)

@@ -26,6 +26,7 @@ from evidence.reach.classes import PeerId, PodClass
 from evidence.reach.controllers import Controllers, Front
 from evidence.reach.ports import PortSet
 from evidence.reach.services import Leads, ServiceIndex, ServicePorts, is_public
+from evidence.values import value
 
 # Ways in of other makers, by the names of their definitions: they are not read, and said to be.
 OTHER_WAYS = {
@@ -63,7 +64,7 @@ class DoorKind(StrEnum):
     ROUTE = "route"
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@value(eq=False)
 class Door:
     """A way from outside the cluster to a pod. `text` names it, `ports` are those of the pod, `of` is the object that makes it.
 
@@ -91,7 +92,7 @@ class Door:
         return ObjectKey("", "Service", self.of.namespace, self.of.name)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@value(eq=False)
 class BehindDoor:
     """Pods of a class and workload to which a door leads."""
 
@@ -110,7 +111,7 @@ class _Backend:
     through: tuple[tuple[str, Front], ...]  # text of the door and who forwards
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class _Alike:
     """Pods of a class and workload with the same Services and ports."""
 

@@ -28,6 +28,7 @@ from evidence.reach.nodes import beside
 from evidence.reach.outside import ANYWHERE, AddressKind, kinds_of, kinds_within
 from evidence.reach.ports import PortSet
 from evidence.reach.rules import Action
+from evidence.values import value
 
 MAX_REASONS = 5
 MAX_PAIRS = 200_000  # beyond these a doubt is assumed rather than looked for
@@ -42,7 +43,7 @@ class SeenAs(StrEnum):
     CONTROLLER = "controller"
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@value(eq=False)
 class Exposure:
     """An open door: from `origins` to `ports` of the pods. `ranges`: outside ranges that policy admits (none for a node or recognised
     controller). `sources` are ends of connections (see `peers`) that policy admits."""

@@ -26,6 +26,7 @@ from evidence.reach.engine import Reachability
 from evidence.reach.groups import Group
 from evidence.reach.matrix import range_name
 from evidence.reach.ports import PortSet
+from evidence.values import value
 
 Numbers = npt.NDArray[np.int64]
 
@@ -33,7 +34,7 @@ _NOT_REACHED = -1
 _OWN_NODE = -1  # in place of a flow: the exception for a pod's own node
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@value(eq=False)
 class Stop:
     """Pods of one class that are alike in what was asked, or an outside range (`pods` empty)."""
 
@@ -51,7 +52,7 @@ class Stop:
         return tuple(f"{key.namespace}/{key.kind}/{key.name}" for key in keys)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@value(eq=False)
 class Hop:
     """One connection of a path. `own_node`: it passes as traffic from the destination's own node, whatever policies say."""
 

@@ -14,13 +14,13 @@ that cost grows with pods and Services, not with their product.
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
 
 from evidence.cluster.model import Cluster, IPAddress, Labels, Pod, Service, ServicePort
 from evidence.cluster.routes import EndpointPort
 from evidence.reach.ports import FIRST_PORT, LAST_PORT, PortSet
+from evidence.values import value
 
 ServicePorts = Sequence[ServicePort]
 
@@ -53,7 +53,7 @@ def is_public(service: Service) -> bool:
     return service.type in ("LoadBalancer", "NodePort") or bool(service.external_addresses)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@value(eq=False)
 class Leads:
     """One way from a Service to a pod: by selector (`ports` None), or by a slice with these ports."""
 
