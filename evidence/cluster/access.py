@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import field, replace
 from enum import StrEnum
+from functools import lru_cache
 
 from evidence.cluster.model import Labels
 from evidence.cluster.objects import CollectedObject, ObjectKey
@@ -174,8 +175,13 @@ _KNOWN = frozenset((guarded.group, guarded.resource) for guarded in GUARDED)
 _OF_A_POLICY = re.compile(r"(?:networkpolic|authorizationpolic|firewallpolic)ies$")
 
 
-def granted(rule: AccessRule) -> Iterator[tuple[Guarded, frozenset[str]]]:
+@lru_cache(maxsize=1 << 12)  # roles stay, and most clusters have the same ones
+def granted(rule: AccessRule) -> tuple[tuple[Guarded, frozenset[str]], ...]:
     """What of a rule matters: each guarded resource with the verbs that the rule grants on it."""
+    return tuple(_granted(rule))
+
+
+def _granted(rule: AccessRule) -> Iterator[tuple[Guarded, frozenset[str]]]:
     for guarded in (*GUARDED, *_unknown_policies(rule)):
         if not any(group in (ANY, guarded.group) for group in rule.groups):
             continue
@@ -206,7 +212,7 @@ def reduced(rules: Iterable[AccessRule]) -> tuple[AccessRule, ...]:
 
 
 def _reduced(rule: AccessRule) -> AccessRule | None:
-    found = list(granted(rule))
+    found = granted(rule)
     if not found:
         return None
     groups = {guarded.group for guarded, _ in found}

@@ -4,8 +4,8 @@ from collections.abc import Iterable, Iterator
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
-from evidence.findings.crossing import approved, covered, zone_label
-from evidence.findings.crossings import NO_ZONE
+from evidence.findings.crossing import approved, zone_label
+from evidence.findings.crossings import NO_ZONE, covered
 from evidence.findings.finding import Finding, Subject
 from evidence.findings.registry import Assessment, Context
 from evidence.findings.stepping import paths_of

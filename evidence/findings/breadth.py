@@ -50,7 +50,7 @@ def _allow_all(context: Context, direction: Direction) -> Looked:
     rules = list(context.index.rules(direction))
     hits = []
     for at in rules:
-        breadth = everyone(at)
+        breadth = context.lasting.of(everyone, at)
         if breadth:
             pods = pods_of(context.index.selected(at.policy))
             ports = ", ".join(port_names(at.rule)) if at.rule.ports else "every port"
@@ -143,7 +143,7 @@ def metadata_reachable(context: Context) -> Looked:
     rules = list(context.index.rules(Direction.EGRESS))
     hits = []
     for at in rules:
-        ways = _to_metadata(at)
+        ways = context.lasting.of(_to_metadata, at)
         if ways and _http(at):
             pods = pods_of(context.index.selected(at.policy))
             hits.append(

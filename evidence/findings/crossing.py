@@ -6,11 +6,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from evidence.cluster.model import Pod
 from evidence.cluster.objects import ObjectKey
 from evidence.findings.beside import further_interfaces, on_the_node
-from evidence.findings.crossings import NO_ZONE, Crossing, Crossings, evidence, lines
+from evidence.findings.crossings import NO_ZONE, Crossing, Crossings, lines
 from evidence.findings.finding import EvidenceRef, Severity, Subject, count, shortened
 from evidence.findings.index import pod_evidence
 from evidence.findings.registry import Context, Hit, Looked, rule
-from evidence.intent.model import SENSITIVE, ApprovedFlow, Classification, Zone
+from evidence.intent.model import SENSITIVE, Classification, Zone
 from evidence.reach.classes import PeerId, PodClass
 from evidence.reach.ports import PortSet
 
@@ -62,7 +62,7 @@ def _broken(context: Context, *, inbound: bool) -> Looked:
             c for c in found if isinstance(c.source.peer, PodClass) and isinstance(c.destination.peer, PodClass)
         ]
         if table.classification(inner) in SENSITIVE and table.classification(outer) not in IN_SCOPE and pods_only:
-            hits.append(_pair(context, table, source, destination, pods_only))
+            hits.append(_pair(table, source, destination, pods_only))
     outside = _classes(table, [name for name in table.members if table.classification(name) not in IN_SCOPE])
     inside = _classes(table, [zone.name for zone in regulated])
     doubts = context.index.uncertain(*((outside, inside) if inbound else (inside, outside)))
@@ -92,7 +92,7 @@ def zone_label(name: str) -> str:
     return name or "(no zone)"
 
 
-def _pair(context: Context, table: Crossings, source: str, destination: str, found: Sequence[Crossing]) -> Hit:
+def _pair(table: Crossings, source: str, destination: str, found: Sequence[Crossing]) -> Hit:
     every = lines(found)
     zones = tuple(table.zones[name] for name in (source, destination) if name in table.zones)
     kinds = " → ".join(
@@ -101,7 +101,7 @@ def _pair(context: Context, table: Crossings, source: str, destination: str, fou
     return Hit(
         subject=Subject("ZonePair", "", f"{zone_label(source)} -> {zone_label(destination)}"),
         message=f"{kinds}: {shortened(every)}",
-        evidence=evidence(context.reach, found),
+        evidence=table.evidence(found),
         zones=zones,
         details=every,
     )
@@ -127,11 +127,16 @@ def not_approved(context: Context) -> Looked:
         if NO_ZONE in (source, destination):
             continue
         allowed = approved(context, source, destination)
-        beyond = {ports: ports - allowed for ports in {c.ports for c in found}}
-        excess = [Crossing(c.source, c.destination, beyond[c.ports]) for c in found if beyond[c.ports]]
+        excess = _beyond(found, allowed) if allowed else found
         if excess:
-            hits.append(_excess(context, table, source, destination, excess, allowed))
+            hits.append(_excess(table, source, destination, excess, allowed))
     return Looked(len(table.pairs), tuple(hits), _doubts(context))
+
+
+def _beyond(found: Sequence[Crossing], allowed: PortSet) -> list[Crossing]:
+    """Connections with those of their ports that are not allowed; those with none left out."""
+    beyond = {ports: ports - allowed for ports in {crossing.ports for crossing in found}}
+    return [Crossing(c.source, c.destination, left) for c in found if (left := beyond[c.ports])]
 
 
 def _doubts(context: Context) -> tuple[str, ...]:
@@ -147,32 +152,16 @@ def _doubts(context: Context) -> tuple[str, ...]:
 
 def approved(context: Context, source: str, destination: str) -> PortSet:
     """Ports that approved flows from one zone to another cover."""
-    ports = PortSet.none()
-    for flow in context.intent.flows if context.intent else ():
-        if (flow.source, flow.destination) == (source, destination):
-            ports = ports | covered(flow)
-    return ports
+    return context.crossings.approved.get((source, destination), PortSet.none())
 
 
-def covered(flow: ApprovedFlow) -> PortSet:
-    """Ports of an approved flow."""
-    if not flow.ports:
-        return PortSet.all()
-    ports = PortSet.none()
-    for port in flow.ports:
-        ports = ports | PortSet.of(port.protocol, port.first, port.last)
-    return ports
-
-
-def _excess(
-    context: Context, table: Crossings, source: str, destination: str, found: Sequence[Crossing], allowed: PortSet
-) -> Hit:
+def _excess(table: Crossings, source: str, destination: str, found: Sequence[Crossing], allowed: PortSet) -> Hit:
     every = lines(found)
     in_scope = {table.classification(source), table.classification(destination)} & IN_SCOPE
     return Hit(
         subject=Subject("ZonePair", "", f"{source} -> {destination}"),
         message=f"allowed beyond what is approved ({allowed}): {shortened(every)}",
-        evidence=evidence(context.reach, found),
+        evidence=table.evidence(found),
         zones=(table.zones[source], table.zones[destination]),
         details=every,
         severity=None if in_scope else Severity.LOW,

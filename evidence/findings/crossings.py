@@ -6,25 +6,25 @@ likewise. Every computed flow is entered under each pair of zones that its ends 
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
 from evidence.cluster.model import Direction, Pod
 from evidence.findings.finding import EvidenceRef
-from evidence.findings.index import WorkloadPods, pod_evidence, policy_evidence, workload_names, workloads_of_pods
-from evidence.intent.model import Classification, Intent, Zone
+from evidence.findings.index import WorkloadPods, policy_evidence, workload_names, workloads_of_pods
+from evidence.intent.model import ApprovedFlow, Classification, Intent, Zone
 from evidence.intent.zones import ZoneMap
 from evidence.reach.classes import ExternalRange, PeerId, PodClass
-from evidence.reach.engine import Flow, Reachability
+from evidence.reach.engine import Reachability
 from evidence.reach.ports import PortSet
+from evidence.values import value
 
 NO_ZONE = ""
 Peer = PodClass | ExternalRange
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class End:
     """The part of a peer that lies in one zone: some pods of a class, or a range of outside addresses. `names` are those of the workloads, or
     that of the range."""
@@ -34,7 +34,7 @@ class End:
     names: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class Crossing:
     """A computed connection between an end in one zone and an end in another."""
 
@@ -62,16 +62,18 @@ class Crossings:
         self.zones: Mapping[str, Zone] = {zone.name: zone for zone in (intent.zones if intent else ())}
         self._reach = reach
         self._map = zones
+        self._intent = intent
         self._ends: dict[PeerId, Mapping[str, End]] = {}
+        self._admitting: dict[tuple[int, Direction], tuple[End, frozenset[EvidenceRef]]] = {}
         pairs: dict[tuple[str, str], list[Crossing]] = defaultdict(list)
         for source_id, destination_id, ports in self._crossing():
-            for source_zone, source in self.ends(source_id).items():
-                for destination_zone, destination in self.ends(destination_id).items():
+            for source_zone, source in self._ends[source_id].items():
+                for destination_zone, destination in self._ends[destination_id].items():
                     if source_zone != destination_zone:
                         pairs[source_zone, destination_zone].append(Crossing(source, destination, ports))
         self.pairs: Mapping[tuple[str, str], Sequence[Crossing]] = {key: pairs[key] for key in sorted(pairs)}
 
-    def _crossing(self) -> Iterator[Flow]:
+    def _crossing(self) -> Iterator[tuple[PeerId, PeerId, PortSet]]:
         """The flows whose ends do not lie wholly in one and the same zone: mostly a small part of the table, picked by column."""
         table = self._reach.flow_table
         numbers: dict[tuple[str, ...], int] = {}
@@ -80,10 +82,8 @@ class Crossings:
         number = np.array([numbers.setdefault(names, len(numbers)) for names in zones], dtype=np.intp)
         several = np.array([len(names) > 1 for names in zones], dtype=bool)
         rows = np.flatnonzero((number[table.sources] != number[table.destinations]) | several[table.sources])
-        for source, destination, ports in zip(
-            table.sources[rows].tolist(), table.destinations[rows].tolist(), table.ports[rows].tolist(), strict=True
-        ):
-            yield Flow(source, destination, self._reach.port_ids.port_set(ports))
+        ports = map(self._reach.port_ids.port_set, table.ports[rows].tolist())
+        return zip(table.sources[rows].tolist(), table.destinations[rows].tolist(), ports, strict=True)
 
     def ends(self, peer_id: PeerId) -> Mapping[str, End]:
         """The parts of a peer by zone."""
@@ -111,9 +111,54 @@ class Crossings:
                 found[name].add(pods.id)
         return {name: frozenset(ids) for name, ids in found.items()}
 
+    @cached_property
+    def approved(self) -> Mapping[tuple[str, str], PortSet]:
+        """Ports that approved flows cover, by the zones from and to which they lead."""
+        found: dict[tuple[str, str], PortSet] = {}
+        for flow in self._intent.flows if self._intent else ():
+            pair = flow.source, flow.destination
+            found[pair] = found.get(pair, PortSet.none()) | covered(flow)
+        return found
+
+    def evidence(self, crossings: Iterable[Crossing]) -> tuple[EvidenceRef, ...]:
+        """What lets connections pass: the policies that isolate an end (and admit it), or the pods that none isolates."""
+        senders, receivers = {}, {}
+        for crossing in crossings:
+            senders[crossing.source.peer.id] = crossing.source
+            receivers[crossing.destination.peer.id] = crossing.destination
+        found: set[EvidenceRef] = set()
+        for direction, ends in ((Direction.EGRESS, senders), (Direction.INGRESS, receivers)):
+            for end in ends.values():
+                key = id(end), direction
+                if key not in self._admitting:  # most ends are of several crossings
+                    self._admitting[key] = end, frozenset(_admitting(self._reach, end, direction))
+                found |= self._admitting[key][1]
+        return tuple(sorted(found))
+
     def classification(self, name: str) -> Classification | None:
         """None for no zone."""
         return self.zones[name].classification if name in self.zones else None
+
+
+def covered(flow: ApprovedFlow) -> PortSet:
+    """Ports of an approved flow."""
+    if not flow.ports:
+        return PortSet.all()
+    ports = PortSet.none()
+    for port in flow.ports:
+        ports = ports | PortSet.of(port.protocol, port.first, port.last)
+    return ports
+
+
+def _admitting(reach: Reachability, end: End, direction: Direction) -> Iterator[EvidenceRef]:
+    if isinstance(end.peer, ExternalRange):
+        return
+    policies = reach.isolating(end.peer.id, direction)
+    for policy in policies:
+        yield policy_evidence(policy, f"admits by {direction.value.lower()}")
+    if not policies:
+        for workload in end.workloads:
+            yield from workload.evidence
 
 
 def lines(crossings: Iterable[Crossing]) -> tuple[str, ...]:
@@ -131,19 +176,3 @@ def lines(crossings: Iterable[Crossing]) -> tuple[str, ...]:
     return tuple(
         sorted(f"{', '.join(names)} → {', '.join(targets)} {ports}" for (names, ports), targets in joined.items())
     )
-
-
-def evidence(reach: Reachability, crossings: Sequence[Crossing]) -> tuple[EvidenceRef, ...]:
-    """What lets the connections pass: the policies that isolate an end (and admit it), or the pods that none isolates."""
-    found: set[EvidenceRef] = set()
-    ends = {(int(c.source.peer.id), Direction.EGRESS): c.source for c in crossings}
-    ends.update({(int(c.destination.peer.id), Direction.INGRESS): c.destination for c in crossings})
-    for (_, direction), end in ends.items():
-        if isinstance(end.peer, ExternalRange):
-            continue
-        policies = reach.isolating(end.peer.id, direction)
-        if policies:
-            found.update(policy_evidence(policy, f"admits by {direction.value.lower()}") for policy in policies)
-        else:
-            found.update(pod_evidence(pod) for workload in end.workloads for pod in workload.pods)
-    return tuple(sorted(found))

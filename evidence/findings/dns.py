@@ -13,7 +13,6 @@ from evidence.findings.index import (
     pods_of,
     policy_evidence,
     rule_ports,
-    rules_of,
     workload_names,
     workloads_of,
     workloads_of_pods,
@@ -131,7 +130,7 @@ def dns_missing(context: Context) -> Looked:
 
 def _egress_rules(context: Context, caller: PodClass) -> Iterator[RuleAt]:
     for policy in context.reach.isolating_policies(caller.id, Direction.EGRESS):
-        yield from rules_of(policy, Direction.EGRESS)
+        yield from context.index.rules_of(policy, Direction.EGRESS)
 
 
 def _calls(context: Context, caller: PodClass) -> bool:

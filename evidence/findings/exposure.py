@@ -6,11 +6,10 @@ are BYP-001's.
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 
 from evidence.cluster.model import Direction, IpBlock, Protocol
 from evidence.findings.crossing import IN_SCOPE, approved, zone_label
-from evidence.findings.crossings import NO_ZONE, evidence, lines, outside_name
+from evidence.findings.crossings import NO_ZONE, lines, outside_name
 from evidence.findings.finding import Severity, Subject, count, shortened
 from evidence.findings.index import (
     RuleAt,
@@ -29,6 +28,7 @@ from evidence.reach.classes import ExternalRange, PodClass
 from evidence.reach.doors import Door
 from evidence.reach.exposure import Exposure
 from evidence.reach.ports import PortSet
+from evidence.values import value
 
 NEEDS = ("NetworkPolicy", "Pod", "Service", "Ingress", "Namespace")
 
@@ -48,7 +48,7 @@ CLEAR_TEXT = {
 }  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class Exposed:
     """Pods of a class and workload behind an open door, on `ports`, reachable directly from `sources` (outside ranges; none when the
     client hides behind a node or a controller)."""
@@ -221,7 +221,7 @@ def unregistered_endpoint(context: Context) -> Looked:
                 Hit(
                     subject=Subject("Zone", "", zone.name),
                     message=f"{zone.name} may connect to outside addresses of no declared zone: {shortened(every)}",
-                    evidence=evidence(context.reach, found),
+                    evidence=table.evidence(found),
                     zones=(zone,),
                     details=every,
                 )
@@ -251,7 +251,7 @@ def clear_text(context: Context) -> Looked:
     rules = list(context.index.rules(Direction.INGRESS, Direction.EGRESS))
     hits = []
     for at in rules:
-        named = _clear_text_ports(at)
+        named = context.lasting.of(_clear_text_ports, at)
         crossing = sorted(_borders(context, at)) if named else []
         if crossing:
             side = "from" if at.direction is Direction.INGRESS else "to"

@@ -4,7 +4,7 @@ Everything here works on classes of pods that no policy can tell apart, so cost 
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain, product
@@ -26,17 +26,19 @@ from evidence.cluster.objects import ObjectKey
 from evidence.cluster.policies import DomainNamesPeer
 from evidence.cluster.selectors import LabelSelector
 from evidence.findings.finding import EvidenceRef, Subject
+from evidence.findings.lasting import Lasting
 from evidence.reach.classes import PeerId, PodClass
 from evidence.reach.engine import Reachability
 from evidence.reach.ports import PortSet
 from evidence.reach.rules import Policy
 from evidence.reach.services import ServiceIndex
+from evidence.values import value
 
 MAX_REASONS = 5  # as many as a reader takes in
 ORDER = attrgetter("namespace", "name", "kind", "group")
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class WorkloadPods:
     """Pods of one workload: all of them, or those that a question concerns."""
 
@@ -52,7 +54,7 @@ class WorkloadPods:
         return tuple(pod_evidence(pod) for pod in self.pods)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # no slots: its words are kept in the instance, which lasts as long as the policy
 class RuleAt:
     """A policy rule in its place. Only rules of a direction that policyTypes names count; the others mean nothing."""
 
@@ -61,19 +63,19 @@ class RuleAt:
     number: int
     rule: Rule
 
-    @property
+    @cached_property
     def where(self) -> str:
         return f"spec.{self.direction.value.lower()}[{self.number}]"
 
-    @property
+    @cached_property
     def evidence(self) -> EvidenceRef:
         return policy_evidence(self.policy, self.where)
 
-    @property
+    @cached_property
     def subject(self) -> Subject:
         return policy_subject(self.policy)
 
-    @property
+    @cached_property
     def content(self) -> str:
         """What the rule says, in one line: tells the rules of a policy apart, wherever they stand in the list."""
         peers = "; ".join(peer_text(peer) for peer in self.rule.peers) or "any peer"
@@ -86,8 +88,10 @@ class RuleAt:
 class ClusterIndex:
     """Look-ups over one cluster; answers are remembered, so that asking twice costs nothing."""
 
-    def __init__(self, cluster: Cluster, reach: Reachability) -> None:
+    def __init__(self, cluster: Cluster, reach: Reachability, lasting: Lasting) -> None:
         self.cluster = cluster
+        self._lasting = lasting
+        self._rules: dict[tuple[Direction, ...], tuple[RuleAt, ...]] = {}
         self._reach = reach
         self.all_classes = tuple(found for found in reach.classes if any(not pod.finished for pod in found.pods))
         self.classes = tuple(found for found in self.all_classes if not found.host_network)
@@ -130,16 +134,17 @@ class ClusterIndex:
 
     def matched(self, policy: NetworkPolicy, peer: PodPeer) -> tuple[PodClass, ...]:
         """Classes that a peer of one of the policy's rules matches."""
-        home = policy.namespace if peer.namespace_selector is None else ""
-        if (home, peer) not in self._matched:
-            names = [home] if peer.namespace_selector is None else self.namespaces(peer.namespace_selector)
-            self._matched[home, peer] = tuple(
+        key = (policy.namespace if peer.namespace_selector is None else "", peer)
+        matched = self._matched.get(key)
+        if matched is None:
+            names = [policy.namespace] if peer.namespace_selector is None else self.namespaces(peer.namespace_selector)
+            matched = self._matched[key] = tuple(
                 found
                 for name in names
                 for found in self.in_namespace(name)
                 if peer.pod_selector is None or peer.pod_selector.matches(labels_of(found))
             )
-        return self._matched[home, peer]
+        return matched
 
     @cached_property
     def doubtful(self) -> frozenset[PeerId]:
@@ -193,18 +198,26 @@ class ClusterIndex:
     def _services(self) -> ServiceIndex:
         return ServiceIndex(self.cluster)
 
-    def rules(self, *directions: Direction) -> Iterator[RuleAt]:
+    def rules(self, *directions: Direction) -> tuple[RuleAt, ...]:
         """Every rule that has an effect, in the order of policies."""
-        for policy in self.cluster.policies:
-            for direction in directions:
-                yield from rules_of(policy, direction)
+        if directions not in self._rules:
+            self._rules[directions] = tuple(
+                at
+                for policy in self.cluster.policies
+                for direction in directions
+                for at in self.rules_of(policy, direction)
+            )
+        return self._rules[directions]
+
+    def rules_of(self, policy: NetworkPolicy, direction: Direction) -> tuple[RuleAt, ...]:
+        """The policy's rules of a direction, when policyTypes names it; as long as the policy stays, the same ones."""
+        return self._lasting.of(_rules_of, policy, direction)
 
 
-def rules_of(policy: NetworkPolicy, direction: Direction) -> Iterator[RuleAt]:
-    """The policy's rules of a direction, when policyTypes names it."""
-    if direction in policy.policy_types:
-        for number, rule in enumerate(policy.rules(direction)):
-            yield RuleAt(policy, direction, number, rule)
+def _rules_of(policy: NetworkPolicy, direction: Direction) -> tuple[RuleAt, ...]:
+    if direction not in policy.policy_types:
+        return ()
+    return tuple(RuleAt(policy, direction, number, rule) for number, rule in enumerate(policy.rules(direction)))
 
 
 def labels_of(found: PodClass) -> Mapping[str, str]:

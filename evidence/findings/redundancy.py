@@ -7,7 +7,6 @@ or by the same name. What cannot be shown this way is not reported.
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 from evidence.cluster.model import Direction, IpBlock, NetworkPolicy, PodPeer, PolicyPort
 from evidence.cluster.selectors import LabelSelector, Operator, Requirement
@@ -16,9 +15,10 @@ from evidence.findings.finding import Severity, shortened
 from evidence.findings.index import RuleAt, pods_of, policy_evidence, policy_subject
 from evidence.findings.registry import Context, Hit, Looked, rule
 from evidence.reach.ports import PortSet
+from evidence.values import value
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class Redundant:
     """A rule, and the rule that makes it redundant."""
 
@@ -43,22 +43,30 @@ def redundant(context: Context) -> Looked:
         rules[at.policy.namespace, at.direction].append(at)
     found: dict[tuple[str, str], list[Redundant]] = defaultdict(list)
     for group in rules.values():
-        wider = Wider(group)
-        for at in group:
-            by = next(
-                (
-                    other
-                    for other in wider.than(at)
-                    if covers(other, at) and not (covers(at, other) and _order(at) < _order(other))
-                ),
-                None,
-            )
-            if by:
-                found[at.policy.namespace, at.policy.name].append(Redundant(at, by))
+        for one in context.lasting.of(_among, *group):
+            found[one.at.policy.namespace, one.at.policy.name].append(one)
     hits = []
     for group_found in found.values():
         hits += _hits(context, group_found)
     return Looked(sum(len(group) for group in rules.values()), tuple(hits))
+
+
+def _among(*group: RuleAt) -> tuple[Redundant, ...]:
+    """Those of some rules, of one namespace and direction, that another one of them covers."""
+    wider = Wider(group)
+    found = []
+    for at in group:
+        by = next(
+            (
+                other
+                for other in wider.than(at)
+                if covers(other, at) and not (covers(at, other) and _order(at) < _order(other))
+            ),
+            None,
+        )
+        if by:
+            found.append(Redundant(at, by))
+    return tuple(found)
 
 
 class Wider:

@@ -5,7 +5,7 @@ a policy kind that is not evaluated (or that nobody could list) or a doubt of it
 """
 
 from collections.abc import Callable, Iterable, Mapping, MutableMapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from functools import cached_property
@@ -17,19 +17,21 @@ from evidence.cni.model import CniReport
 from evidence.findings.crossings import Crossings
 from evidence.findings.finding import EvidenceRef, Finding, Severity, Subject, count, severity_in, shortened
 from evidence.findings.index import ClusterIndex
+from evidence.findings.lasting import Lasting
 from evidence.intent.model import Classification, Intent, Zone
 from evidence.intent.zones import ZoneMap
 from evidence.observe.seen import Observations
 from evidence.probe.standing import Standing
 from evidence.reach.engine import Reachability
 from evidence.reach.exposure import Exposures
+from evidence.values import value
 
 
 @dataclass(frozen=True)  # no slots: the cached look-ups live in the instance
 class Context:
     """Everything a rule may look at. `at` is the time of the assessment, `taken_at` that of the snapshot; both UTC. `unseen` are
     kinds of which the source does not tell whether the cluster has any. `observed`: what logs say around that time, `probed`: what
-    probe runs say, None for nothing."""
+    probe runs say, None for nothing. `lasting`: what is known of objects that the state before had, too."""
 
     cluster: Cluster
     reach: Reachability
@@ -41,11 +43,12 @@ class Context:
     unseen: tuple[str, ...] = ()
     observed: Observations | None = None
     probed: Standing | None = None
+    lasting: Lasting = field(default_factory=Lasting)
 
     @cached_property
     def index(self) -> ClusterIndex:
         """Selectors resolved on this cluster."""
-        return ClusterIndex(self.cluster, self.reach)
+        return ClusterIndex(self.cluster, self.reach, self.lasting)
 
     @cached_property
     def exposures(self) -> Exposures:
@@ -72,7 +75,7 @@ class Context:
         return tuple(found[name] for name in sorted(found))
 
 
-@dataclass(frozen=True, slots=True)
+@value()
 class Hit:
     """A finding before the registry adds the rule's own part. `pods` are those concerned: their zones become the finding's,
     beside `zones` for a subject that is about zones itself. `severity` overrides the rule's, before zones move it."""

@@ -1,6 +1,5 @@
 """Services and doors as findings name them; what they lead to is `evidence.reach.services` and `evidence.reach.doors`."""
 
-
 from evidence.cluster.model import Pod, Service
 from evidence.cluster.objects import ObjectKey
 from evidence.findings.finding import EvidenceRef, Subject

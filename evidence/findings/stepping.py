@@ -6,7 +6,7 @@ The paths are those of `evidence.reach.paths`: each hop an allowed connection, t
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from evidence.findings.crossing import IN_SCOPE, NEEDS, approved, zone_label
-from evidence.findings.crossings import NO_ZONE, Crossing, Crossings, end_of, evidence
+from evidence.findings.crossings import NO_ZONE, Crossing, Crossings, end_of
 from evidence.findings.finding import Severity, Subject, count
 from evidence.findings.index import workload_names, workloads_of_pods
 from evidence.findings.registry import Context, Hit, Looked, rule
@@ -120,7 +120,7 @@ def _hit(context: Context, table: Crossings, source: str, destination: str, path
     return Hit(
         subject=_pair(source, destination),
         message=f"{kinds} in {count(len(shortest), 'hop')}: {_told(shortest)}{note}",
-        evidence=evidence(context.reach, [_crossing(context, hop) for hop in shortest]),
+        evidence=table.evidence([_crossing(context, hop) for hop in shortest]),
         zones=zones,
         details=tuple(_told(path) for path in paths),
         severity=Severity.INFO if covered else None,

@@ -14,6 +14,7 @@ from evidence.pipeline.sources import FileSource, parsed_intent, read_intent, re
 if TYPE_CHECKING:
     from evidence.cluster.known import Known
     from evidence.cni.model import CniReport
+    from evidence.findings.lasting import Lasting
     from evidence.findings.registry import Assessment, Rule
     from evidence.intent.model import Intent
     from evidence.intent.zones import ZoneMap
@@ -139,6 +140,7 @@ class Assessed:
     assessment: "Assessment"
     observed: "Observations | None" = None
     probed: "Standing | None" = None
+    lasting: "Lasting | None" = None  # of the states of this cluster up to this one
 
 
 def assess(
@@ -151,13 +153,16 @@ def assess(
 ) -> Assessed:
     """Findings of a state as of `at`; a pure function of its arguments. `before`: an assessment of the same cluster and intent, not computed
     again. `observed` tells what logs saw around a state, `probed` what probe runs say of it, None for nothing. `rules`: only these."""
+    from evidence.findings.lasting import Lasting
     from evidence.findings.registry import Context, evaluate
     from evidence.intent.zones import assign
     from evidence.pipeline.unseen import unseen_kinds
 
+    lasting = (before.lasting if before is not None else None) or Lasting()
     if before is not None and before.state.cluster is state.cluster and before.state.intent is state.intent:
         reach, zones, cni = before.reach, before.zones, before.cni
     else:
+        lasting.begin()
         cni, reach = reach_of(state)
         zones = assign(state.intent, state.cluster)
     seen = observed(state, reach) if observed else None
@@ -173,8 +178,9 @@ def assess(
         unseen=unseen_kinds(state.collection),
         observed=seen,
         probed=standing,
+        lasting=lasting,
     )
-    return Assessed(state, reach, zones, cni, evaluate(context, rules), seen, standing)
+    return Assessed(state, reach, zones, cni, evaluate(context, rules), seen, standing, lasting)
 
 
 def reach_of(state: State) -> "tuple[CniReport, Reachability]":

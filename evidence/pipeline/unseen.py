@@ -11,6 +11,7 @@
 
 import re
 from collections.abc import Iterator
+from functools import cache
 
 from evidence.cluster.calico_names import STAGED_KINDS
 from evidence.cluster.objects import Collection, KindStatus
@@ -36,10 +37,15 @@ def unseen_kinds(collection: Collection) -> tuple[str, ...]:
     absent = [BY_GROUP_KIND.get(key) for key in _not_in_source(collection) if not _asked_for_elsewhere(*key)]
     found = [kind.kind for kind in absent if kind and kind.group in _BUILT_IN]
     found += [kind.name for kind in absent if kind and defined & {*_names(kind)} and not _answered(kind, held)]
-    asked = {name for kind in KINDS for name in _names(kind)}
-    asked |= {f"{kind.lower()[:-1]}ies.{group}" for group, kind in held}
-    found += sorted(name for name in defined if _OF_A_POLICY.match(name) and name not in asked)
+    asked = {f"{kind.lower()[:-1]}ies.{group}" for group, kind in held}
+    found += sorted(name for name in defined if _OF_A_POLICY.match(name) and name not in asked and name not in _asked())
     return tuple(found)
+
+
+@cache
+def _asked() -> frozenset[str]:
+    """Names of the definitions of every kind that is asked for."""
+    return frozenset(name for kind in KINDS for name in _names(kind))
 
 
 def _asked_for_elsewhere(group: str, kind: str) -> bool:
