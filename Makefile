@@ -45,6 +45,7 @@ bench: $(VENV)/dev.stamp
 	$(BIN)/python benchmarks/stages.py
 	$(BIN)/python benchmarks/collect.py --pods 1000 10000
 	$(BIN)/python benchmarks/year.py
+	$(BIN)/python benchmarks/log.py
 	$(BIN)/python benchmarks/history.py
 	$(BIN)/python benchmarks/history.py --pods 1000 --days 14
 	$(BIN)/python benchmarks/flowlogs.py --pods 3000 --megabytes 250

@@ -100,3 +100,8 @@ def test_a_history_of_hourly_snapshots_is_measured() -> None:
     told = benchmark("history.py", "--days", "1")
     assert "| `history` |" in told
     assert "| `history --framework pci` |" in told
+
+
+def test_the_logs_head_and_proofs_are_measured() -> None:
+    told = benchmark("log.py", "--entries", "1300")
+    assert "| 1,535 | 6 |" in told

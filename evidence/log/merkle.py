@@ -1,7 +1,7 @@
-"""Merkle trees over SHA-256 as RFC 9162 section 2.1 defines them: tree hash, inclusion proof, consistency proof.
+"""Merkle trees over SHA-256 as RFC 9162 section 2.1 defines them: tree hash, and the check of inclusion and consistency proofs.
 
 A leaf is hashed behind a byte 0 and a node behind a byte 1, so that no leaf can pass for a node. All functions take leaves that are hashed
-already, in their order. Verification never needs the tree: a leaf or an older root, the proof, and the root are enough.
+already, in their order. Verification never needs the tree: a leaf or an older root, the proof, and the root are enough. Proofs are made in tree.py.
 """
 
 import hashlib
@@ -36,26 +36,6 @@ def _above(level: Sequence[bytes]) -> list[bytes]:
     return [*pairs, *level[len(level) & ~1 :]]
 
 
-def inclusion_proof(leaf_hashes: Sequence[bytes], index: int) -> tuple[bytes, ...]:
-    """PATH of section 2.1.3.1 for the leaf at `index`, nearest node first. Raises IndexError for one that is not there."""
-    return inclusion_proofs(leaf_hashes, [index])[0]
-
-
-def inclusion_proofs(leaf_hashes: Sequence[bytes], indexes: Sequence[int]) -> list[tuple[bytes, ...]]:
-    """One proof for each index; the tree is built once."""
-    for index in indexes:
-        if not 0 <= index < len(leaf_hashes):
-            raise IndexError(f"there is no leaf {index} among {len(leaf_hashes)}")
-    paths: list[list[bytes]] = [[] for _ in indexes]
-    level, places = list(leaf_hashes), list(indexes)
-    while len(level) > 1:
-        for path, place in zip(paths, places, strict=True):
-            if place ^ 1 < len(level):  # a node that is carried up has no sibling
-                path.append(level[place ^ 1])
-        level, places = _above(level), [place >> 1 for place in places]
-    return [tuple(path) for path in paths]
-
-
 def root_from_inclusion(leaf: bytes, index: int, size: int, proof: Sequence[bytes]) -> bytes | None:
     """The root that a proof leads to from a leaf's hash (section 2.1.3.2); None when its length does not fit index and size."""
     if not 0 <= index < size:
@@ -72,28 +52,6 @@ def root_from_inclusion(leaf: bytes, index: int, size: int, proof: Sequence[byte
             root = node_hash(root, sibling)
         place, last = place >> 1, last >> 1
     return root if last == 0 else None
-
-
-def consistency_proof(leaf_hashes: Sequence[bytes], first: int) -> tuple[bytes, ...]:
-    """PROOF of section 2.1.4.1: that the tree of the `first` leaves is the beginning of this one. Empty when `first` is 0 or all.
-
-    Raises IndexError when there are not so many leaves.
-    """
-    if not 0 <= first <= len(leaf_hashes):
-        raise IndexError(f"{first} leaves are no beginning of {len(leaf_hashes)}")
-    if first in (0, len(leaf_hashes)):
-        return ()
-    return tuple(_subproof(first, leaf_hashes, whole=True))
-
-
-def _subproof(first: int, leaves: Sequence[bytes], *, whole: bool) -> list[bytes]:
-    """SUBPROOF; `whole`: the older tree's root is known to whoever checks, so that it need not be given."""
-    if first == len(leaves):
-        return [] if whole else [tree_hash(leaves)]
-    split = 1 << (len(leaves) - 1).bit_length() - 1
-    if first <= split:
-        return [*_subproof(first, leaves[:split], whole=whole), tree_hash(leaves[split:])]
-    return [*_subproof(first - split, leaves[split:], whole=False), tree_hash(leaves[:split])]
 
 
 def is_consistent(first: int, first_root: bytes, size: int, root: bytes, proof: Sequence[bytes]) -> bool:

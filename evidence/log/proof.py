@@ -20,7 +20,8 @@ from evidence.canonical import canonical_json
 from evidence.errors import SealError
 from evidence.log.checkpoint import LogVerifier, parse_verifier, read_checkpoint
 from evidence.log.entries import EntryKind, LogEntry, TreeHead
-from evidence.log.merkle import consistency_proof, inclusion_proofs, is_consistent, root_from_inclusion, tree_hash
+from evidence.log.merkle import is_consistent, root_from_inclusion
+from evidence.log.tree import Tree
 
 CHECKPOINT_FILE = "log/checkpoint"
 PROOFS_FILE = "log/proofs.json"
@@ -49,44 +50,51 @@ class Shown:
 
 
 def log_files(
-    entries: Sequence[LogEntry],
+    tree: Tree,
+    places: Mapping[str, int],
     checkpoint: str,
     verifier: LogVerifier,
     cluster: str,
     root_digests: Sequence[str],
     previous: Previous | None,
 ) -> dict[str, bytes]:
-    """The two files. `entries`: the whole log; `checkpoint`: its signed head; `root_digests`: of the snapshots that the pack is about.
+    """The two files. `tree`: the whole log's; `places`: position of the cluster's snapshots by root digest; `checkpoint`: the signed head;
+    `root_digests`: of the snapshots that the pack is about.
 
-    Raises SealError when a snapshot is not in the log, or the log is no continuation of the previous pack's.
+    Raises SealError when a snapshot is not in the log, when the log is no continuation of the previous pack's, and when the files would not
+    convince whoever reads them.
     """
-    hashes = [entry.hash for entry in entries]
-    place = {
-        entry.digest: position
-        for position, entry in enumerate(entries)
-        if (entry.kind, entry.cluster) == (EntryKind.SNAPSHOT, cluster)
-    }
-    missing = [digest for digest in root_digests if digest not in place]
+    missing = [digest for digest in root_digests if places.get(digest, tree.size) >= tree.size]
     if missing:
         raise SealError(
             f"the store's log has no entry for the snapshot with root {missing[0]}: check it with `evidence db check`"
         )
-    proofs = inclusion_proofs(hashes, [place[digest] for digest in root_digests])
     body = {
         "format": FORMAT,
         "verifier": str(verifier),
         "snapshots": [
-            {"root_digest": digest, "position": place[digest], "proof": [node.hex() for node in proof]}
-            for digest, proof in zip(root_digests, proofs, strict=True)
+            {
+                "root_digest": digest,
+                "position": places[digest],
+                "proof": [node.hex() for node in tree.inclusion_proof(places[digest])],
+            }
+            for digest in root_digests
         ],
-        "previous": _since(hashes, previous) if previous else None,
+        "previous": _since(tree, previous) if previous else None,
     }
-    return {CHECKPOINT_FILE: checkpoint.encode(), PROOFS_FILE: canonical_json(body) + b"\n"}
+    made = {CHECKPOINT_FILE: checkpoint.encode(), PROOFS_FILE: canonical_json(body) + b"\n"}
+    try:
+        check_log(made[CHECKPOINT_FILE], made[PROOFS_FILE], cluster, root_digests)
+    except SealError as error:
+        raise SealError(
+            f"the store's log does not hold together: {error}; `evidence db check` says where it was changed"
+        ) from error
+    return made
 
 
-def _since(hashes: Sequence[bytes], previous: Previous) -> dict[str, Any]:
+def _since(tree: Tree, previous: Previous) -> dict[str, Any]:
     before = read_checkpoint(previous.checkpoint, parse_verifier(previous.verifier))
-    if before.size > len(hashes) or tree_hash(hashes[: before.size]).hex() != before.root:
+    if before.size > tree.size or tree.root(before.size).hex() != before.root:
         raise SealError(
             f"the store's log is no continuation of the one that the pack {previous.pack} was made from: entries were removed, "
             "changed or put in another order, or the archive is another store's. Find out which before you report; a new archive "
@@ -96,7 +104,7 @@ def _since(hashes: Sequence[bytes], previous: Previous) -> dict[str, Any]:
         "pack": previous.pack,
         "checkpoint": previous.checkpoint,
         "verifier": previous.verifier,
-        "proof": [node.hex() for node in consistency_proof(hashes, before.size)],
+        "proof": [node.hex() for node in tree.consistency_proof(before.size)],
     }
 
 

@@ -46,7 +46,6 @@ class Kept:
 def checkpoint(db: str, keeping: Keeping, *, make_key: bool = False) -> Kept | None:
     """Sign the log's head, keep the note in the store and as asked outside it. None when the folder holds no log key, unless one may be made."""
     from evidence.log.checkpoint import signed_checkpoint
-    from evidence.log.entries import tree_head
     from evidence.seal.logkey import load_log_key, load_or_create_log_key
     from evidence.store import Store
 
@@ -55,7 +54,7 @@ def checkpoint(db: str, keeping: Keeping, *, make_key: bool = False) -> Kept | N
     if key is None:
         return None
     with Store.open(db) as store:
-        head = tree_head(store.log_entries())
+        head = store.log_head(to_sign=True)
         note = signed_checkpoint(head, key)
         store.add_checkpoint(note)
     return Kept(note, _copied(note, head.size, keeping))
@@ -96,18 +95,19 @@ def log_of_pack(
     Raises SealError when the log lacks a snapshot or does not continue the one of the pack before.
     """
     from evidence.log.checkpoint import signed_checkpoint, verifier_of
-    from evidence.log.entries import tree_head
+    from evidence.log.entries import EntryKind, TreeHead
     from evidence.log.proof import CHECKPOINT_STAMP_FILE, log_files
     from evidence.seal.logkey import load_or_create_log_key
     from evidence.store import Store
 
     key = load_or_create_log_key(keeping.folder)
-    with Store.open(db) as store:
-        entries = store.log_entries()
-        note = signed_checkpoint(tree_head(entries), key)
-        store.add_checkpoint(note)
     before = _pack_before(archive, cluster, framework)
-    files = log_files(entries, note, verifier_of(key.public_key()), cluster, root_digests, before)
+    with Store.open(db) as store:
+        places = store.log_places(EntryKind.SNAPSHOT, cluster)
+        with store.log_tree(to_sign=True) as tree:
+            note = signed_checkpoint(TreeHead(tree.size, tree.root().hex()), key)
+            files = log_files(tree, places, note, verifier_of(key.public_key()), cluster, root_digests, before)
+        store.add_checkpoint(note)
     stamp, problems = timestamp(keeping.authority, note.encode())
     return files | ({CHECKPOINT_STAMP_FILE: stamp} if stamp else {}), problems
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from evidence.errors import InputError, SpooledError, StoreAwayError, StoreError
-from evidence.log.entries import TreeHead, tree_head
+from evidence.log.entries import TreeHead
 
 if TYPE_CHECKING:
     from evidence.store import NewFailedRun, NewSnapshot, SnapshotInfo, Store
@@ -208,7 +208,7 @@ def _stored(db: str, spool: "Spool | None", new: "NewSnapshot", clock: Clock, no
                 behind = True
         before = store.object_count()
         info = store.add_snapshot(new)
-        return Entered(info, store.object_count() - before, tree_head(store.log_entries()), behind)
+        return Entered(info, store.object_count() - before, store.log_head(), behind)
 
 
 def _patiently(attempt: Callable[[], Entered]) -> Entered:

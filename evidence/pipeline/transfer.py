@@ -69,7 +69,7 @@ def move_store(db: str, to: str) -> Moved:
         exported = store.export_to(file, lambda _: None)
         file.seek(0)
         taken_in = _taken_in(to, file, f"the copy of {store.url}", (), ())
-        return Moved(taken_in, len(store.log_entries()) - exported.head.size)
+        return Moved(taken_in, store.log_size() - exported.head.size)
 
 
 def _taken_in(

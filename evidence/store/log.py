@@ -1,12 +1,13 @@
 """The log over the store: an entry for each snapshot, failed run, record, pack, prune and legal hold, in the order in which they came in.
 
 An entry is written in the transaction of the thing itself, so that neither is ever without the other. Writers of different clusters do not
-wait for each other until their last statement: that one takes the log's own lock, always after the cluster's.
+wait for each other until their last statements: these take the log's own lock, always after the cluster's. What is kept of the log's tree is in
+subtrees.py.
 """
 
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from datetime import datetime
 
 from sqlalchemy import Connection, func, insert, select, text
@@ -14,11 +15,12 @@ from sqlalchemy import Connection, func, insert, select, text
 from evidence.canonical import canonical_json
 from evidence.errors import SealError
 from evidence.log.checkpoint import LogVerifier, read_checkpoint, stated
-from evidence.log.entries import EntryKind, LogEntry
-from evidence.log.merkle import tree_hash
+from evidence.log.entries import EntryKind, TreeHead
+from evidence.log.tree import Growth
 from evidence.store.content import timestamp
 from evidence.store.database import lock_number
 from evidence.store.rows import run_info
+from evidence.store.subtrees import check_subtrees, entries, keep, size
 from evidence.store.tables import (
     CheckpointRow,
     ClusterRow,
@@ -56,26 +58,17 @@ def append(connection: Connection, kind: EntryKind, cluster_id: int | None, row_
     """One entry at the end; the caller commits, and soon. `row_id`: the thing's number in its own table; no cluster: the whole store's."""
     if connection.dialect.name == "postgresql":
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": lock_number("log")})
-    last = connection.scalar(select(func.max(LogEntryRow.position)))
+    position = size(connection)
     connection.execute(
         insert(LogEntryRow).values(
-            position=0 if last is None else last + 1,
+            position=position,
             kind=kind.value,
             cluster_id=cluster_id,
             row_id=row_id,
             digest=digest,
         )
     )
-
-
-def entries(connection: Connection) -> tuple[LogEntry, ...]:
-    """The whole log, in its order."""
-    query = (
-        select(LogEntryRow.kind, func.coalesce(ClusterRow.name, ""), LogEntryRow.digest)
-        .join_from(LogEntryRow, ClusterRow, LogEntryRow.cluster_id == ClusterRow.id, isouter=True)
-        .order_by(LogEntryRow.position)
-    )
-    return tuple(LogEntry(kind, cluster, digest) for kind, cluster, digest in connection.execute(query))
+    keep(connection, position + 1)
 
 
 def place(connection: Connection, kind: EntryKind, digest: str) -> LogPlace:
@@ -86,14 +79,13 @@ def place(connection: Connection, kind: EntryKind, digest: str) -> LogPlace:
     return LogPlace(position, size(connection))
 
 
-def size(connection: Connection) -> int:
-    """How many entries there are."""
-    last = connection.scalar(select(func.max(LogEntryRow.position)))
-    return 0 if last is None else last + 1
-
-
-def newest_checkpoint(connection: Connection) -> str | None:
-    return connection.scalar(select(CheckpointRow.note).order_by(CheckpointRow.number.desc()).limit(1))
+def places(connection: Connection, kind: EntryKind, cluster: str) -> dict[str, int]:
+    """Where the entries of this kind and cluster stand, by digest."""
+    query = select(LogEntryRow.digest, LogEntryRow.position).join_from(
+        LogEntryRow, ClusterRow, LogEntryRow.cluster_id == ClusterRow.id
+    )
+    rows = connection.execute(query.where(LogEntryRow.kind == kind.value, ClusterRow.name == cluster))
+    return {row.digest: row.position for row in rows}
 
 
 def checkpoints(connection: Connection) -> tuple[str, ...]:
@@ -104,8 +96,8 @@ def checkpoints(connection: Connection) -> tuple[str, ...]:
 def add_checkpoint(connection: Connection, note: str) -> None:
     """Keep a checkpoint; the very same again adds nothing."""
     if connection.scalar(select(CheckpointRow.number).where(CheckpointRow.note == note)) is None:
-        count = connection.scalar(select(func.count()).select_from(CheckpointRow))
-        connection.execute(insert(CheckpointRow).values(number=count, note=note))
+        last = connection.scalar(select(func.max(CheckpointRow.number)))
+        connection.execute(insert(CheckpointRow).values(number=0 if last is None else last + 1, note=note))
 
 
 # -- check ------------------------------------------------------------------------------------------------------------
@@ -121,10 +113,8 @@ def check_log(connection: Connection, verifiers: tuple[LogVerifier, ...], kept: 
         numbers = list(connection.scalars(select(column).order_by(column)))
         if numbers != list(range(len(numbers))):
             yield f"the log: its {what} do not count from 0 without a gap: some were removed or added"
-    log = entries(connection)
     yield from _against_rows(connection)
-    hashes = [entry.hash for entry in log]
-    roots: dict[int, str] = {}
+    believed: list[tuple[str, TreeHead]] = []  # where it is, what it states
     by_name = {verifier.name: verifier for verifier in verifiers}
     strangers: Counter[tuple[str, str]] = Counter()  # where it is, the name of its log
     for where, note in [
@@ -138,18 +128,35 @@ def check_log(connection: Connection, verifiers: tuple[LogVerifier, ...], kept: 
                 continue
             if verifiers:
                 read_checkpoint(note, by_name[name])
+            believed.append((where, head))
         except SealError as error:
             yield f"the log: a checkpoint {where}cannot be believed: {error}"
-            continue
-        if head.size > len(hashes):
-            yield f"the log: it had {head.size} entries at a checkpoint {where}and has {len(hashes)}: entries were removed at its end"
-        elif roots.setdefault(head.size, tree_hash(hashes[: head.size]).hex()) != head.root:
+    count, roots, subtrees = _computed(connection, {head.size for _, head in believed})
+    for where, head in believed:
+        if head.size > count:
+            yield f"the log: it had {head.size} entries at a checkpoint {where}and has {count}: entries were removed at its end"
+        elif roots[head.size] != head.root:
             yield f"the log: its first {head.size} entries are not those of a checkpoint {where}of that size: entries were changed or reordered"
     for (where, name), number in strangers.items():
         yield (
             f"the log: {number} checkpoint{'s' if number > 1 else ''} {where}cannot be believed: signed in the name of {name}, "
             "whose key was not given; if that is your log, give its key with --log-key or its folder with --keys"
         )
+    yield from check_subtrees(connection, subtrees)
+
+
+def _computed(
+    connection: Connection, sizes: Collection[int]
+) -> tuple[int, dict[int, str], dict[tuple[int, int], bytes]]:
+    """From the entries, of which none is held: how many there are, the root at each of these sizes, and the hash of each whole subtree."""
+    tree = Growth()
+    roots = {0: tree.root().hex()}
+    subtrees: dict[tuple[int, int], bytes] = {}
+    for entry in entries(connection):
+        subtrees |= tree.add(entry.hash)
+        if tree.size in sizes:
+            roots[tree.size] = tree.root().hex()
+    return tree.size, roots, subtrees
 
 
 _Thing = tuple[int | None, str]  # number in its own table, digest

@@ -20,7 +20,7 @@ from evidence.store.failures import explained
 if TYPE_CHECKING:
     from alembic.config import Config
 
-VERSION = "0004"
+VERSION = "0005"
 VERSION_TABLE = "evidence_schema_version"
 
 _LOCK = "schema"  # also the name of the lock; cluster locks have another prefix

@@ -3,7 +3,8 @@
 Every method is one transaction. Whatever the database says is raised as StoreError, one sentence.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from types import TracebackType
 from typing import IO, TYPE_CHECKING, Self
@@ -14,7 +15,8 @@ from evidence.cluster.objects import CollectedObject
 from evidence.errors import StoreError, UsageError
 from evidence.log.checkpoint import LogVerifier
 from evidence.log.entries import EntryKind, LogEntry, TreeHead
-from evidence.store import log
+from evidence.log.tree import Tree
+from evidence.store import log, subtrees
 from evidence.store.check import CheckResult, check_store
 from evidence.store.database import connect, file_of, hidden, parse_url, reading, use_write_ahead_log, writing
 from evidence.store.describe import StoreDescription, describe_store
@@ -165,7 +167,23 @@ class Store:
     def log_entries(self) -> tuple[LogEntry, ...]:
         """The whole log, in its order."""
         with reading(self._engine, self.url) as connection:
-            return log.entries(connection)
+            return tuple(subtrees.entries(connection))
+
+    def log_head(self, *, to_sign: bool = False) -> TreeHead:
+        """The log's size and root, without reading all of it where that can be trusted, see subtrees.py. `to_sign`: it will be signed."""
+        with self.log_tree(to_sign=to_sign) as tree:
+            return TreeHead(tree.size, tree.root().hex())
+
+    @contextmanager
+    def log_tree(self, *, to_sign: bool = False) -> Iterator[Tree]:
+        """The log's tree as it is at one moment, which can be asked for heads and proofs while the context lasts."""
+        with reading(self._engine, self.url) as connection:
+            yield subtrees.log_tree(connection, to_sign=to_sign)
+
+    def log_places(self, kind: EntryKind, cluster: str) -> dict[str, int]:
+        """Where the things of one kind and cluster stand in the log, by the digest that the log has of them."""
+        with reading(self._engine, self.url) as connection:
+            return log.places(connection, kind, cluster)
 
     def log_place(self, kind: EntryKind, digest: str) -> LogPlace:
         """Where a thing stands in the log, by the digest that the log has of it."""
@@ -175,12 +193,12 @@ class Store:
     def log_size(self) -> int:
         """How many entries the log has."""
         with reading(self._engine, self.url) as connection:
-            return log.size(connection)
+            return subtrees.size(connection)
 
     def newest_checkpoint(self) -> str | None:
         """The checkpoint that was kept last; None when none ever was."""
         with reading(self._engine, self.url) as connection:
-            return log.newest_checkpoint(connection)
+            return subtrees.newest_checkpoint(connection)
 
     def clusters(self) -> tuple[str, ...]:
         """Names of the clusters that have a snapshot, sorted."""

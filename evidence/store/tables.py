@@ -12,6 +12,7 @@
     retention_acts  prunes, legal holds and their release: who decided what, when and why
     dropped       what each prune dropped, by digest
     log_entries   one row for each of the above and each pack, in the order in which they came in (evidence/log)
+    log_subtrees  hashes of whole subtrees of that log, each of which follows from its entries
     checkpoints   signed heads of that log
 
 Content is an interval over snapshots in the order of their entry, not of their times (docs/decisions/0005). Nothing is ever
@@ -256,6 +257,17 @@ class LogEntryRow(Base):
     cluster_id: Mapped[int | None] = mapped_column(Id, ForeignKey("clusters.id"))
     row_id: Mapped[int | None] = mapped_column(Id)
     digest: Mapped[str] = mapped_column(Digest)
+
+
+class SubtreeRow(Base):
+    """`hash` is over the 2 to the power of `height` entries from position `number` times that on (evidence/log/tree.py)."""
+
+    __tablename__ = "log_subtrees"
+    __table_args__ = (WITHOUT_ROWID,)
+
+    height: Mapped[int] = mapped_column(Integer, primary_key=True)
+    number: Mapped[int] = mapped_column(Id, primary_key=True)
+    hash: Mapped[str] = mapped_column(Digest)
 
 
 class CheckpointRow(Base):

@@ -6,14 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evidence.log.merkle import (
-    consistency_proof,
-    inclusion_proof,
-    is_consistent,
-    leaf_hash,
-    root_from_inclusion,
-    tree_hash,
-)
+from evidence.log.merkle import is_consistent, leaf_hash, root_from_inclusion, tree_hash
+from evidence.log.tree import tree_of
 
 # The inputs and roots that Certificate Transparency's implementations test themselves with.
 LEAVES = [
@@ -58,14 +52,14 @@ def test_a_known_inclusion_proof() -> None:
     """Leaf 5 of seven: the path is its sibling's leaf, the pair on the right that is carried up, the four on the left (the RFC's figure)."""
     leaves = hashed(7)
     expected = (leaves[4], leaves[6], tree_hash(leaves[:4]))
-    assert inclusion_proof(leaves, 5) == expected
+    assert tree_of(leaves).inclusion_proof(5) == expected
 
 
 def test_every_leaf_is_shown_to_be_in_every_tree_and_nowhere_else() -> None:
     for size in SIZES:
         leaves, root = hashed(size), tree_hash(hashed(size))
         for index in range(size):
-            proof = inclusion_proof(leaves, index)
+            proof = tree_of(leaves).inclusion_proof(index)
             assert root_from_inclusion(leaves[index], index, size, proof) == root
             for other in range(size + 1):
                 if other != index:
@@ -79,7 +73,7 @@ def test_every_tree_is_shown_to_begin_with_every_smaller_one() -> None:
     for size in SIZES:
         leaves, root = hashed(size), tree_hash(hashed(size))
         for first in range(size + 1):
-            proof = consistency_proof(leaves, first)
+            proof = tree_of(leaves).consistency_proof(first)
             assert is_consistent(first, tree_hash(leaves[:first]), size, root, proof)
             assert not is_consistent(first, leaf_hash(b"other"), size, root, proof)
             if first:
@@ -96,13 +90,15 @@ def test_a_tree_in_which_an_old_leaf_was_changed_is_no_continuation(size: int, d
     place = data.draw(st.integers(0, first - 1))
     before = hashed(first)
     forged = [*hashed(size)[:place], leaf_hash(b"forged"), *hashed(size)[place + 1 :]]
-    assert not is_consistent(first, tree_hash(before), size, tree_hash(forged), consistency_proof(forged, first))
+    assert not is_consistent(
+        first, tree_hash(before), size, tree_hash(forged), tree_of(forged).consistency_proof(first)
+    )
 
 
 def test_what_is_not_there_has_no_proof() -> None:
     with pytest.raises(IndexError, match="no leaf 3 among 3"):
-        inclusion_proof(hashed(3), 3)
+        tree_of(hashed(3)).inclusion_proof(3)
     with pytest.raises(IndexError, match="4 leaves are no beginning of 3"):
-        consistency_proof(hashed(3), 4)
+        tree_of(hashed(3)).consistency_proof(4)
     assert not is_consistent(4, b"", 3, b"", ())
     assert root_from_inclusion(leaf_hash(b""), 1, 1, ()) is None

@@ -10,13 +10,13 @@ from evidence.canonical import canonical_json
 from evidence.errors import SealError
 from evidence.log.entries import EntryKind, LogEntry, tree_head
 from evidence.log.proof import CHECKPOINT_FILE, PROOFS_FILE, Previous, check_log, log_files, previous_of
-from tests.log.build import CLUSTER, OTHER_KEY, VERIFIER, checkpoint, digest, log
+from tests.log.build import CLUSTER, OTHER_KEY, VERIFIER, checkpoint, digest, log, places, tree
 
 ROOTS = [digest(2), digest(5)]
 
 
 def files(entries: list[LogEntry], previous: Previous | None = None, roots: list[str] = ROOTS) -> dict[str, bytes]:
-    return log_files(entries, checkpoint(entries), VERIFIER, CLUSTER, roots, previous)
+    return log_files(tree(entries), places(entries), checkpoint(entries), VERIFIER, CLUSTER, roots, previous)
 
 
 def earlier(entries: list[LogEntry]) -> Previous:
@@ -48,7 +48,7 @@ def test_a_snapshot_that_is_not_in_the_log_makes_no_pack() -> None:
     with pytest.raises(SealError, match="no entry for the snapshot with root 0000"):
         files(log(3), roots=[digest(7)])
     with pytest.raises(SealError, match="no entry"):
-        log_files(log(3), checkpoint(log(3)), VERIFIER, "another", [digest(1)], None)
+        log_files(tree(log(3)), places(log(3), "another"), checkpoint(log(3)), VERIFIER, "another", [digest(1)], None)
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from evidence.seal.timestamp import read
 from evidence.store import Store
 from tests.seal.authority import make_authority, serving
 from tests.seal.builders import SUMMARY, own_signer, report_files, sealed, write
-from tests.store.build import hours, item, snapshot
+from tests.store.build import hours, item, lengthen, snapshot
 from tests.store.rows import run
 
 FRAMEWORK = str(SUMMARY["framework"])
@@ -72,6 +72,19 @@ def test_a_store_that_was_put_back_makes_no_further_pack(db: str, tmp_path: Path
     run(db, "DELETE FROM log_entries WHERE position >= 2")
     with pytest.raises(SealError, match="no continuation of the one that the pack pci_1 was made from"):
         make(db, tmp_path, "pci_2")
+
+
+def test_a_log_whose_kept_hashes_do_not_fit_its_entries_makes_no_pack(db: str, tmp_path: Path) -> None:
+    """A run that became full since the newest checkpoint, which can therefore say nothing of it."""
+    with Store.open(db) as store:
+        lengthen(store, 200, "shop")
+        command("db", "checkpoint", "--db", db, "--keys", tmp_path / "keys")
+        lengthen(store, 300, "shop")
+    run(db, "UPDATE log_subtrees SET hash = zeroblob(32)")
+    with pytest.raises(SealError, match=r"does not hold together.*`evidence db check` says where it was changed"):
+        make(db, tmp_path, "pci_1")
+    run(db, "DELETE FROM log_subtrees")
+    assert make(db, tmp_path, "pci_1")
 
 
 def test_a_damaged_log_of_the_pack_before_is_named(db: str, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from evidence.seal.keys import Signer
 from evidence.seal.logkey import LOG_KEY_FILE, load_log_key, load_or_create_log_key
 from evidence.seal.trust import Trust
 from evidence.seal.verify import Outcome, Verification, verify
-from tests.log.build import CLUSTER, VERIFIER, checkpoint, digest, log
+from tests.log.build import CLUSTER, VERIFIER, checkpoint, digest, log, places, tree
 from tests.seal.builders import LATER, own_signer, report_files, report_pdf, sealed
 
 
@@ -36,7 +36,7 @@ def pack(signer: Signer, evidence: bytes, proofs: dict[str, bytes]) -> dict[str,
 def proofs(count: int, *roots: str, after: int = 0) -> dict[str, bytes]:
     entries = log(count)
     previous = previous_of("pci_before", proofs(after, digest(1))) if after else None
-    return log_files(entries, checkpoint(entries), VERIFIER, CLUSTER, list(roots), previous)
+    return log_files(tree(entries), places(entries), checkpoint(entries), VERIFIER, CLUSTER, list(roots), previous)
 
 
 def answer(files: dict[str, bytes]) -> Verification:

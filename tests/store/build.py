@@ -14,8 +14,11 @@ from evidence.cluster.objects import (
     Problem,
     SourceInfo,
 )
-from evidence.store import NewSnapshot, RunInfo
+from evidence.log.entries import EntryKind
+from evidence.store import NewSnapshot, RunInfo, Store, log, subtrees
+from evidence.store.database import writing
 from evidence.store.spool import Spool, spool_of
+from evidence.store.write import cluster_number
 
 NOON = datetime(2026, 7, 1, 12, tzinfo=UTC)
 RUN = RunInfo("0.1.0", "host-1", "alice", "collect", "ab" * 32)
@@ -49,6 +52,14 @@ def snapshot(
 
 def of(content: Collection, *, at: datetime = NOON, cluster: str = "prod", intent: bytes | None = None) -> NewSnapshot:
     return NewSnapshot(cluster, at, False, at, content, intent, RUN)
+
+
+def lengthen(store: Store, size: int, cluster: str = "prod") -> None:
+    """Enter packs into the log until it has so many entries, in one transaction."""
+    with writing(store._engine, store.url, f"cluster/{cluster}", 5) as connection:
+        number = cluster_number(connection, cluster)
+        for position in range(subtrees.size(connection), size):
+            log.append(connection, EntryKind.PACK, number, None, f"{position:064x}")
 
 
 def beside(db: str) -> Spool:

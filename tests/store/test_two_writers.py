@@ -10,7 +10,8 @@ import pytest
 from evidence.errors import StoreError
 from evidence.store import Store
 from evidence.store.database import writing
-from tests.store.build import collection, hours, item, snapshot
+from tests.store.build import collection, hours, item, lengthen, snapshot
+from tests.store.rows import run
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
@@ -62,10 +63,14 @@ def test_collectors_of_one_cluster_that_start_together_on_an_empty_store(db: str
 @pytest.mark.slow
 @pytest.mark.real
 def test_ten_clusters_at_once_into_one_postgres(postgres_url: str) -> None:
-    """They have many objects in common, and put them in at the same time: whoever waits must not wait in a circle."""
+    """They have many objects in common, and put them in at the same time: whoever waits must not wait in a circle. One of them fills a run of
+    the log."""
+    with Store.open(postgres_url) as store:
+        lengthen(store, 240)
     clusters = [f"cluster-{number}" for number in range(10)]
     finish([start(postgres_url, cluster, index * 10, index * 10 + 3) for index, cluster in enumerate(clusters)])
     assert_all_stored(postgres_url, clusters, 3)
+    assert run(postgres_url, "SELECT height, number FROM log_subtrees") == [(8, 0)]
 
 
 @pytest.mark.slow

@@ -13,7 +13,6 @@ from pathlib import Path
 from evidence.archive.entries import Entry, read_archive, read_one
 from evidence.errors import NotThereError, SealError
 from evidence.log.checkpoint import stated
-from evidence.log.entries import tree_head
 from evidence.seal.manifest import MANIFEST, REQUIRED, read_manifest
 from evidence.seal.verify import Outcome, Verification
 from evidence.store import Store
@@ -157,8 +156,7 @@ def checked(answer: Verification, at: datetime) -> Checked:
 
 
 def log_view(store: Store) -> LogView:
-    """Reads the whole log."""
-    head, note = tree_head(store.log_entries()), store.newest_checkpoint() or ""
+    head, note = store.log_head(), store.newest_checkpoint() or ""
     try:
         signed_by, signed = stated(note) if note else ("", None)
     except SealError:

@@ -11,10 +11,10 @@ from sqlalchemy import Connection
 
 from evidence.canonical import canonical_json
 from evidence.log.entries import TreeHead, tree_head
-from evidence.store.log import entries
 from evidence.store.portable import FORMAT, MANIFEST
 from evidence.store.portable.rows import MEMBERS, Member, line, query
 from evidence.store.schema import VERSION
+from evidence.store.subtrees import entries
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest that a zip can say: no file of an export has a time of its own
 _PLAIN_FILE = 0o644 << 16

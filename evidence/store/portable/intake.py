@@ -22,10 +22,10 @@ from evidence.errors import InputError, SealError, StoreError
 from evidence.log.checkpoint import LogVerifier, read_checkpoint
 from evidence.log.entries import TreeHead, tree_head
 from evidence.store.check import CheckResult, check_store
-from evidence.store.log import entries
 from evidence.store.portable import FORMAT, MANIFEST
 from evidence.store.portable.rows import MEMBERS, Member, values
 from evidence.store.schema import VERSION
+from evidence.store.subtrees import entries, keep_all
 from evidence.store.tables import Base
 
 LONGEST_LINE = 256 * 1024 * 1024  # bytes
@@ -71,6 +71,7 @@ def import_store(
         raise InputError(f"is damaged or no export: {error}") from error
     if tree_head(entries(connection)) != manifest.head:
         raise InputError(f"{MANIFEST}: the log's head is not that of log_entries.jsonl")
+    keep_all(connection)
     checked = check_store(connection, tuple(verifiers), tuple(kept))
     if checked.problems:
         more = len(checked.problems) - _SHOWN

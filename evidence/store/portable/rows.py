@@ -79,7 +79,7 @@ def _member(row: type[Base], *order: str, numbered: bool = False) -> Member:
     return Member(table, order, numbered)
 
 
-# In the order in which they can be written: what is referred to comes first.
+# In the order in which they can be written: what is referred to comes first. The hashes of the log's subtrees follow from its entries.
 MEMBERS = (
     _member(ClusterRow, "name"),
     _member(ObjectRow, "digest"),
