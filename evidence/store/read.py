@@ -35,7 +35,7 @@ def read_snapshot(connection: Connection, snapshot_id: int, like: Sequence[Colle
     are not read again."""
     row = connection.execute(SNAPSHOTS.where(SnapshotRow.id == snapshot_id)).first()
     if row is None:
-        raise StoreError(f"there is no snapshot {snapshot_id}")
+        raise StoreError("there is none of that number")
     info = snapshot_info(row)
     refuse_dropped(connection, DroppedKind.SNAPSHOT, info.root_digest)
     with without_cycle_search():

@@ -218,7 +218,7 @@ def test_a_cluster_needs_a_printable_name(store: Store, name: str) -> None:
 
 
 def test_what_is_not_there_is_said_so(store: Store) -> None:
-    with pytest.raises(StoreError, match="there is no snapshot 7"):
+    with pytest.raises(StoreError, match=r"snapshot 7 in the store \S+: there is none of that number"):
         store.read(7)
     with pytest.raises(UsageError, match="holds no snapshot of prod"):
         store.latest("prod")
