@@ -71,7 +71,8 @@ def command(
 
     Each month of each cluster gives one file in the folder. A run that was stopped goes on where it was: a month whose snapshots, records, rules,
     mappings and software are the same is not evaluated again. With --against it says which control results over a period, and which findings,
-    are now others than a pack or an earlier reassessment said. The store is only read.
+    are now others than a pack or an earlier reassessment said. Beside a pack, snapshots are due as often as they were when it was made, whatever
+    --expect-every says. The store is only read.
 
     The workers of a Dask cluster take the store's address from EVIDENCE_DATABASE_URL in their own environment.
 

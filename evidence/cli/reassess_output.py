@@ -1,7 +1,7 @@
 """How `evidence reassess` writes: a table for people, JSON (evidence/pipeline/reassessment.schema.json) for machines."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import click
@@ -34,8 +34,9 @@ def write(found: Reassessed, folder: Path, output: str) -> None:
 
 
 def table(found: Reassessed, folder: Path) -> Iterator[str]:
-    """The run, each cluster with its control results, what is said otherwise now, and what failed."""
+    """The run, each cluster with its control results, what is said otherwise now, and what failed. Frameworks by their short names."""
     width = columns()
+    names = {framework.id: framework.short for framework in found.rulebook.frameworks}
     step = found.step
     yield line(
         f"{count(len(found.clusters), 'cluster')}, {found.start:%Y-%m-%d %H:%M} to {found.end:%Y-%m-%d %H:%M} UTC: "
@@ -43,9 +44,9 @@ def table(found: Reassessed, folder: Path) -> Iterator[str]:
     )
     for cluster in found.clusters:
         yield ""
-        yield from _cluster_lines(cluster, width)
+        yield from _cluster_lines(cluster, names, width)
         for comparison in cluster.comparisons:
-            yield from _comparison_lines(comparison, width)
+            yield from _comparison_lines(comparison, names, width)
     if found.left_out:
         yield ""
         yield "Not compared:"
@@ -60,7 +61,7 @@ def table(found: Reassessed, folder: Path) -> Iterator[str]:
     yield line(f"results: {folder / SUMMARY}")
 
 
-def _cluster_lines(cluster: ClusterResult, width: int) -> Iterator[str]:
+def _cluster_lines(cluster: ClusterResult, names: Mapping[str, str], width: int) -> Iterator[str]:
     if cluster.first is None or cluster.last is None:
         yield wrapped(f"{cluster.cluster}: no snapshot in the period", width, 2)
         return
@@ -72,11 +73,11 @@ def _cluster_lines(cluster: ClusterResult, width: int) -> Iterator[str]:
     yield wrapped(f"{head}; findings at some time: {found or 'none'}", width, 2)
     for framework in cluster.results:
         counted = ", ".join(f"{number} {name}" for name, number in verdicts(cluster, framework).items() if number)
-        yield wrapped(f"  {framework}: {counted}", width, 4)
+        yield wrapped(f"  {names[framework]}: {counted}", width, 4)
 
 
-def _comparison_lines(found: Comparison, width: int) -> Iterator[str]:
-    source = found.source or f"the earlier reassessment, {found.framework}"
+def _comparison_lines(found: Comparison, names: Mapping[str, str], width: int) -> Iterator[str]:
+    source = found.source or f"the earlier reassessment, {names[found.framework]}"
     if not found.controls and not found.findings:
         same = f"{count(found.compared, 'control')} and all findings are as they were"
         yield wrapped(f"  beside {source}: {same}", width, 4)
