@@ -49,7 +49,7 @@ def no_default_deny_outbound(context: Context) -> Looked:
 
 
 def _not_isolated(context: Context, direction: Direction, consequence: str) -> Looked:
-    everyone = {workload.key: len(workload.pods) for workload in workloads_of(context.index.classes)}
+    everyone = {workload.key: len(workload.pods) for workload in context.index.workloads}
     bare = [found for found in context.index.classes if not context.reach.isolated(found.id, direction)]
     hits = tuple(
         _bare_workload(context, workload, everyone[workload.key], direction, consequence)
@@ -81,13 +81,8 @@ def _bare_workload(context: Context, workload: WorkloadPods, total: int, directi
 def _other_direction_only(context: Context, workload: WorkloadPods, direction: Direction) -> str:
     """Words for the commonest cause: a policy selects the pods, with the other direction in policyTypes."""
     other = Direction.EGRESS if direction is Direction.INGRESS else Direction.INGRESS
-    policies = sorted(
-        {
-            str(p.key)
-            for pod in workload.pods
-            for p in context.reach.isolating_policies(context.reach.peer_of(pod.key), other)
-        }
-    )
+    peers = {context.reach.peer_of(pod.key) for pod in workload.pods}
+    policies = sorted({str(policy.key) for peer in peers for policy in context.reach.isolating_policies(peer, other)})
     return f"; {shortened(policies)} covers {other.value.lower()} only" if policies else ""
 
 

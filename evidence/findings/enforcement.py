@@ -146,7 +146,7 @@ def feature_not_supported(context: Context) -> Looked:
         *(p for p in context.cluster.cluster_policies if p.key not in keys),
     )
     for policy in policies:
-        used = unsupported_features(context.cni, policy)
+        used = context.lasting.of(unsupported_features, context.cni, policy)
         short = [field for field in used if field.support in (Support.NONE, Support.PARTIAL)]
         doubtful.update(f"{field.feature} of {field.plugin}" for field in used if field not in short)
         if short:

@@ -179,6 +179,11 @@ class ClusterIndex:
                 return (*sorted(reasons)[:MAX_REASONS], "others for the like reasons")
         return tuple(sorted(reasons))
 
+    @cached_property
+    def workloads(self) -> tuple[WorkloadPods, ...]:
+        """All that policies may select, by workload, sorted."""
+        return workloads_of(self.classes)
+
     def workload_keys(self, found: PodClass) -> frozenset[ObjectKey]:
         """Workloads with pods in a class."""
         if found.id not in self._workloads:

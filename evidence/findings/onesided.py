@@ -113,14 +113,20 @@ def refusals(context: Context, at: RuleAt, peer: PodPeer) -> Iterator[Refusal]:
     sources, destinations = (there, here) if at.direction is Direction.INGRESS else (here, there)
     by_name = any(isinstance(port.port, str) for port in at.rule.ports)
     promised = PortSet.none() if by_name or not destinations else rule_ports(at.rule, destinations[0].pods[0])
+    refused: dict[PortSet, PortSet] = {}  # by what passes: mostly one of two or three
     for destination in destinations:
         if by_name:
-            promised = rule_ports(at.rule, destination.pods[0])
+            promised, refused = rule_ports(at.rule, destination.pods[0]), {}
         for source in sources if promised else ():
             passing = _other_side(context, at.direction, source, destination)
-            refused = PortSet.none() if promised.is_all and passing & promised else promised - passing
-            if refused:
-                yield Refusal(at, peer, source, destination, refused)
+            if passing not in refused:
+                refused[passing] = _refused(promised, passing)
+            if refused[passing]:
+                yield Refusal(at, peer, source, destination, refused[passing])
+
+
+def _refused(promised: PortSet, passing: PortSet) -> PortSet:
+    return PortSet.none() if promised.is_all and passing & promised else promised - passing
 
 
 def _other_side(context: Context, direction: Direction, source: PodClass, destination: PodClass) -> PortSet:

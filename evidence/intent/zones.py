@@ -54,7 +54,7 @@ class ZoneMap:
                 break
             if address in network:
                 held.append((network, zone))
-        return tuple(dict.fromkeys(zone for _, zone in held))
+        return tuple({zone.name: zone for _, zone in held}.values())
 
     def pods(self, zone: str) -> tuple[Pod, ...]:
         """Pods of a zone by its name, in the cluster's order."""
@@ -122,7 +122,9 @@ class ZoneMap:
         held: dict[str, list[str]] = defaultdict(list)
         for pod in self._cluster.pods:
             if pod.key in loose and not pod.host_network:
-                for zone in {zone for address in pod.addresses for zone in self.of_address(address)}:
+                for zone in {
+                    zone.name: zone for address in pod.addresses for zone in self.of_address(address)
+                }.values():
                     if all(network.prefixlen for network in zone.cidrs):  # 0.0.0.0/0 holds everything and means nothing
                         held[zone.name].append(pod.key)
         for name, keys in held.items():

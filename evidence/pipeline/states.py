@@ -164,6 +164,8 @@ def assess(
     else:
         lasting.begin()
         cni, reach = reach_of(state)
+        if before is not None and before.cni == cni:
+            cni = before.cni
         zones = assign(state.intent, state.cluster)
     seen = observed(state, reach) if observed else None
     standing = probed(state, reach, zones) if probed else None

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from evidence.cluster.model import Direction, IPAddress, IpBlock, Namespace
+from evidence.cluster.model import Direction, IpBlock, Namespace
 from evidence.cluster.selectors import LabelSelector
 from evidence.reach.addresses import intervals_of
 from evidence.reach.classes import PeerId, PodClass
@@ -257,16 +257,16 @@ class Doubts:
         """True when a block covers an address of a class's nodes beside theirs, and does not mean all of the class anyway."""
         covered = intervals_of(block) if isinstance(block, IpBlock) else block.intervals
         held = any(
-            family == address.version and first <= int(address) < after
+            family == version and first <= address < after
             for family, first, after in covered
-            for address in self._beside[number]
+            for version, address in self._beside[number]
         )
         return held and not self._means((block,), PeerId(number))
 
     def _means(self, matchers: Iterable[Matcher], other: PeerId) -> bool:
         """True when the matchers mean every way into the other end."""
         meant = self._reach.peers.meant(matchers)
-        return meant is None or bool(np.isin(list(self._reach.ends(other)), meant).all())
+        return meant is None or all((meant == end).any() for end in self._reach.ends(other))
 
     def _may_mean(self, peer: Pods, number: int) -> bool:
         """True when the pods of a class in a namespace without an object may be meant, though they do not seem to be."""
@@ -305,16 +305,17 @@ class Doubts:
         return found
 
 
-def _of_nodes(reach: "Reachability") -> tuple[Mapping[int, Sequence[IPAddress]], frozenset[int]]:
-    """By class of pods on the host network the addresses of their nodes beside those that the pods are known by; and the classes with a pod
-    whose Node object was not read."""
+def _of_nodes(reach: "Reachability") -> tuple[Mapping[int, Sequence[tuple[int, int]]], frozenset[int]]:
+    """By class of pods on the host network the addresses of their nodes (family and number) beside those that the pods are known by; and the
+    classes with a pod whose Node object was not read."""
     nodes = {node.name: node for node in reach.cluster.nodes}
-    others: dict[int, Sequence[IPAddress]] = {}
+    others: dict[int, Sequence[tuple[int, int]]] = {}
     unread = set()
     for found in reach.classes:
         if found.host_network:
             on = [nodes.get(pod.node) for pod in found.pods]
-            addresses = dict.fromkeys(address for node in on if node is not None for address in beside(node))
+            every = (address for node in on if node is not None for address in beside(node))
+            addresses = dict.fromkeys((address.version, int(address)) for address in every)
             if addresses:
                 others[int(found.id)] = tuple(addresses)
             if found.addressed and None in on:

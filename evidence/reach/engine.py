@@ -45,6 +45,8 @@ if TYPE_CHECKING:
 ALL = PortSet.all()
 _CELLS_AT_ONCE = 16_000_000
 _ROWS_KEPT = 64 * 1024 * 1024  # bytes of single rows that are remembered
+_FEW_ROWS = 8  # of which each is computed by itself
+_SMALL = 1 << 18  # cells of a table that is computed at once as soon as more rows are asked for
 
 _MADE_OF = (
     "address_matchers",
@@ -139,11 +141,12 @@ class Reachability:
             direction: Side(direction, forms, self.peers, self.port_ids) for direction in Direction
         }
         self._rows: dict[tuple[Direction, int], Ids] = {}
+        self._tables: dict[Direction, Ids] = {}
 
     def replaced(self, **parts: Any) -> "Reachability":
         """An engine made of other parts where some are given (`evidence.reach.carry`). What was computed on demand is left behind."""
         other = Reachability.__new__(Reachability)
-        vars(other).update({name: vars(self)[name] for name in _MADE_OF}, _rows={})
+        vars(other).update({name: vars(self)[name] for name in _MADE_OF}, _rows={}, _tables={})
         vars(other).update(parts)
         return other
 
@@ -209,10 +212,15 @@ class Reachability:
     def _block(self, first: int, last: int) -> Iterator[tuple[Ends, Ends, Ids]]:
         """Allowed connections from ends first to last-1, as columns; a pair of peers may occur once for each pair of ends."""
         pods, ports = self.peers.pods, self.port_ids
-        admitted = self.sides[Direction.INGRESS].for_peers(first, last)
+        whole = self._small and (first, last) == (0, self.peers.count)
+        admitted = self._table(Direction.INGRESS).T if whole else self.sides[Direction.INGRESS].for_peers(first, last)
         inside = max(0, min(last, pods) - first)  # so many of the ends are of pods
         if inside:
-            cells = self.sides[Direction.EGRESS].for_subjects(first, first + inside)
+            cells = (
+                self._table(Direction.EGRESS).copy()
+                if whole
+                else self.sides[Direction.EGRESS].for_subjects(first, first + inside)
+            )
             sent, let_in = cells[:, :pods], admitted[:inside]
             both = np.nonzero((sent != NO_PORTS) & (let_in != NO_PORTS))
             out, into = sent[both], let_in[both]
@@ -277,25 +285,49 @@ class Reachability:
     def _one_side(self, direction: Direction, subject: PeerId, other: PeerId) -> PortSet:
         if subject >= len(self.classes):
             return PortSet.all()
-        families = 0
-        for end in self.ends(subject):
-            families |= int(self.peers.families[end])
+        families = self._families
         row = self.row(direction, self.peers.first_end[subject])
+        mine = 0
+        for end in self.ends(subject):
+            mine |= families[end]
         total = NO_PORTS
         for end in self.ends(other):
-            if self.peers.families[end] & families:
-                total = self.port_ids.union(total, int(row[end]))
+            if families[end] & mine:
+                total = self.port_ids.union(total, int(row[end])) if total else int(row[end])
         return self.port_ids.port_set(total)
+
+    @cached_property
+    def _families(self) -> list[int]:
+        """Families of each end's addresses, as bits."""
+        found: list[int] = self.peers.families.tolist()
+        return found
 
     def row(self, direction: Direction, subject: int) -> Ids:
         """One side's answers for one subject and every peer."""
+        row: Ids
+        if direction in self._tables:
+            row = self._tables[direction][subject]
+            return row
         key = (direction, subject)
         if key not in self._rows:
+            if len(self._rows) >= _FEW_ROWS and self._small:
+                row = self._table(direction)[subject]
+                return row
             row = self.sides[direction].row(subject)
             while len(self._rows) * row.nbytes > _ROWS_KEPT:
                 del self._rows[next(iter(self._rows))]
             self._rows[key] = row
         return self._rows[key]
+
+    @property
+    def _small(self) -> bool:
+        return self.peers.pods * self.peers.count <= _SMALL
+
+    def _table(self, direction: Direction) -> Ids:
+        """Every subject's row; nobody writes to it."""
+        if direction not in self._tables:
+            self._tables[direction] = self.sides[direction].for_subjects(0, self.peers.pods)
+        return self._tables[direction]
 
     # -- policies -------------------------------------------------------------------------------------------------------
 

@@ -30,7 +30,7 @@ def behind(service: Service, pod: Pod) -> bool:
     return (
         bool(service.selector)
         and service.namespace == pod.namespace
-        and all(pod.labels.get(key) == value for key, value in (service.selector or {}).items())
+        and (service.selector or {}).items() <= pod.labels.items()
     )
 
 
@@ -139,21 +139,27 @@ class ServiceIndex:
         if not self._cluster.endpoint_slices:
             return _Slices({}, strangers, frozenset())
         pods = {pod.key: pod for pod in self._cluster.pods if not pod.finished}
-        at: dict[IPAddress, list[Pod]] = defaultdict(list)
-        for pod in pods.values():
-            for address in (*pod.addresses, *(pod.node_addresses if pod.host_network else ())):
-                at[address].append(pod)
+        at: Mapping[IPAddress, Sequence[Pod]] | None = (
+            None  # most endpoints name their pods, and addresses are slow to hash
+        )
         for made in self._cluster.endpoint_slices:
             service = self.by_name.get((made.namespace, made.service))
             if service is None:
                 continue
             services.add((service.namespace, service.name))
             leads = Leads(service, made.ports)
+            alike: dict[int, bool] = {}  # by the identity of a pod's ports, which pods share
             for endpoint in made.endpoints:
                 named = pods.get(f"{made.namespace}/{endpoint.pod}") if endpoint.pod else None
-                holders = [named] if named else [pod for address in endpoint.addresses for pod in at.get(address, ())]
+                if named is None and at is None:
+                    at = _by_address(pods.values())
+                holders = (
+                    [named] if named else [pod for address in endpoint.addresses for pod in (at or {}).get(address, ())]
+                )
                 for pod in holders:
-                    if not self._selected_alike(leads, pod):
+                    if id(pod.ports) not in alike:
+                        alike[id(pod.ports)] = _leads_alike(leads, pod)
+                    if not alike[id(pod.ports)] or not behind(service, pod):
                         found[pod.key].append(leads)
                 if not holders and not endpoint.pod:
                     strangers += ((service, address) for address in endpoint.addresses)
@@ -161,11 +167,18 @@ class ServiceIndex:
             {key: tuple(dict.fromkeys(leads)) for key, leads in found.items()}, strangers, frozenset(services)
         )
 
-    @staticmethod
-    def _selected_alike(leads: Leads, pod: Pod) -> bool:
-        return behind(leads.service, pod) and not (
-            leads.to(pod, leads.service.ports) - target_ports(leads.service.ports, pod)
-        )
+
+def _by_address(pods: Iterable[Pod]) -> Mapping[IPAddress, Sequence[Pod]]:
+    found: dict[IPAddress, list[Pod]] = defaultdict(list)
+    for pod in pods:
+        for address in (*pod.addresses, *(pod.node_addresses if pod.host_network else ())):
+            found[address].append(pod)
+    return found
+
+
+def _leads_alike(leads: Leads, pod: Pod) -> bool:
+    """True when a slice leads to no other ports of a pod than the Service's selector would."""
+    return not leads.to(pod, leads.service.ports) - target_ports(leads.service.ports, pod)
 
 
 class _Space:
