@@ -80,6 +80,11 @@ def test_every_command_and_option_that_a_page_names_exists(page: Path) -> None:
     assert missing == []
 
 
+def test_the_readme_leads_to_every_page() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert {page.name for page in (ROOT / "docs").glob("*.md")} <= set(re.findall(r"\bdocs/([a-z-]+\.md)", readme))
+
+
 # Commands of the README that only read, with what of their output shows that they answered.
 READ_ONLY = {"assess": "NET-", "reach": "production/postgres-0 TCP 5432: allowed", "cni": "enforced"}
 
