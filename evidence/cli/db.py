@@ -67,6 +67,9 @@ def check(verifiers: "tuple[LogVerifier, ...]", kept: list[str], db: str) -> int
     for problem in result.problems:
         click.echo(problem)
     found = f"{len(result.problems)} wrong" if result.problems else "all as stored"
+    unsigned = bool(result.checkpoints or kept) and not verifiers
+    if unsigned:
+        found += "; signatures of checkpoints not checked"
     counted = [_count(result.snapshots, "snapshot"), _count(result.objects, "object")]
     counted += [_count(result.records, "record")] if result.records else []
     counted += [f"a log of {result.log_entries} entries under {_count(result.checkpoints, 'checkpoint')}"]
@@ -81,7 +84,7 @@ def check(verifiers: "tuple[LogVerifier, ...]", kept: list[str], db: str) -> int
         )
     for remark in result.remarks:
         click.echo(line(remark))
-    if result.checkpoints and not verifiers:
+    if unsigned:
         click.echo(
             "the checkpoints' signatures were not checked: no log key is here; give --keys or --log-key", err=True
         )

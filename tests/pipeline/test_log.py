@@ -144,9 +144,17 @@ def test_signatures_that_were_not_checked_are_said_to_be_so(
 ) -> None:
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "nothing here"))
     keys = tmp_path / "keys"
-    command("db", "checkpoint", "--db", db, "--keys", keys)
-    assert "signatures were not checked" in command("db", "check", "--db", db)[2]
-    assert command("db", "check", "--db", db, "--keys", keys)[2] == ""
+    note = tmp_path / "kept"
+    note.write_text(command("db", "checkpoint", "--db", db, "--keys", keys)[1], encoding="utf-8")
+    code, said, told = command("db", "check", "--db", db)
+    assert (code, "signatures were not checked" in told) == (0, True)
+    assert said.endswith("under 1 checkpoint: all as stored; signatures of checkpoints not checked\n")
+    code, said, told = command("db", "check", "--db", db, "--keys", keys)
+    assert (code, said.endswith("under 1 checkpoint: all as stored\n"), told) == (0, True, "")
+    run(db, "DELETE FROM checkpoints")
+    code, said, told = command("db", "check", "--db", db, "--checkpoint", note)
+    assert (code, "signatures were not checked" in told) == (0, True)
+    assert said.endswith("under 0 checkpoints: all as stored; signatures of checkpoints not checked\n")
 
 
 def test_a_copy_of_another_history_is_never_written_over(db: str, tmp_path: Path) -> None:
