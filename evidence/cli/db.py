@@ -82,6 +82,15 @@ def check(verifiers: "tuple[LogVerifier, ...]", kept: list[str], db: str) -> int
             f"{_count(summary.prune.counts.get('snapshot', 0), 'snapshot')} from before {summary.prune.before:%Y-%m-%d %H:%M}; "
             f"bodies that are gone: {summary.missing}"
         )
+        for hold, number in summary.released:
+            assert hold.release is not None  # noqa: S101  (it had ended)
+            ended = hold.release.act
+            said = f"released {ended.made_at:%Y-%m-%d %H:%M} UTC by {ended.run.identity} ({hold.release.reason})"
+            click.echo(
+                line(
+                    f"  hold {hold.act.id} ({hold.reason}), {said}, had covered {number} of the snapshots and records that it dropped"
+                )
+            )
     for remark in result.remarks:
         click.echo(line(remark))
     if unsigned:

@@ -36,14 +36,19 @@ from evidence.store.tables import ClusterRow, DroppedRow, LogEntryRow, RecordRow
 _ROWS_AT_ONCE = 1000
 
 _Entered = dict[str, list[tuple[int, EnteredSnapshot]]]  # by cluster, with the place in the log
+_Freed = Counter[
+    tuple[int, int]
+]  # by prune and by hold that was released before it: how much of what went the hold had covered
 
 
 @dataclass(frozen=True, slots=True)
 class PruneSummary:
-    """A prune as `check` tells of it. `missing`: bodies that it was the last to drop and that are not there; one that was collected again is."""
+    """A prune as `check` tells of it. `missing`: bodies that it was the last to drop and that are not there; one that was collected again is.
+    `released`: holds that had ended by then, each with how many of the snapshots and records that the prune dropped it had covered."""
 
     prune: Prune
     missing: int
+    released: tuple[tuple[Hold, int], ...] = ()
 
 
 def check_retention(connection: Connection) -> tuple[list[str], tuple[PruneSummary, ...]]:
@@ -57,8 +62,9 @@ def check_retention(connection: Connection) -> tuple[list[str], tuple[PruneSumma
         return [f"retention: what was decided cannot be read ({error})", *_unexplained(connection)], ()
     problems += _releases(connection, standing)
     snapshots = _entered(connection) if made else {}
+    freed = _Freed()
     for one in made:
-        problems += _prune(connection, one, standing, snapshots)
+        problems += _prune(connection, one, standing, snapshots, freed)
     known = {one.act.id for one in made}
     for number in connection.scalars(select(DroppedRow.prune_id).distinct().order_by(DroppedRow.prune_id)):
         if number not in known:
@@ -66,7 +72,14 @@ def check_retention(connection: Connection) -> tuple[list[str], tuple[PruneSumma
     problems += _unexplained(connection)
     problems += _needed(connection)
     missing = _missing(connection)
-    return problems, tuple(PruneSummary(one, missing.get(one.act.id, 0)) for one in made)
+    return problems, tuple(
+        PruneSummary(
+            one,
+            missing.get(one.act.id, 0),
+            tuple((hold, number) for hold in standing if (number := freed[one.act.id, hold.act.id])),
+        )
+        for one in made
+    )
 
 
 def _acts(connection: Connection) -> Iterator[str]:
@@ -86,8 +99,10 @@ def _releases(connection: Connection, standing: tuple[Hold, ...]) -> Iterator[st
             yield f"release {number} is of no hold that stood"
 
 
-def _prune(connection: Connection, one: Prune, standing: tuple[Hold, ...], snapshots: _Entered) -> Iterator[str]:
-    """What is wrong with it. `snapshots`: those that were not dropped before; what this one dropped is taken out."""
+def _prune(
+    connection: Connection, one: Prune, standing: tuple[Hold, ...], snapshots: _Entered, freed: _Freed
+) -> Iterator[str]:
+    """What is wrong with it. `snapshots`: those that were not dropped before; what this one dropped is taken out. `freed` is added to."""
     dropped, counts = dropped_digest(_dropped(connection, one.act.id))
     if (dropped, dict(counts)) != (one.dropped, {kind: n for kind, n in one.counts.items() if n}):
         yield f"prune {one.act.id}: what is listed as dropped by it is not what it dropped (digest over the list differs)"
@@ -97,6 +112,7 @@ def _prune(connection: Connection, one: Prune, standing: tuple[Hold, ...], snaps
         for hold in standing
         if hold.act.id < one.act.id and (hold.release is None or hold.release.act.id > one.act.id)
     ]
+    ended = [hold for hold in standing if hold.release is not None and hold.release.act.id < one.act.id]
     if tuple(hold.act.digest for hold in then) != one.holds:
         yield f"prune {one.act.id}: the holds that it names are not those that stood"
     yield from _policy(one)
@@ -104,11 +120,14 @@ def _prune(connection: Connection, one: Prune, standing: tuple[Hold, ...], snaps
     oldest: dict[str, datetime] = {}
     for name, entered in snapshots.items():
         there = [snapshot for position, snapshot in entered if position < at]
+        for hold in (hold for hold in ended if hold.cluster in ("", name)):
+            held = held_by(there, [hold])
+            freed[one.act.id, hold.act.id] += sum(each.root in going and each.id in held for each in there)
         stay, problems = _of_cluster(one, then, name, there, going)
         oldest[name] = min([one.before, *stay])
         yield from problems
         snapshots[name] = [(position, snapshot) for position, snapshot in entered if snapshot.root not in going]
-    yield from _records(connection, one, then, oldest)
+    yield from _records(connection, one, then, ended, oldest, freed)
 
 
 def _policy(one: Prune) -> Iterator[str]:
@@ -140,7 +159,14 @@ def _of_cluster(
     return [each.taken_at for each in there if each.root not in going and each.id not in held], problems
 
 
-def _records(connection: Connection, one: Prune, then: list[Hold], oldest: Mapping[str, datetime]) -> Iterator[str]:
+def _records(
+    connection: Connection,
+    one: Prune,
+    then: list[Hold],
+    ended: list[Hold],
+    oldest: Mapping[str, datetime],
+    freed: _Freed,
+) -> Iterator[str]:
     """`oldest`: when the oldest snapshot was taken that stayed, by cluster. How far it looks back is not on record: at least not at all."""
     query = (
         select(ClusterRow.name, RecordRow.id, RecordRow.starts_at, RecordRow.ends_at, RecordRow.taken_in_at)
@@ -158,6 +184,8 @@ def _records(connection: Connection, one: Prune, then: list[Hold], oldest: Mappi
     for name, number, starts_at, ends_at, taken_in_at in connection.execute(query):
         if taken_in_at >= one.before or ends_at >= oldest.get(name, one.before):
             yield f"prune {one.act.id}: record {number} of {name} is younger than what it was to drop"
+        for hold in ended:
+            freed[one.act.id, hold.act.id] += hold.covers(name, starts_at, ends_at)
         for hold in then:
             if hold.covers(name, starts_at, ends_at):
                 yield f"prune {one.act.id}: record {number} of {name} was under hold {hold.act.id}"

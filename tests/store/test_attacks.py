@@ -177,6 +177,42 @@ def test_a_forged_prune_of_what_was_due_is_told_as_any_prune(store: Store, db: s
     assert [(one.prune.act.id, one.missing) for one in store.check().prunes] == [(3, 1)]
 
 
+def test_a_hold_that_was_released_for_a_prune_and_set_again_is_told_beside_the_prune(
+    store: Store, db: str, kept: str
+) -> None:
+    """All of it may be as it should; so it is no problem, and not for a list of holds alone."""
+    store.retention.release_hold(1, "closed", hours(52), RUN)
+    forged_prune(db, sorted(of_snapshot(db, 1) + of_snapshot(db, 2)))
+    store.retention.add_hold(NewHold("case 12", "prod", hours(12), hours(30)), hours(54), RUN)
+    assert problems(store, kept) == ()
+    [made] = store.check().prunes
+    assert [(hold.act.id, number) for hold, number in made.released] == [(1, 2)]
+    assert (
+        "  hold 1 (case 12), released 2026-07-03 16:00 UTC by alice (closed), had covered 2 of the snapshots and records that it dropped\n"
+    ) in evidence("db", "check", "--db", db).out
+
+
+def test_a_released_hold_is_told_beside_the_prune_of_a_record_that_it_had_covered(
+    store: Store, db: str, kept: str
+) -> None:
+    store.retention.add_hold(NewHold("case 13"), hours(51), RUN)
+    store.retention.release_hold(2, "closed", hours(52), RUN)
+    forged_prune(db, of_record(db), holds=holds_of(store)[:1])
+    assert [(hold.act.id, number) for hold, number in store.check().prunes[0].released] == [(2, 1)]
+
+
+def test_a_released_hold_that_had_covered_nothing_of_what_went_is_not_told(store: Store, db: str, kept: str) -> None:
+    store.retention.release_hold(1, "closed", hours(52), RUN)
+    store.add_snapshot(snapshot(item("db"), at=hours(51), cluster="test"))
+    store.retention.add_hold(NewHold("case 13", "test"), hours(52), RUN)
+    store.retention.release_hold(3, "closed", hours(52), RUN)
+    store.retention.add_hold(NewHold("case 14", "prod", hours(100)), hours(52), RUN)
+    forged_prune(db, of_snapshot(db, 1), holds=[holds_of(store)[-1]])
+    store.retention.release_hold(5, "closed", LATER, RUN)
+    assert problems(store, kept) == ()
+    assert [hold.act.id for hold, _ in store.check().prunes[0].released] == [1]
+
+
 def test_a_snapshot_that_is_put_in_later_with_an_earlier_time_of_receipt_is_told(
     store: Store, db: str, kept: str
 ) -> None:
