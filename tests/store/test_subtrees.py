@@ -165,7 +165,7 @@ def test_a_kept_hash_of_entries_that_are_not_there_is_named(long: Store, db: str
     assert problems(long) == [
         "the log: a hash is kept of entries 256 to 511, which it does not have: the hash was added, or they were removed"
     ]
-    lengthen(long, 512)  # it gives way to that of the entries that took the place of theirs
+    lengthen(long, 512, "test")  # it gives way to that of the entries that took the place of theirs
     assert problems(long) == []
     assert long.log_head() == by_entries(long)
 
