@@ -40,7 +40,7 @@ def host_network(context: Context) -> Looked:
         )
         for workload in workloads_of_pods(pod for pod in pods if pod.host_network)
     )
-    return Looked(len(workloads_of_pods(pods)), hits)
+    return Looked(len({pod.workload for pod in pods}), hits)
 
 
 def _pod_hit(workload: WorkloadPods, message: str, severity: Severity | None = None) -> Hit:
@@ -85,7 +85,7 @@ def side_door(context: Context) -> Looked:
         hits.append(
             _pod_hit(workload, f"{', '.join(ports)} of the node leads to {workload.key} (hostPort){_nodes(workload)}")
         )
-    return Looked(len(services) + len(workloads_of_pods(pods)), tuple(hits))
+    return Looked(len(services) + len({pod.workload for pod in pods}), tuple(hits))
 
 
 def _node_port(service: Service, pods: list[Pod]) -> Iterator[Hit]:
@@ -133,7 +133,7 @@ def can_forge(context: Context) -> Looked:
                 severity,
             )
         )
-    return Looked(len(workloads_of_pods(pods)), tuple(hits))
+    return Looked(len({pod.workload for pod in pods}), tuple(hits))
 
 
 @rule(

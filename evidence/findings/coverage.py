@@ -158,7 +158,7 @@ def pod_not_covered(context: Context) -> Looked:
     population = 0
     for namespace, covered in sorted(selected.items()):
         classes = context.index.in_namespace(namespace) if covered else ()
-        population += len(workloads_of(classes))
+        population += len({pod.workload for pod in pods_of(classes)})
         holes += [found for found in classes if int(found.id) not in covered]
     hits = tuple(
         Hit(

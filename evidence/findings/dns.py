@@ -1,11 +1,10 @@
 """Family plumbing, DNS: pods that may open connections and cannot resolve a name."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
 
 from evidence.cluster.model import Direction, IpBlock, Pod, PodPeer, Protocol
-from evidence.cluster.selectors import LabelSelector, Operator, Requirement
+from evidence.cluster.selectors import LabelSelector
 from evidence.findings.finding import Severity, count, shortened
 from evidence.findings.index import (
     ClusterIndex,
@@ -18,62 +17,12 @@ from evidence.findings.index import (
     workloads_of_pods,
 )
 from evidence.findings.registry import Context, Hit, Looked, rule
+from evidence.findings.resolvers import DNS_PORT, Resolver, marks
 from evidence.reach.classes import PodClass
 from evidence.reach.manifests import own_labels, pods_in, policy_yaml, rule_body
-from evidence.reach.ports import PortSet
-from evidence.reach.services import target_ports
 
 NEEDS = ("NetworkPolicy", "Pod")
-DNS_PORT = 53
-# Labels by which distributions mark their cluster resolver: CoreDNS and kube-dns alike, Helm's CoreDNS, OpenShift.
-RESOLVER_LABELS: Mapping[str, frozenset[str]] = {
-    "k8s-app": frozenset({"kube-dns", "coredns", "core-dns"}),
-    "app.kubernetes.io/name": frozenset({"coredns"}),
-    "dns.operator.openshift.io/daemonset-dns": frozenset({"default"}),
-}
 NODE_LOCAL = "node-local-dns"
-
-
-@dataclass(frozen=True, slots=True)
-class Resolver:
-    """Pods that answer the cluster's DNS, and the ports they answer on (53, or what the Service translates it to).
-
-    `pod` is one that carries the mark: where no policy looks at it, other pods of the class may lack it.
-    """
-
-    pods: PodClass
-    pod: Pod
-    udp: PortSet
-    tcp: PortSet
-
-
-def resolvers(index: ClusterIndex) -> tuple[Resolver, ...]:
-    """Classes with pods that carry a resolver's label."""
-    found = []
-    for pods in index.classes:
-        pod = next((pod for pod in pods_of([pods]) if marks(pod)), None)
-        if pod is not None:
-            udp, tcp = (_answering(index, pod, protocol) for protocol in (Protocol.UDP, Protocol.TCP))
-            found.append(Resolver(pods, pod, udp, tcp))
-    return tuple(found)
-
-
-def marks(pod: Pod) -> tuple[Requirement, ...]:
-    """Labels of a pod that mark it as a cluster resolver."""
-    return tuple(
-        Requirement(key, Operator.IN, (pod.labels[key],))
-        for key, values in RESOLVER_LABELS.items()
-        if pod.labels.get(key) in values
-    )
-
-
-def _answering(index: ClusterIndex, pod: Pod, protocol: Protocol) -> PortSet:
-    """The container port behind port 53 of a Service that selects the pod; 53 without such a Service."""
-    ports = PortSet.none()
-    for service in index.services(pod):
-        asked = [port for port in service.ports if port.port == DNS_PORT and port.protocol is protocol]
-        ports = ports | target_ports(asked, pod)
-    return ports or PortSet.of(protocol, DNS_PORT)
 
 
 @rule(
@@ -90,7 +39,7 @@ def _answering(index: ClusterIndex, pod: Pod, protocol: Protocol) -> PortSet:
 def dns_missing(context: Context) -> Looked:
     """Egress-isolated workloads that may connect to something but not to a resolver. A pod that may open nothing needs no names."""
     index, reach = context.index, context.reach
-    known = resolvers(index)
+    known = context.resolvers
     callers = [
         found for found in index.classes if reach.isolated(found.id, Direction.EGRESS) and _calls(context, found)
     ]
@@ -125,7 +74,7 @@ def dns_missing(context: Context) -> Looked:
         )
         for workload in workloads_of(deaf)
     )
-    return Looked(len(workloads_of(callers)), hits, tuple(dict.fromkeys(doubts)))
+    return Looked(len({pod.workload for pod in pods_of(callers)}), hits, tuple(dict.fromkeys(doubts)))
 
 
 def _egress_rules(context: Context, caller: PodClass) -> Iterator[RuleAt]:
@@ -195,7 +144,7 @@ def allow_dns(namespace: str, pods: LabelSelector, known: tuple[Resolver, ...]) 
 def dns_over_tcp_missing(context: Context) -> Looked:
     """Egress rules that open UDP 53 to a resolver for pods that no rule lets reach it over TCP."""
     index, reach = context.index, context.reach
-    known = resolvers(index)
+    known = context.resolvers
     found: dict[str, tuple[RuleAt, list[PodClass]]] = {}
     population = 0
     mute: dict[int, bool] = defaultdict(bool)

@@ -88,8 +88,9 @@ class RuleAt:
 class ClusterIndex:
     """Look-ups over one cluster; answers are remembered, so that asking twice costs nothing."""
 
-    def __init__(self, cluster: Cluster, reach: Reachability, lasting: Lasting) -> None:
+    def __init__(self, cluster: Cluster, reach: Reachability, services: ServiceIndex, lasting: Lasting) -> None:
         self.cluster = cluster
+        self._services = services
         self._lasting = lasting
         self._rules: dict[tuple[Direction, ...], tuple[RuleAt, ...]] = {}
         self._reach = reach
@@ -99,7 +100,7 @@ class ClusterIndex:
         for found in self.classes:
             by_namespace[found.namespace].append(found)
         self._by_namespace: Mapping[str, Sequence[PodClass]] = by_namespace
-        self._matched: dict[tuple[str, PodPeer], tuple[PodClass, ...]] = {}
+        self._matched: dict[tuple[str, int], tuple[PodPeer, tuple[PodClass, ...]]] = {}
         self._namespaces: dict[LabelSelector, tuple[str, ...]] = {}
         self._workloads: dict[PeerId, frozenset[ObjectKey]] = {}
 
@@ -134,17 +135,21 @@ class ClusterIndex:
 
     def matched(self, policy: NetworkPolicy, peer: PodPeer) -> tuple[PodClass, ...]:
         """Classes that a peer of one of the policy's rules matches."""
-        key = (policy.namespace if peer.namespace_selector is None else "", peer)
-        matched = self._matched.get(key)
-        if matched is None:
+        key = (
+            policy.namespace if peer.namespace_selector is None else "",
+            id(peer),
+        )  # by its content it would be slow to hash
+        known = self._matched.get(key)
+        if known is None:
             names = [policy.namespace] if peer.namespace_selector is None else self.namespaces(peer.namespace_selector)
-            matched = self._matched[key] = tuple(
+            matched = tuple(
                 found
                 for name in names
                 for found in self.in_namespace(name)
                 if peer.pod_selector is None or peer.pod_selector.matches(labels_of(found))
             )
-        return matched
+            known = self._matched[key] = peer, matched
+        return known[1]
 
     @cached_property
     def doubtful(self) -> frozenset[PeerId]:
@@ -198,10 +203,6 @@ class ClusterIndex:
     def services(self, pod: Pod) -> list[Service]:
         """Services that select the pod, in the cluster's order."""
         return [leads.service for leads in self._services.selecting(pod)]
-
-    @cached_property
-    def _services(self) -> ServiceIndex:
-        return ServiceIndex(self.cluster)
 
     def rules(self, *directions: Direction) -> tuple[RuleAt, ...]:
         """Every rule that has an effect, in the order of policies."""

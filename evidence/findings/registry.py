@@ -18,6 +18,7 @@ from evidence.findings.crossings import Crossings
 from evidence.findings.finding import EvidenceRef, Finding, Severity, Subject, count, severity_in, shortened
 from evidence.findings.index import ClusterIndex
 from evidence.findings.lasting import Lasting
+from evidence.findings.resolvers import Resolver, resolvers
 from evidence.intent.model import Classification, Intent, Zone
 from evidence.intent.zones import ZoneMap
 from evidence.observe.seen import Observations
@@ -48,7 +49,7 @@ class Context:
     @cached_property
     def index(self) -> ClusterIndex:
         """Selectors resolved on this cluster."""
-        return ClusterIndex(self.cluster, self.reach, self.lasting)
+        return ClusterIndex(self.cluster, self.reach, self.exposures.doors.services, self.lasting)
 
     @cached_property
     def exposures(self) -> Exposures:
@@ -61,18 +62,27 @@ class Context:
         return Crossings(self.reach, self.zones, self.intent)
 
     @cached_property
+    def resolvers(self) -> tuple[Resolver, ...]:
+        """Pods that answer the cluster's DNS."""
+        return resolvers(self.index)
+
+    @cached_property
     def access(self) -> Access:
         """Who may change the rules."""
         return who_may(self.cluster, self.intent)
 
-    @property
+    @cached_property
     def unread_kinds(self) -> frozenset[str]:
         return frozenset(self.cluster.unread_kinds)
 
     def zones_of(self, pods: Iterable[Pod]) -> tuple[Zone, ...]:
         """Zones that any of the pods lies in, by name."""
-        found = {zone.name: zone for pod in pods for zone in self.zones.of_pod(pod.key)}
-        return tuple(found[name] for name in sorted(found))
+        found: dict[str, Zone] = {}
+        of_pod = self.zones.of_pod
+        for pod in pods:
+            for zone in of_pod(f"{pod.namespace}/{pod.name}"):
+                found[zone.name] = zone
+        return tuple(found[name] for name in sorted(found)) if len(found) > 1 else tuple(found.values())
 
 
 @value()
@@ -260,8 +270,8 @@ def merged(hits: Iterable[Hit]) -> list[Hit]:
 
 def finding_of(rule: Rule, hit: Hit, context: Context) -> Finding:
     """A hit with its rule, its zones and the severity that follows from them."""
-    zones = {zone.name: zone for zone in (*context.zones_of(hit.pods), *hit.zones)}
-    classifications: frozenset[Classification] = frozenset(zone.classification for zone in zones.values())
+    zones = (*(context.zones_of(hit.pods) if hit.pods else ()), *hit.zones)
+    classifications: frozenset[Classification] = frozenset([zone.classification for zone in zones])
     return Finding(
         rule_id=rule.id,
         severity=severity_in(hit.severity or rule.severity, rule.family, classifications),
@@ -269,7 +279,7 @@ def finding_of(rule: Rule, hit: Hit, context: Context) -> Finding:
         message=hit.message,
         evidence=tuple(sorted(set(hit.evidence))),
         suggestion=hit.suggestion,
-        zones=tuple(sorted(zones)),
+        zones=tuple(sorted({zone.name for zone in zones})),
         classifications=classifications,
         discriminator=hit.discriminator,
         details=hit.details,

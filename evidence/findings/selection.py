@@ -123,8 +123,10 @@ def _matches_nothing(index: ClusterIndex, policy: NetworkPolicy, peer: PodPeer |
     """In words, why a peer matches nothing; "" when it matches something or when NET-018 names the reason."""
     if isinstance(peer, IpBlock):
         return "" if covered([peer]) else f"ipBlock {peer.cidr} excepts all of itself"
+    if index.matched(policy, peer):
+        return ""
     names = [policy.namespace] if peer.namespace_selector is None else list(index.namespaces(peer.namespace_selector))
-    if not names or index.matched(policy, peer) or may_match_unread(index, peer.namespace_selector):
+    if not names or may_match_unread(index, peer.namespace_selector):
         return ""
     where = (
         f"namespace {policy.namespace}" if peer.namespace_selector is None else f"namespaces {peer.namespace_selector}"

@@ -20,6 +20,8 @@ class Classification(StrEnum):
     THIRD_PARTY = "third-party"  # addresses of another organisation that is known and has an owner here
     INTERNET = "internet"  # any other address outside
 
+    __hash__ = str.__hash__  # an Enum's own is Python's, and takes five times as long
+
 
 SENSITIVE = frozenset({Classification.CDE, Classification.EPHI, Classification.FEDRAMP_BOUNDARY})  # hold regulated data
 

@@ -166,22 +166,27 @@ class Exposures:
             own |= int(families[end])
         row = reach.row(Direction.INGRESS, reach.ends(peers.id)[0])
         fitting = (families & own) != 0
+        admitted = np.where(fitting, row, 0)
         by_ports: dict[int, list[tuple[ExternalRange, int]]] = {}
-        for number in np.flatnonzero(fitting[self._outside] & (row[self._outside] != 0)).tolist():
-            end = int(self._outside[number])
-            by_ports.setdefault(int(row[end]), []).append((reach.external[number], end))
-        others = fitting[: reach.peers.pods] & (self._class_of != peers.id)
+        for found, end, ports in zip(reach.external, self._outside_ends, admitted[self._outside].tolist(), strict=True):
+            if ports:
+                by_ports.setdefault(ports, []).append((found, end))
+        others = admitted[: reach.peers.pods][self._class_of != peers.id]
         port_set = reach.port_ids.port_set
         return _Admitted(
             tuple((port_set(ports), tuple(found)) for ports, found in by_ports.items()),
-            _union(map(port_set, np.unique(row[self._node_ends[fitting[self._node_ends]]]).tolist())),
-            _union(map(port_set, np.unique(row[: reach.peers.pods][others]).tolist())),
+            _union(map(port_set, set(admitted[self._node_ends].tolist()))),
+            _union(map(port_set, set(others.tolist()))),
         )
 
     @cached_property
     def _outside(self) -> npt.NDArray[np.intp]:
         """The end of each outside range."""
-        return np.array([self.reach.ends(found.id)[0] for found in self.reach.external], dtype=np.intp)
+        return np.array(self._outside_ends, dtype=np.intp)
+
+    @cached_property
+    def _outside_ends(self) -> list[int]:
+        return [self.reach.ends(found.id)[0] for found in self.reach.external]
 
     @cached_property
     def _class_of(self) -> npt.NDArray[np.int64]:

@@ -24,6 +24,8 @@ class AddressKind(StrEnum):
     PRIVATE = "private ranges"
     NOBODY = "no host"
 
+    __hash__ = str.__hash__  # an Enum's own is Python's, and takes five times as long
+
 
 _SPECIAL = {
     AddressKind.PRIVATE: (

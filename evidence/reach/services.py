@@ -14,10 +14,10 @@ that cost grows with pods and Services, not with their product.
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import NamedTuple
 
-from evidence.cluster.model import Cluster, IPAddress, Labels, Pod, Service, ServicePort
+from evidence.cluster.model import Cluster, ContainerPort, IPAddress, Labels, Pod, Service, ServicePort
 from evidence.cluster.routes import EndpointPort
 from evidence.reach.ports import FIRST_PORT, LAST_PORT, PortSet
 from evidence.values import value
@@ -36,12 +36,16 @@ def behind(service: Service, pod: Pod) -> bool:
 
 def target_ports(ports: Iterable[ServicePort], pod: Pod) -> PortSet:
     """Ports of the pod that the Service's ports lead to."""
+    return _targets(ports, pod.ports)
+
+
+def _targets(ports: Iterable[ServicePort], of_pod: Iterable[ContainerPort]) -> PortSet:
     found = PortSet.none()
     for port in ports:
         numbers = (
             [port.target_port]
             if isinstance(port.target_port, int)
-            else [p.number for p in pod.ports if p.name == port.target_port and p.protocol is port.protocol]
+            else [p.number for p in of_pod if p.name == port.target_port and p.protocol is port.protocol]
         )
         for number in numbers:
             found = found | PortSet.of(port.protocol, number)
@@ -62,14 +66,17 @@ class Leads:
 
     def to(self, pod: Pod, ports: ServicePorts) -> PortSet:
         """Ports of the pod that these ports of the Service lead to."""
-        if self.ports is None:
-            return target_ports(ports, pod)
-        found = PortSet.none()
-        for port in self.ports:
-            if any(asked.name == port.name and asked.protocol is port.protocol for asked in ports):
-                first, last = (port.number, port.number) if port.number else (FIRST_PORT, LAST_PORT)
-                found = found | PortSet.of(port.protocol, first, last)
-        return found
+        return target_ports(ports, pod) if self.ports is None else _sliced(self.ports, ports)
+
+
+def _sliced(ports: Iterable[EndpointPort], asked: ServicePorts) -> PortSet:
+    """The ports of a slice that these ports of its Service lead to."""
+    found = PortSet.none()
+    for port in ports:
+        if any(one.name == port.name and one.protocol is port.protocol for one in asked):
+            first, last = (port.number, port.number) if port.number else (FIRST_PORT, LAST_PORT)
+            found = found | PortSet.of(port.protocol, first, last)
+    return found
 
 
 class _Slices(NamedTuple):
@@ -148,7 +155,6 @@ class ServiceIndex:
                 continue
             services.add((service.namespace, service.name))
             leads = Leads(service, made.ports)
-            alike: dict[int, bool] = {}  # by the identity of a pod's ports, which pods share
             for endpoint in made.endpoints:
                 named = pods.get(f"{made.namespace}/{endpoint.pod}") if endpoint.pod else None
                 if named is None and at is None:
@@ -157,9 +163,7 @@ class ServiceIndex:
                     [named] if named else [pod for address in endpoint.addresses for pod in (at or {}).get(address, ())]
                 )
                 for pod in holders:
-                    if id(pod.ports) not in alike:
-                        alike[id(pod.ports)] = _leads_alike(leads, pod)
-                    if not alike[id(pod.ports)] or not behind(service, pod):
+                    if not (behind(service, pod) and _lead_alike(made.ports, service.ports, pod.ports)):
                         found[pod.key].append(leads)
                 if not holders and not endpoint.pod:
                     strangers += ((service, address) for address in endpoint.addresses)
@@ -176,9 +180,12 @@ def _by_address(pods: Iterable[Pod]) -> Mapping[IPAddress, Sequence[Pod]]:
     return found
 
 
-def _leads_alike(leads: Leads, pod: Pod) -> bool:
-    """True when a slice leads to no other ports of a pod than the Service's selector would."""
-    return not leads.to(pod, leads.service.ports) - target_ports(leads.service.ports, pod)
+@lru_cache(maxsize=1 << 12)  # the same few ports everywhere, and again in the cluster's next state
+def _lead_alike(
+    ports: tuple[EndpointPort, ...], of_service: tuple[ServicePort, ...], of_pod: tuple[ContainerPort, ...]
+) -> bool:
+    """True when a slice with these ports leads to no other ports of a pod than the Service's selector would."""
+    return not _sliced(ports, of_service) - _targets(of_service, of_pod)
 
 
 class _Space:
