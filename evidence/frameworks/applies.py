@@ -30,8 +30,8 @@ def _undeclared(wanted: frozenset[Classification], facts: Facts) -> tuple[bool |
     names = any_of(sorted(wanted))
     if facts.intent is None or not facts.intent.zones:
         return None, f"scope was not declared: no intent file says which pods are {names}"
-    if facts.zones.unassigned:
-        pods = count(len(facts.zones.unassigned), "pod lies", "pods lie")
+    if facts.ground.unassigned:
+        pods = count(facts.ground.unassigned, "pod lies", "pods lie")
         return None, f"no zone is declared as {names}, but {pods} in no zone"
     return False, f"no zone is declared as {names}"
 

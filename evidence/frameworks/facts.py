@@ -3,13 +3,13 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from evidence.cni.model import CniReport
+from evidence.cni.model import CniReport, Enforcement
 from evidence.findings.finding import Finding
 from evidence.findings.registry import RULES, Assessment, RuleRun
 from evidence.frameworks.load import planned_checks
 from evidence.frameworks.model import Feed, Framework
 from evidence.intent.model import Classification, Intent
-from evidence.intent.zones import ZoneMap
+from evidence.intent.zones import ZoneMap, ZoneProblem
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,14 +23,43 @@ class Agreement:
 
 
 @dataclass(frozen=True, slots=True)
+class Ground:
+    """The enforcement and the population that results speak of. `running` counts pods that run or may run, `unassigned` those of them in no zone;
+    `peopled` are the classifications of zones that hold a pod which is no template; `outside_undeclared` and `doubts` are the zones' own."""
+
+    enforcement: Enforcement
+    enforcement_reasons: tuple[str, ...]
+    running: int
+    unassigned: int
+    peopled: frozenset[Classification]
+    outside_undeclared: tuple[str, ...]
+    doubts: tuple[ZoneProblem, ...]
+
+
+def ground_of(intent: Intent | None, cni: CniReport, zones: ZoneMap) -> Ground:
+    """The ground of one analysed cluster."""
+    declared = intent.zones if intent else ()
+    return Ground(
+        enforcement=cni.enforcement,
+        enforcement_reasons=cni.reasons,
+        running=zones.population,
+        unassigned=len(zones.unassigned),
+        peopled=frozenset(
+            zone.classification for zone in declared if any(not pod.template for pod in zones.pods(zone.name))
+        ),
+        outside_undeclared=zones.outside_undeclared,
+        doubts=zones.problems,
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class Facts:
     """What a result depends on beside the findings. `partial` and `unevaluated` name what was not read and policies that were not
     evaluated, one a string. `unseen` are kinds of which the source does not tell whether there are any: those of the API by their kind, others
     by resource and group. `baseline` is the one asked for, None for the intent's own. `agreements`: what was seen of packets and agrees."""
 
     intent: Intent | None
-    cni: CniReport
-    zones: ZoneMap
+    ground: Ground
     partial: tuple[str, ...] = ()
     unevaluated: tuple[str, ...] = ()
     unseen: tuple[str, ...] = ()
@@ -50,9 +79,6 @@ class Evidence:
             self.findings.setdefault(finding.rule_id, []).append(finding)
         zones = facts.intent.zones if facts.intent else ()
         self.declared = frozenset(zone.classification for zone in zones)
-        self.peopled = frozenset(
-            zone.classification for zone in zones if any(not pod.template for pod in facts.zones.pods(zone.name))
-        )
 
     def hits(self, feed: Feed) -> Sequence[Finding]:
         return self.findings.get(feed.rule_id, ())

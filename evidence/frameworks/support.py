@@ -36,7 +36,7 @@ def obstacles(control: Control, direct: Sequence[Feed], evidence: Evidence) -> I
             subjects = shortened([str(finding.subject) for finding in loose])
             yield f"{rule_name(feed.rule_id)} was found on what lies in no declared zone: {subjects}"
     if control.needs is not None and control.needs is not Strength.DECLARED:
-        yield from _population(control, facts, evidence)
+        yield from _population(control, facts)
         yield from _weakness(control, facts)
 
 
@@ -61,7 +61,7 @@ def contradiction(feed: Feed, found: Sequence[Finding]) -> str:
     return f"{rule_name(feed.rule_id)}, {count(len(found), 'finding')}: {subjects}: {feed.reason}"
 
 
-def _population(control: Control, facts: Facts, evidence: Evidence) -> Iterator[str]:
+def _population(control: Control, facts: Facts) -> Iterator[str]:
     """What was not looked at, or was not there to look at."""
     if facts.partial:
         yield f"the snapshot is partial: {shortened(facts.partial)}"
@@ -74,17 +74,17 @@ def _population(control: Control, facts: Facts, evidence: Evidence) -> Iterator[
             "to the files each kind's list as `kubectl get --raw` writes it"
         )
     scope = control.zones
-    if scope and not scope & evidence.peopled:
+    if scope and not scope & facts.ground.peopled:
         yield f"no pod that runs lies in a zone that is declared as {any_of(sorted(scope))}: there is nothing to speak of"
-    elif not scope and not facts.zones.population:
+    elif not scope and not facts.ground.running:
         yield "the snapshot holds no pod that runs: there is nothing to speak of"
-    if facts.zones.outside_undeclared and any(_decides_approval(feed) for feed in control.feeds):
-        outside = " and ".join(facts.zones.outside_undeclared)
+    if facts.ground.outside_undeclared and any(_decides_approval(feed) for feed in control.feeds):
+        outside = " and ".join(facts.ground.outside_undeclared)
         yield (
             f"addresses outside lie in no zone, so what may come in from there was not compared with the approved flows; "
             f"declare a zone with {outside} as internet"
         )
-    doubts = [str(problem) for problem in facts.zones.problems if not scope or _concerns(problem.zones, scope, facts)]
+    doubts = [str(problem) for problem in facts.ground.doubts if not scope or _concerns(problem.zones, scope, facts)]
     if doubts:
         yield f"the declared zones are in doubt: {shortened(doubts)}"
 
@@ -108,9 +108,13 @@ def _concerns(names: Sequence[str], scope: frozenset[Classification], facts: Fac
 
 def _weakness(control: Control, facts: Facts) -> Iterator[str]:
     needs = control.needs
-    if needs is not None and needs.rank >= Strength.ENFORCED.rank and facts.cni.enforcement is not Enforcement.ENFORCED:
-        why = shortened(facts.cni.reasons) or "no plugin was recognised"
-        yield f"computed from the policies, but their enforcement was not shown ({facts.cni.enforcement.value}): {why}"
+    if (
+        needs is not None
+        and needs.rank >= Strength.ENFORCED.rank
+        and facts.ground.enforcement is not Enforcement.ENFORCED
+    ):
+        why = shortened(facts.ground.enforcement_reasons) or "no plugin was recognised"
+        yield f"computed from the policies, but their enforcement was not shown ({facts.ground.enforcement.value}): {why}"
     if needs is Strength.OBSERVED and not agreements(control, facts):
         yield "no probe and no flow log is part of the evidence, and this control is to rest on one"
 
@@ -119,7 +123,7 @@ def reached(control: Control, facts: Facts) -> Strength:
     """How a supported result is backed. Observed is more than enforced: the plugin is known to enforce, and packets were seen to be denied."""
     if control.needs is Strength.DECLARED:
         return Strength.DECLARED
-    if facts.cni.enforcement is not Enforcement.ENFORCED:
+    if facts.ground.enforcement is not Enforcement.ENFORCED:
         return Strength.COMPUTED
     return Strength.OBSERVED if agreements(control, facts) else Strength.ENFORCED
 

@@ -35,6 +35,7 @@ class Judging:
 
     def results(self, assessed: Assessed) -> "tuple[ControlResult, ...]":
         """A result for every control. Raises UsageError for a baseline that the framework does not have."""
+        from evidence.frameworks.facts import ground_of
         from evidence.frameworks.judge import Facts, judge
         from evidence.pipeline.unseen import unseen_kinds
 
@@ -46,8 +47,7 @@ class Judging:
             return last.results
         facts = Facts(
             intent=assessed.state.intent,
-            cni=assessed.cni,
-            zones=assessed.zones,
+            ground=ground_of(assessed.state.intent, assessed.cni, assessed.zones),
             partial=partial,
             unevaluated=tuple(str(policy.key) for policy in assessed.reach.unevaluated),
             unseen=unseen_kinds(collection),

@@ -6,7 +6,7 @@ from typing import Any
 from evidence.cni.model import CniReport, Enforcement
 from evidence.findings.finding import Finding, Severity, Subject
 from evidence.findings.registry import Assessment, RuleRun, RunStatus
-from evidence.frameworks.facts import Facts
+from evidence.frameworks.facts import Facts, ground_of
 from evidence.frameworks.judge import ControlResult, judge
 from evidence.frameworks.model import Control, Feed, FeedStrength, Framework, Strength
 from evidence.intent.model import Classification, Intent, System, Zone, ZoneMember
@@ -60,7 +60,7 @@ def facts(
         intent = Intent(
             system=given.pop("system", System()), zones=tuple(zones), waivers=tuple(given.pop("waivers", ()))
         )
-    return Facts(intent=intent, cni=cni, zones=assign(intent, cluster(pods)), **given)
+    return Facts(intent=intent, ground=ground_of(intent, cni, assign(intent, cluster(pods))), **given)
 
 
 def result(one: Control, seen: Assessment, about: Facts | None = None, **given: Any) -> ControlResult:

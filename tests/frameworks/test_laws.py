@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from evidence.cni.model import CniReport, Enforcement
 from evidence.findings.finding import Finding, Severity, Subject
 from evidence.findings.registry import RULES, Assessment, RuleRun, RunStatus
-from evidence.frameworks.facts import Facts
+from evidence.frameworks.facts import Facts, ground_of
 from evidence.frameworks.judge import judge
 from evidence.frameworks.load import load_frameworks
 from evidence.frameworks.model import ControlResult, Framework, Strength, Verdict
@@ -67,8 +67,7 @@ def all_facts(draw: st.DrawFn) -> Facts:
     enforcement = draw(st.sampled_from([Enforcement.ENFORCED] * 3 + list(Enforcement)))
     return Facts(
         intent=intent,
-        cni=CniReport((), enforcement, ("why",)),
-        zones=assign(intent, cluster(pods)),
+        ground=ground_of(intent, CniReport((), enforcement, ("why",)), assign(intent, cluster(pods))),
         partial=draw(st.sampled_from([(), (), ("Pod: forbidden",)])),
         unevaluated=draw(st.sampled_from([(), (), ("Policy x",)])),
     )
@@ -116,7 +115,7 @@ def test_a_check_that_did_not_look_at_everything_supports_nothing_that_it_decide
 def test_without_shown_enforcement_nothing_is_called_enforced(
     short: str, seen: Assessment, about: Facts, enforcement: Enforcement
 ) -> None:
-    weaker = dataclasses.replace(about, cni=CniReport((), enforcement, ("why",)))
+    weaker = dataclasses.replace(about, ground=dataclasses.replace(about.ground, enforcement=enforcement))
     for result in judge(frameworks()[short], seen, weaker):
         if enforcement is not Enforcement.ENFORCED:
             assert result.strength in (None, Strength.DECLARED, Strength.COMPUTED)
@@ -127,7 +126,9 @@ def test_without_shown_enforcement_nothing_is_called_enforced(
 def test_without_an_intent_file_nothing_is_supported_in_a_framework_for_regulated_data(
     short: str, seen: Assessment, about: Facts
 ) -> None:
-    none = dataclasses.replace(about, intent=None, zones=assign(None, cluster([pod("a", "one")])))
+    nowhere = assign(None, cluster([pod("a", "one")]))
+    enforced = CniReport((), about.ground.enforcement, ("why",))
+    none = dataclasses.replace(about, intent=None, ground=ground_of(None, enforced, nowhere))
     for result in judge(frameworks()[short], seen, none):
         if frameworks()[short].regulated is not None:
             assert result.verdict in (Verdict.NOT_DETERMINED, Verdict.NOT_ASSESSED)

@@ -5,7 +5,7 @@ from functools import cache
 import pytest
 
 from evidence import pipeline
-from evidence.frameworks.facts import Facts
+from evidence.frameworks.facts import Facts, ground_of
 from evidence.frameworks.judge import judge, worst
 from evidence.frameworks.load import load_frameworks
 from evidence.frameworks.model import ControlResult, Framework, Strength, Verdict
@@ -31,11 +31,12 @@ def framework(short: str) -> Framework:
     return next(one for one in load_frameworks().values() if one.short == short)
 
 
+def facts(one: pipeline.Assessed, **given: str) -> Facts:
+    return Facts(one.state.intent, ground_of(one.state.intent, one.cni, one.zones), **given)  # type: ignore[arg-type]
+
+
 def judged(short: str, **given: str) -> tuple[tuple[ControlResult, ...], ...]:
-    return tuple(
-        judge(framework(short), one.assessment, Facts(one.state.intent, one.cni, one.zones, **given))  # type: ignore[arg-type]
-        for one in assessed()
-    )
+    return tuple(judge(framework(short), one.assessment, facts(one, **given)) for one in assessed())
 
 
 def history(short: str, control: str) -> list[Verdict]:
@@ -108,7 +109,7 @@ def test_fedramp_is_judged_at_the_declared_baseline_over_the_whole_cluster() -> 
 def test_without_the_intent_file_scope_was_not_declared_and_nothing_is_supported() -> None:
     dump = sample_dumps()[-1]
     one = pipeline.assess(pipeline.load_state([str(dump.path)], db=None, cluster=None, at=None), dump.taken_at)
-    results = judge(framework("pci"), one.assessment, Facts(one.state.intent, one.cni, one.zones))
+    results = judge(framework("pci"), one.assessment, facts(one))
     assert {result.verdict for result in results} == {U, Verdict.NOT_ASSESSED}
     assert all("not declared" in "\n".join(result.reasons) for result in results if result.verdict is U)
 
