@@ -1,4 +1,5 @@
-"""What questions over a year cost: `evidence history` over a store with a snapshot an hour of a living cluster.
+"""What questions over a year cost: `evidence history` over a store with a snapshot an hour of a living cluster, before and after `evidence db
+assess` has kept what is said of each snapshot. "store MiB": by how much the store grew.
 
     python benchmarks/history.py [--pods 50 …] [--days 365] [--share 0.01]
 
@@ -32,7 +33,14 @@ zones:
   - {name: platform, classification: connected-to, members: [{namespaces: [kube-system, ingress, monitoring]}]}
   - {name: internet, classification: internet, cidrs: [0.0.0.0/0]}
 """
-COMMANDS = (("history",), ("history", "--framework", "pci"))
+HISTORY = ("history", "--expect-every", "1h", "--format", "json")
+COMMANDS = (  # and what the table calls them
+    ("history", (*HISTORY, "--processes", "1")),
+    ("history --framework pci", (*HISTORY, "--framework", "pci", "--processes", "1")),
+    ("db assess", ("db", "assess", "--processes", "1")),
+    ("history, kept", HISTORY),
+    ("history --framework pci, kept", (*HISTORY, "--framework", "pci")),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,11 +75,19 @@ def rows(pods: int, hours: int, share: float) -> Iterator[list[object]]:
         db, start = f"{folder}/evidence.db", time.perf_counter()
         filled = fill(db, pods, hours, share)
         print(f"{filled.pods} pods: filled in {time.perf_counter() - start:.0f} s", file=sys.stderr, flush=True)
-        for command in COMMANDS:
-            asked = (*command, "--expect-every", "1h", "--format", "json", "--db", db)
-            cost = measure.run([sys.executable, "-m", "evidence", *asked])
+        for name, command in COMMANDS:
+            size = Path(db).stat().st_size
+            cost = measure.run([sys.executable, "-m", "evidence", *command, "--db", db])
+            grown = (Path(db).stat().st_size - size) / 2**20
             counts = filled.pods, filled.objects, filled.snapshots, filled.different
-            yield [*counts, f"`{' '.join(command)}`", f"{cost.cpu:.1f}", f"{cost.memory:.0f}"]
+            yield [
+                *counts,
+                name,
+                f"{cost.cpu:.1f}",
+                f"{cost.wall:.1f}",
+                f"{cost.memory:.0f}",
+                f"{grown:.1f}" if grown else "",
+            ]
 
 
 def main() -> None:
@@ -80,7 +96,7 @@ def main() -> None:
     parser.add_argument("--days", type=int, default=365)
     parser.add_argument("--share", type=float, default=0.01, help="of the objects that change in a day")
     options = parser.parse_args()
-    header = ("pods", "objects", "snapshots", "different", "evidence", "cpu s", "MiB")
+    header = ("pods", "objects", "snapshots", "different", "evidence", "cpu s", "wall s", "MiB", "store MiB")
     told = [row for pods in options.pods for row in rows(pods, options.days * 24, options.share)]
     print(measure.table(header, told))
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from evidence.store.describe import StoreDescription
 
 _LATER = {
+    "assess": Later("evidence.cli.db_assess", "command", "Assess each snapshot once and keep it, for quick histories."),
     "export": Later(
         "evidence.cli.db_transfer", "export_command", "Write the store as one file that any store can be made from."
     ),

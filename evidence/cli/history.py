@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from evidence.cli.options import Interval, Period, database_option, now
+from evidence.cli.options import Interval, Period, database_option, now, processes_option
 
 
 @click.command("history")
@@ -27,6 +27,12 @@ from evidence.cli.options import Interval, Period, database_option, now
     type=click.Path(path_type=Path),
     help="Folder of your own frameworks.",
 )
+@click.option(
+    "--afresh",
+    is_flag=True,
+    help="Evaluate every snapshot again, also those whose assessment `evidence db assess` kept.",
+)
+@processes_option
 @database_option
 @click.option("--format", "output", type=click.Choice(["table", "json"]), default="table", show_default=True)
 def command(
@@ -36,26 +42,34 @@ def command(
     frameworks: tuple[str, ...],
     baseline: str | None,
     controls_folder: tuple[Path, ...],
+    afresh: bool,
+    processes: int,
     db: str,
     output: str,
 ) -> int:
     """What happened in a period: each snapshot that changed something, findings that opened and closed and how long each was open, failed
     runs, and gaps in coverage.
 
-    A control is judged on the worst of the period, as in a report. A snapshot that is as the one before is not evaluated again.
+    A control is judged on the worst of the period, as in a report. A snapshot that is as the one before is not evaluated again, nor is one
+    whose assessment was kept.
     """
     from evidence import pipeline
     from evidence.cli import history_output
+    from evidence.cli.progress import progress_of_many
 
-    found = pipeline.period_timeline(
-        db,
-        cluster=cluster,
-        period=period,
-        expect_every=expect_every,
-        now=now(),
-        frameworks=frameworks,
-        baseline=baseline,
-        controls_folders=controls_folder,
-    )
+    with progress_of_many("history", "snapshots evaluated") as advance:
+        found = pipeline.period_timeline(
+            db,
+            cluster=cluster,
+            period=period,
+            expect_every=expect_every,
+            now=now(),
+            frameworks=frameworks,
+            baseline=baseline,
+            controls_folders=controls_folder,
+            afresh=afresh,
+            processes=processes,
+            advance=advance,
+        )
     history_output.write(found, output)
     return 0

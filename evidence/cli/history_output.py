@@ -36,8 +36,10 @@ def write(found: Timeline, output: str) -> None:
 def table(found: Timeline) -> Iterator[str]:
     """The period and its coverage, then what happened in the order of time, then findings, open ones first."""
     width = columns()
+    kept = f", {count(found.kept, 'kept assessment')}" if found.kept else ""
     yield line(
-        f"{found.cluster}, {_time(found.start)} to {_time(found.end)} UTC: {count(found.snapshots, 'snapshot')}, {found.read} read and analysed"
+        f"{found.cluster}, {_time(found.start)} to {_time(found.end)} UTC: {count(found.snapshots, 'snapshot')}, "
+        f"{count(found.evaluated, 'state')} evaluated{kept}"
     )
     yield wrapped(_covered(found), width, 2)
     yield ""
@@ -176,7 +178,8 @@ def document(found: Timeline) -> dict[str, Any]:
         "cluster": found.cluster,
         "period": {"start": found.start.isoformat(), "end": found.end.isoformat()},
         "snapshots": found.snapshots,
-        "snapshots_read": found.read,
+        "states_evaluated": found.evaluated,
+        "assessments_kept": found.kept,
         "pruned": {
             "snapshots": len(found.gone.numbers),
             "first_taken_at": found.gone.first_taken_at.isoformat(),

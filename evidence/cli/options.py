@@ -143,6 +143,17 @@ def options_of(command: click.Command, *names: str) -> Callable[[F], F]:
     return decorate
 
 
+def processes_option(command: F) -> F:
+    """`--processes N`, of which each evaluates snapshots."""
+    return click.option(
+        "--processes",
+        type=click.IntRange(min=1),
+        default=lambda: len(os.sched_getaffinity(0)),
+        show_default="one for each core",
+        help="How many processes evaluate at most, where it is much.",
+    )(command)
+
+
 def database_option(command: F) -> F:
     """`--db URL`; a bare file name is a SQLite file."""
     return click.option(

@@ -3,11 +3,12 @@
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 import click
 
 LINE_EVERY = 10.0  # seconds between two lines of a log
+MANY = 500
 
 Advance = Callable[[int, int, str], None]  # done, total, what else there is to say
 
@@ -30,6 +31,21 @@ def progress(label: str, noun: str) -> Iterator[Advance]:
             click.echo(f"{label}: {done} of {total} {noun}{share}{f', {note}' if note else ''}", err=True)
 
     yield write
+
+
+@contextmanager
+def progress_of_many(label: str, noun: str) -> Iterator[Callable[[int, int], None]]:
+    """The same for a command that is mostly quick: nothing is shown for fewer than MANY steps."""
+    with ExitStack() as stack:
+        advance: Advance | None = None
+
+        def show(done: int, total: int) -> None:
+            nonlocal advance
+            if total >= MANY:
+                advance = advance or stack.enter_context(progress(label, noun))
+                advance(done, total, "")
+
+        yield show
 
 
 @contextmanager

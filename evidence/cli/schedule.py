@@ -95,8 +95,8 @@ def command(
 ) -> int:
     """Collect, assess, report and archive again and again, in one process.
 
-    A run that fails is recorded in the store and tried again at the next time. SIGTERM and SIGINT stop the process cleanly: the
-    store and the archive hold whole things only.
+    Each snapshot's assessment is kept, as `evidence db assess` does. A run that fails is recorded in the store and tried again at the next
+    time. SIGTERM and SIGINT stop the process cleanly: the store and the archive hold whole things only.
 
     Exit codes: 0 stopped by a signal, 2 usage, 3 it could not start.
     """

@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from evidence.pipeline.assessing import assess_history
     from evidence.pipeline.differences import Difference, compare_snapshots
     from evidence.pipeline.fleet.reassess import Reassessed, reassess
     from evidence.pipeline.log import Keeping, checkpoint
@@ -33,6 +34,7 @@ __all__ = [
     "Stored",
     "Timeline",
     "assess",
+    "assess_history",
     "build_archive",
     "check_plan",
     "checkpoint",
@@ -53,6 +55,7 @@ __all__ = [
 ]
 
 _MODULES = {
+    "assessing": ("assess_history",),
     "differences": ("Difference", "compare_snapshots"),
     "fleet.reassess": ("Reassessed", "reassess"),
     "log": ("Keeping", "checkpoint"),

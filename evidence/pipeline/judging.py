@@ -6,20 +6,20 @@ from typing import TYPE_CHECKING
 from evidence.cluster.objects import Collection, SourceInfo
 from evidence.cluster.rbac import GROUP as RBAC
 from evidence.cluster.rbac import KINDS as RBAC_KINDS
-from evidence.pipeline.observations import agreements
+from evidence.pipeline.answers import Answer, alike, answer_of
 from evidence.pipeline.snapshots import shortfalls
 from evidence.pipeline.states import Assessed
 
 if TYPE_CHECKING:
-    from evidence.frameworks.facts import Agreement
     from evidence.frameworks.model import ControlResult, Framework
+    from evidence.intent.model import Intent
 
 
 @dataclass(frozen=True, slots=True)
 class _Judged:
-    assessed: Assessed
+    answer: Answer
+    intent: "Intent | None"
     partial: tuple[str, ...]
-    agreements: "tuple[Agreement, ...]"
     results: "tuple[ControlResult, ...]"
 
 
@@ -31,42 +31,35 @@ class Judging:
         self.framework = framework
         self.baseline = baseline
         self._newest = newest
+        self._answered: tuple[Assessed, Answer] | None = None
         self._last: _Judged | None = None
 
     def results(self, assessed: Assessed) -> "tuple[ControlResult, ...]":
         """A result for every control. Raises UsageError for a baseline that the framework does not have."""
-        from evidence.frameworks.facts import ground_of
-        from evidence.frameworks.judge import Facts, judge
-        from evidence.pipeline.unseen import unseen_kinds
+        last = self._answered
+        answer = last[1] if last and alike(last[0], assessed) else answer_of(assessed)
+        self._answered = assessed, answer
+        return self.judged(answer, assessed.state.intent, assessed.state.collection)
 
-        collection = assessed.state.collection
+    def judged(self, answer: Answer, intent: "Intent | None", collection: Collection) -> "tuple[ControlResult, ...]":
+        """Like `results`. Of the collection only what says how it was read."""
+        from evidence.frameworks.judge import Facts, judge
+
         partial = (*shortfalls(without_rbac(collection)), *other_cluster(collection.source, self._newest))
-        agreed = agreements(assessed)
         last = self._last
-        if last and (last.partial, last.agreements) == (partial, agreed) and _alike(last.assessed, assessed):
+        if last and last.answer is answer and last.intent is intent and last.partial == partial:
             return last.results
         facts = Facts(
-            intent=assessed.state.intent,
-            ground=ground_of(assessed.state.intent, assessed.cni, assessed.zones),
+            intent=intent,
+            ground=answer.ground,
             partial=partial,
-            unevaluated=tuple(str(policy.key) for policy in assessed.reach.unevaluated),
-            unseen=unseen_kinds(collection),
+            unevaluated=answer.unevaluated,
+            unseen=answer.unseen,
             baseline=self.baseline,
-            agreements=agreed,
+            agreements=answer.agreements,
         )
-        self._last = _Judged(assessed, partial, agreed, judge(self.framework, assessed.assessment, facts))
+        self._last = _Judged(answer, intent, partial, judge(self.framework, answer.assessment, facts))
         return self._last.results
-
-
-def _alike(one: Assessed, other: Assessed) -> bool:
-    """The same findings of the same analysis; the cluster's state is the same, then, and so are the kinds that are not in the source."""
-    return (
-        one.assessment is other.assessment
-        and one.reach is other.reach
-        and one.cni is other.cni
-        and one.zones is other.zones
-        and one.state.intent is other.state.intent
-    )
 
 
 def without_rbac(collection: Collection) -> Collection:

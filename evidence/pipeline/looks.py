@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
+from evidence.canonical import object_digest
 from evidence.cluster.known import Known
 from evidence.errors import StoreError, UsageError
 from evidence.observe.seen import LOOK_BACK, RECENT
@@ -74,26 +75,33 @@ def assessed_snapshots(store: "Store", outlines: "Sequence[SnapshotOutline]", pe
         yield replace(found, state=replace(found.state, collection=collection))
 
 
-class Looks:
-    """One cluster's snapshots. `places`: where an object was read counts, too; a report names it, a timeline does not."""
+def state_key(outline: "SnapshotOutline") -> tuple[object, ...]:
+    """The same for snapshots of which the same cluster and intent are built; where their objects were read does not count."""
+    return outline.content, outline.info.intent_digest, outline.kinds, outline.problems
 
-    def __init__(self, store: "Store", cluster: str, *, places: bool) -> None:
+
+def state_digest(outline: "SnapshotOutline") -> str:
+    """Hex digest over `state_key`."""
+    content, intent, kinds, problems = outline.content, outline.info.intent_digest, outline.kinds, outline.problems
+    return object_digest([content, intent, [list(kind) for kind in kinds], [list(each) for each in problems]])
+
+
+class Looks:
+    """One cluster's snapshots. `places`: where an object was read counts, too; a report names it, a timeline does not. `records`: whether records
+    are asked what they tell of a snapshot; else it is assessed as if there were none."""
+
+    def __init__(self, store: "Store", cluster: str, *, places: bool, records: bool = True) -> None:
         from evidence.findings.registry import RULES
 
-        self.read = 0  # snapshots that had to be
         self._known = Known()
         self._store = store
         self._places = places
         self._records = Records(store, cluster)
-        self._seen_anything = self._records.any
+        self._seen_anything = records and self._records.any
         self._moving = [rule for rule in RULES.values() if rule.moves]
         self._still = [rule for rule in RULES.values() if not rule.moves]
         self._kept: OrderedDict[object, Assessed] = OrderedDict()  # by still rules alone
         self._told: _Told | None = None
-
-    def alike(self, one: "SnapshotOutline", other: "SnapshotOutline") -> bool:
-        """True when the same cluster and intent are built from both."""
-        return self._key(one) == self._key(other)
 
     def at(self, outline: "SnapshotOutline", look_back: timedelta) -> Assessed:
         """A snapshot as of its own time. What is like the one before is shared with it, of its state everything but `info`."""
@@ -111,8 +119,7 @@ class Looks:
         return whole
 
     def _key(self, outline: "SnapshotOutline") -> object:
-        places = outline.sources_digest if self._places else ""
-        return outline.content, places, outline.info.intent_digest, outline.kinds, outline.problems
+        return state_key(outline), outline.sources_digest if self._places else ""
 
     def _analysed(self, outline: "SnapshotOutline") -> Assessed:
         key = self._key(outline)
@@ -122,7 +129,6 @@ class Looks:
             snapshot = self._store.read(outline.info.id, like.collection.objects if like else ())
             state = state_of(snapshot, like, self._known)
             self._kept[key] = assess(state, outline.info.taken_at, before, rules=self._still)
-            self.read += 1
         self._kept.move_to_end(key)
         while len(self._kept) > KEPT:
             self._kept.popitem(last=False)

@@ -50,7 +50,27 @@ class Records:
     @property
     def any(self) -> bool:
         """True when there is any record of the cluster."""
-        return bool(self._store.records(self._cluster, _START, _END))
+        return bool(self._observed)
+
+    @cached_property
+    def _observed(self) -> "Sequence[RecordInfo]":
+        return self._store.records(self._cluster, _START, _END)
+
+    def silent(self, info: "SnapshotInfo", look_back: timedelta, until: datetime | None) -> bool:
+        """True when no record tells of a snapshot of the store: `around` and `probed` would give None. `until`: the time of the next one."""
+        from evidence.store import RecordKind
+
+        for record in self._observed:
+            match record.kind:
+                case RecordKind.PROBE_RUN:
+                    tells = any(self._of_time((record,), info.taken_at))
+                case RecordKind.FLOW_LOG:
+                    tells = record.ends_at >= info.taken_at - look_back and (until is None or record.starts_at < until)
+                case _:
+                    tells = record.ends_at >= info.taken_at - LOOK_BACK and (until is None or record.starts_at < until)
+            if tells:
+                return False
+        return True
 
     def around(self, state: "State", reach: "Reachability", look_back: timedelta = LOOK_BACK) -> Observations | None:
         """What was seen around a snapshot of the store; None when no record tells anything of that time."""
@@ -84,18 +104,14 @@ class Records:
         """What probe runs say of a snapshot of the store; None when there is none of that time."""
         from evidence.pipeline.probes import policies_digest
         from evidence.probe.standing import LOOK_BACK as PROBED_BEFORE
-        from evidence.probe.standing import Standing, of_time
+        from evidence.probe.standing import Standing
         from evidence.store import RecordKind
 
         info = state.info
         assert info is not None  # noqa: S101  (only snapshots of the store are looked at)
         start = info.taken_at - PROBED_BEFORE
         found = self._store.records(self._cluster, start, _END, RecordKind.PROBE_RUN)
-        for record in found:
-            if record.id not in self._probes:
-                document = self._store.read_record(record.id).document
-                self._probes[record.id] = read_run(document, f"record {record.id} of the store")
-        runs = list(of_time((self._probes[record.id] for record in found), info.taken_at))
+        runs = list(self._of_time(found, info.taken_at))
         if not runs:
             return None
         policies = policies_digest(state)
@@ -104,6 +120,16 @@ class Records:
             digests = {self._probes[record.id].id: record.digest for record in found}
             self._standing = same, Standing(runs, reach, zones, state.intent, policies, digests)
         return self._standing[1]
+
+    def _of_time(self, found: "Sequence[RecordInfo]", taken_at: datetime) -> "Iterator[ProbeRun]":
+        """The probe runs of some records that may speak of a state taken at a time."""
+        from evidence.probe.standing import of_time
+
+        for record in found:
+            if record.id not in self._probes:
+                document = self._store.read_record(record.id).document
+                self._probes[record.id] = read_run(document, f"record {record.id} of the store")
+        return of_time((self._probes[record.id] for record in found), taken_at)
 
     def audits(self, start: datetime, end: datetime) -> tuple[TakenAudit, ...]:
         """The audit logs that tell of any of the time from `start` to `end`, both included."""

@@ -156,7 +156,7 @@ def clean_probes(source: LiveSource, *, everything: bool, now: datetime) -> tupl
 
 def policies_digest(state: State) -> str:
     """SHA-256 over all policies and namespaces of a state by name and content: while it stays, policies say the same."""
-    from evidence.pipeline.reports import policy_objects
+    from evidence.pipeline.states import policy_objects
 
     objects = [*policy_objects(state), *(obj for obj in state.collection.objects if obj.key.kind == "Namespace")]
     lines = sorted(f"{obj.key} {obj.digest}\n" for obj in objects)

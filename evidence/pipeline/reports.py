@@ -18,7 +18,7 @@ from evidence.pipeline.looks import Period, assessed_snapshots, outlines_of
 from evidence.pipeline.observations import SeenInPeriod, seen_in
 from evidence.pipeline.packs import build_archive
 from evidence.pipeline.retention import Gone, gone_in
-from evidence.pipeline.states import Assessed, State, only_cluster
+from evidence.pipeline.states import Assessed, State, only_cluster, policy_objects
 
 if TYPE_CHECKING:
     from evidence.frameworks.load import Framework
@@ -315,12 +315,3 @@ _BESIDE = frozenset({"CiliumCIDRGroup", "GlobalNetworkSet", "HostEndpoint", "Nam
 def objects_beside(state: State) -> "tuple[CollectedObject, ...]":
     """What policies hang on, and the roles and bindings that let somebody change them, as collected."""
     return tuple(obj for obj in state.collection.objects if obj.key.kind in _BESIDE or obj.key.group == RBAC)
-
-
-def policy_objects(state: State) -> "tuple[CollectedObject, ...]":
-    """All policy objects as collected, evaluated or not."""
-    cluster = state.cluster
-    keys = {policy.key for policy in cluster.policies} | {policy.key for policy in cluster.cluster_policies}
-    keys |= {policy.key for policy in cluster.calico_policies} | {policy.key for policy in cluster.cilium_policies}
-    keys |= {policy.key for policy in cluster.other_policies}
-    return tuple(obj for obj in state.collection.objects if obj.key in keys)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from evidence.cluster.model import Cluster
-from evidence.cluster.objects import Collection
+from evidence.cluster.objects import CollectedObject, Collection
 from evidence.errors import UsageError
 from evidence.pipeline.sources import FileSource, parsed_intent, read_intent, read_source
 
@@ -127,6 +127,15 @@ def only_cluster(store: "Store", name: str | None) -> str:
         asked = f"there is no cluster {name!r} in the store" if name else "the store holds several clusters"
         raise UsageError(f"{asked}: give --cluster, one of {', '.join(names)}")
     return name
+
+
+def policy_objects(state: State) -> tuple[CollectedObject, ...]:
+    """All policy objects as collected, evaluated or not."""
+    cluster = state.cluster
+    keys = {policy.key for policy in cluster.policies} | {policy.key for policy in cluster.cluster_policies}
+    keys |= {policy.key for policy in cluster.calico_policies} | {policy.key for policy in cluster.cilium_policies}
+    keys |= {policy.key for policy in cluster.other_policies}
+    return tuple(obj for obj in state.collection.objects if obj.key in keys)
 
 
 @dataclass(frozen=True, slots=True)

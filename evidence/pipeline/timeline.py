@@ -1,23 +1,27 @@
 """A period of one cluster's history: what changed when, which findings opened and closed, failed runs, and the time that nobody looked.
 
-Only what changed is evaluated again (evidence/pipeline/looks.py): at every change, at the first snapshot of each day (UTC), for which the dates
-in an intent file count, and at the last snapshot.
+Each snapshot that is asked (evidence/pipeline/asking.py) has an answer, kept or evaluated. What became of objects is told by the store's intervals.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from evidence.observe.changes import object_changes
-from evidence.observe.seen import LOOK_BACK, RECENT
+from evidence.pipeline.answers import Answer
+from evidence.pipeline.asking import Advance, answers
 from evidence.pipeline.judging import Judging, other_cluster
-from evidence.pipeline.looks import Looks, outlines_of
-from evidence.pipeline.reports import chosen_frameworks, policy_objects
+from evidence.pipeline.kept import kept_answers
+from evidence.pipeline.looks import outlines_of, state_key
+from evidence.pipeline.reports import chosen_frameworks
 from evidence.pipeline.retention import Gone, gone_in
 from evidence.pipeline.snapshots import shortfalls
-from evidence.pipeline.states import Assessed, only_cluster
+from evidence.pipeline.software import software_digest
+from evidence.pipeline.sources import parsed_intent
+from evidence.pipeline.states import only_cluster
 
 if TYPE_CHECKING:
     from evidence.findings.spells import History, Turn
@@ -26,6 +30,7 @@ if TYPE_CHECKING:
     from evidence.frameworks.model import Control, ControlResult, Framework
     from evidence.intent.model import Intent
     from evidence.store import RunRecord, SnapshotInfo, SnapshotOutline, Store
+    from evidence.store.changes import Changes
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +76,10 @@ class FrameworkHistory:
 
 @dataclass(frozen=True, slots=True)
 class Timeline:
-    """`moments` and `failed` oldest first. `snapshots` is the number of those in the period that are there, `read` of those that had to be read;
-    `until` is the time of the last one, to which what is still open was seen. `coverage` reaches from `start` to `covered_until`; `gone` are
-    snapshots that a prune dropped: nothing is known of their time any more, so they cover nothing. `frameworks` are those asked for."""
+    """`moments` and `failed` oldest first. `snapshots` is the number of those in the period that are there, `evaluated` of the states that had to
+    be, `kept` of the snapshots for which a kept answer stood; `until` is the time of the last one, to which what is still open was seen.
+    `coverage` reaches from `start` to `covered_until`; `gone` are snapshots that a prune dropped: nothing is known of their time any more, so
+    they cover nothing. `frameworks` are those asked for."""
 
     cluster: str
     start: datetime
@@ -81,7 +87,8 @@ class Timeline:
     covered_until: datetime
     expected_every: timedelta
     snapshots: int
-    read: int
+    evaluated: int
+    kept: int
     until: datetime
     moments: tuple[Moment, ...]
     failed: "tuple[RunRecord, ...]"
@@ -101,8 +108,14 @@ def period_timeline(
     frameworks: Sequence[str] = (),
     baseline: str | None = None,
     controls_folders: Sequence[Path] = (),
+    afresh: bool = False,
+    processes: int = 1,
+    advance: Advance = lambda _done, _all: None,
 ) -> Timeline:
     """The timeline of a period, None for all that the store holds, with the controls of some frameworks (short names or ids).
+
+    `afresh`: every snapshot that is asked is evaluated, also where its answer was kept; `processes`: by how many at most; `advance` hears how
+    far that is.
 
     Raises UsageError when there is no snapshot, no such framework, or no such baseline of one.
     """
@@ -117,9 +130,15 @@ def period_timeline(
         outlines = outlines_of(store, name, (start, end))
         gone = gone_in(store, name, (start, end))
         failed = store.failed_runs(name, start, end)
+        kept = (
+            {}
+            if afresh
+            else {each.key: each.answer for each in kept_answers(store, name, (start, end), software_digest())}
+        )
+        answered = answers(store, db, outlines, kept, processes, advance=advance)
         newest = collection_of(outlines[-1], ()).source
-        telling = _Telling(Looks(store, name, places=False), [Judging(each, baseline, newest) for each in chosen])
-        moments = tuple(telling.moments(outlines))
+        telling = _Telling(store, answered.answers, [Judging(each, baseline, newest) for each in chosen])
+        moments = telling.moments(outlines)
     times = [outline.info.taken_at for outline in outlines]
     coverage = coverage_so_far(times, start, end, expect_every, now)
     return Timeline(
@@ -129,7 +148,8 @@ def period_timeline(
         covered_until=min(end, max(now, times[-1])),
         expected_every=expect_every,
         snapshots=len(outlines),
-        read=telling.looks.read,
+        evaluated=answered.evaluated,
+        kept=answered.kept,
         until=times[-1],
         moments=moments,
         failed=failed,
@@ -149,35 +169,54 @@ def _first(store: "Store", cluster: str) -> datetime:
 class _Telling:
     """Goes from snapshot to snapshot once, and keeps what it saw of findings and controls."""
 
-    def __init__(self, looks: Looks, judgings: "Sequence[Judging]") -> None:
+    def __init__(self, store: "Store", answers: Mapping[int, Answer], judgings: "Sequence[Judging]") -> None:
         from evidence.findings.spells import Spells
 
-        self.looks = looks
         self.spells = Spells()
+        self._store = store
+        self._answers = answers
         self._judgings = judgings
         self._judged: list[tuple[tuple[ControlResult, ...], ...]] = []  # for each snapshot, by judging
+        self._intents: dict[str, Intent | None] = {"": None}  # by digest
         self._intent: Intent | None = None
 
-    def moments(self, outlines: "Sequence[SnapshotOutline]") -> Iterator[Moment]:
+    def moments(self, outlines: "Sequence[SnapshotOutline]") -> tuple[Moment, ...]:
         """Those at which something changed."""
-        last: SnapshotOutline | None = None
-        before: Assessed | None = None
+        pairs = [(one, other) for one, other in pairwise(outlines) if state_key(one) != state_key(other)]
+        counted = self._store.changes(outlines[0].info.cluster, [(one.info.id, other.info.id) for one, other in pairs])
+        changes = {other.info.id: (one, found) for (one, other), found in zip(pairs, counted, strict=True)}
+        return tuple(self._told(outlines, changes))
+
+    def _told(
+        self, outlines: "Sequence[SnapshotOutline]", changes: "Mapping[int, tuple[SnapshotOutline, Changes]]"
+    ) -> Iterator[Moment]:
+        before: Answer | None = None
         for outline in outlines:
             info = outline.info
-            changed = last is None or not self.looks.alike(last, outline)
-            newest = outline is outlines[-1]
-            if changed or newest or last is None or last.info.taken_at.date() != info.taken_at.date():
-                # As in a report, only the newest looks back far.
-                now = self.looks.at(outline, LOOK_BACK if newest else RECENT)
-                turn = self.spells.look(info.taken_at, now.assessment)
-                self._judged.append(tuple(judging.results(now) for judging in self._judgings))
-                self._intent = now.state.intent
-                if changed or turn.opened or turn.closed or turn.lost:
-                    yield _moment(info, before, now, turn)
-                before = now
-            else:
+            now = self._answers.get(info.id)
+            if now is None:
                 self._judged.append(self._judged[-1])
-            last = outline
+                continue
+            turn = self.spells.look(info.taken_at, now.assessment)
+            self._intent = self._intent_of(info.intent_digest)
+            self._judged.append(self._results(now, outline))
+            changed = changes.get(info.id)
+            if before is None or changed or turn.opened or turn.closed or turn.lost:
+                yield _moment(outline, before, now, changed, turn)
+            before = now
+
+    def _results(self, answer: Answer, outline: "SnapshotOutline") -> "tuple[tuple[ControlResult, ...], ...]":
+        from evidence.store import collection_of
+
+        if not self._judgings:
+            return ()
+        collection = collection_of(outline, ())
+        return tuple(judging.judged(answer, self._intent, collection) for judging in self._judgings)
+
+    def _intent_of(self, digest: str) -> "Intent | None":
+        if digest not in self._intents:
+            self._intents[digest] = parsed_intent(self._store.intent(digest), f"intent file {digest[:16]} of the store")
+        return self._intents[digest]
 
     def frameworks(
         self, outlines: "Sequence[SnapshotOutline]", coverage: "Coverage", gone: Gone | None
@@ -202,36 +241,50 @@ class _Telling:
         return tuple(found)
 
 
-def _moment(info: "SnapshotInfo", before: Assessed | None, now: Assessed, turn: "Turn") -> Moment:
+def _moment(
+    outline: "SnapshotOutline",
+    before: Answer | None,
+    now: Answer,
+    changed: "tuple[SnapshotOutline, Changes] | None",
+    turn: "Turn",
+) -> Moment:
+    """`changed`: the snapshot before and what became of its objects, None where the state is the same."""
+    from evidence.store import collection_of
+
     objects, policies = Counts(0, 0, 0), Counts(0, 0, 0)
     remarks: tuple[str, ...] = ()
+    read = collection_of(outline, ())
     if before is None:
-        remarks = tuple(f"not read: {text}" for text in shortfalls(now.state.collection))
-    elif before.state.collection is not now.state.collection:
-        changes = object_changes(before.state.collection.objects, now.state.collection.objects)
-        keys = {obj.key for each in (before, now) for obj in policy_objects(each.state)}
-        objects = _counts([change.action for change in changes])
-        policies = _counts([change.action for change in changes if change.key in keys])
-        known = shortfalls(before.state.collection)
+        remarks = tuple(f"not read: {text}" for text in shortfalls(read))
+    elif changed:
+        last = collection_of(changed[0], ())
+        objects = _counts(changed[1])
+        policies = _counts(changed[1], before.policies.kinds | now.policies.kinds)
+        known = shortfalls(last)
         remarks = (
             *(
                 sentence.replace("the newest snapshot", "the one before")
-                for sentence in other_cluster(now.state.collection.source, before.state.collection.source)
+                for sentence in other_cluster(read.source, last.source)
             ),
-            *(f"not read: {text}" for text in shortfalls(now.state.collection) if text not in known),
+            *(f"not read: {text}" for text in shortfalls(read) if text not in known),
         )
-    was, here = (each.state.intent.digest if each and each.state.intent else "" for each in (before, now))
     return Moment(
-        info=info,
+        info=outline.info,
         first=before is None,
         objects=objects,
         policies=policies,
-        policy_count=len(policy_objects(now.state)),
-        intent_changed=before is not None and was != here,
+        policy_count=now.policies.count,
+        intent_changed=changed is not None and changed[0].info.intent_digest != outline.info.intent_digest,
         turn=turn,
         remarks=remarks,
     )
 
 
-def _counts(actions: Sequence[str]) -> Counts:
-    return Counts(*(actions.count(action) for action in ("added", "removed", "changed")))
+def _counts(changes: "Changes", kinds: AbstractSet[tuple[str, str]] | None = None) -> Counts:
+    """Of all kinds, or of some."""
+    return Counts(
+        *(
+            sum(number for kind, number in found.items() if kinds is None or kind in kinds)
+            for found in (changes.added, changes.removed, changes.changed)
+        )
+    )

@@ -6,8 +6,9 @@
    in the spool, and the next run takes it in first.
 3. SIGTERM and SIGINT abandon a running run at once and whole: the store rolls its transaction back, a half-written pack is removed, the run
    is recorded as failed, and the process exits 0.
-4. Every run collects. Reports are made in the first run, then once `report_every` has gone by, and again at once after one failed.
-   When a run is the first of a calendar period, the period before is reported as a whole too.
+4. Every run collects, and keeps what is said of the snapshot for questions over time. Reports are made in the first run, then once
+   `report_every` has gone by, and again at once after one failed. When a run is the first of a calendar period, the period before is reported
+   as a whole too.
 """
 
 import signal
@@ -161,6 +162,7 @@ def run_once(plan: Plan, progress: Progress, *, clock: Clock, say: Say) -> bool:
         return False
     try:
         say(str(stored) + "".join(f"; partial: {line}" for line in stored.shortfalls))
+        _assess(plan, started_at, say)
         keep_checkpoint(plan.db, plan.signing.keeping, say)
         _report(plan, progress, started_at, clock, say)
     except BaseException as error:
@@ -180,6 +182,14 @@ def run_once(plan: Plan, progress: Progress, *, clock: Clock, say: Say) -> bool:
             raise
         return False
     return True
+
+
+def _assess(plan: Plan, taken_at: datetime, say: Say) -> None:
+    """Keep what is said of this month's snapshots, for questions over time. Without it these evaluate them again, so a failure fails nothing."""
+    try:
+        pipeline.assess_history(plan.db, cluster=plan.cluster, since=taken_at, processes=1, now=taken_at)
+    except Exception as error:  # noqa: BLE001  (rule 2)
+        say(f"not assessed: {_sentence(error)}")
 
 
 def _report(plan: Plan, progress: Progress, taken_at: datetime, clock: Clock, say: Say) -> None:

@@ -16,11 +16,12 @@ from evidence.store.tables import (
     RecordRow,
     SnapshotRow,
 )
+from evidence.store.values import OBSERVED
 
 
 @dataclass(frozen=True, slots=True)
 class ClusterSummary:
-    """Times are of the first and the last snapshot taken, None without any."""
+    """`records` counts what was observed, not assessments. Times are of the first and the last snapshot taken, None without any."""
 
     name: str
     snapshots: int
@@ -78,7 +79,8 @@ def _cluster(connection: Connection, number: int, name: str) -> ClusterSummary:
         select(func.count()).where(SnapshotRow.cluster_id == number, SnapshotRow.partial.is_(True))
     )
     failed = connection.scalar(select(func.count()).where(FailedRunRow.cluster_id == number))
-    records = connection.scalar(select(func.count()).where(RecordRow.cluster_id == number))
+    observed = RecordRow.kind.in_([kind.value for kind in OBSERVED])
+    records = connection.scalar(select(func.count()).where(RecordRow.cluster_id == number, observed))
     return ClusterSummary(name, taken[0], partial or 0, failed or 0, records or 0, taken[1], taken[2])
 
 

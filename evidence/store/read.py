@@ -40,7 +40,7 @@ def read_snapshot(connection: Connection, snapshot_id: int, like: Sequence[Colle
     refuse_dropped(connection, DroppedKind.SNAPSHOT, info.root_digest)
     with without_cycle_search():
         objects, leaves = _objects(connection, row, like)
-    intent = _intent(connection, info.intent_digest)
+    intent = read_intent(connection, info.intent_digest) if info.intent_digest else None
     details, content = unpack(row.details), content_hash(leaves)
     if root_of(info, details, row.sources_digest, content) != info.root_digest or len(objects) != info.object_count:
         raise StoreError("its root digest does not match its content")
@@ -145,9 +145,8 @@ def checked_body(packed: bytes | None, digest: str, name: str | ObjectKey) -> by
     return body
 
 
-def _intent(connection: Connection, digest: str) -> bytes | None:
-    if not digest:
-        return None
+def read_intent(connection: Connection, digest: str) -> bytes:
+    """Raises StoreError when it is missing, or not what was stored."""
     row = connection.execute(select(IntentRow.body).where(IntentRow.digest == digest)).first()
     if row is None:
         raise StoreError("its intent file is missing")

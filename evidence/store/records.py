@@ -1,4 +1,4 @@
-"""Records: what a probe run or an imported log saw, kept beside the snapshots and never changed.
+"""Records: what a probe run or an imported log saw, and what was assessed, kept beside the snapshots and never changed.
 
 A record's document is canonical JSON by SHA-256, like an object's. The record's own digest is what a log over the store takes as its leaf:
 
@@ -9,7 +9,7 @@ a record except its number. A period includes both its ends; a record of one mom
 """
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -136,19 +136,37 @@ def write_record(connection: Connection, prepared: PreparedRecord) -> RecordInfo
 
 
 def list_records(
-    connection: Connection, cluster: str, start: datetime, end: datetime, kind: RecordKind | None
+    connection: Connection, cluster: str, start: datetime, end: datetime, kinds: Sequence[RecordKind]
 ) -> tuple[RecordInfo, ...]:
-    """Those that saw any of the time from `start` to before `end`, in the order of their start, but those that a prune dropped."""
+    """Those that tell of any of the time from `start` to before `end`, in the order of their start, but those that a prune dropped."""
+    return tuple(_info(row) for row in connection.execute(_telling_of(cluster, start, end, kinds)))
+
+
+def _telling_of(cluster: str, start: datetime, end: datetime, kinds: Sequence[RecordKind]) -> Select[Any]:
     dropped = select(DroppedRow.digest).where(DroppedRow.kind == DroppedKind.RECORD.value)
-    query = _RECORDS.where(
+    return _RECORDS.where(
         ClusterRow.name == cluster,
+        RecordRow.kind.in_([kind.value for kind in kinds]),
         RecordRow.starts_at < utc(end),
         RecordRow.ends_at >= utc(start),
         RecordRow.record_digest.not_in(dropped),
     ).order_by(RecordRow.starts_at, RecordRow.id)
-    if kind is not None:
-        query = query.where(RecordRow.kind == kind.value)
-    return tuple(_info(row) for row in connection.execute(query))
+
+
+def read_assessments(
+    connection: Connection, cluster: str, start: datetime, end: datetime, software: str
+) -> Iterator[StoredRecord]:
+    """What was assessed of snapshots taken from `start` to before `end` by software of this digest, in the order of their time and entry.
+
+    Raises StoreError when anything is not what was stored.
+    """
+    query = _telling_of(cluster, start, end, (RecordKind.ASSESSMENT,)).where(RecordRow.configuration_digest == software)
+    query = query.join(DocumentRow, RecordRow.document_digest == DocumentRow.digest).add_columns(DocumentRow.body)
+    for row in connection.execute(query):
+        if _digest_of(row) != row.record_digest:
+            raise StoreError(f"record {row.id}: its digest does not match its header")
+        document = checked_body(row.body, row.document_digest, f"record {row.id}")
+        yield StoredRecord(_info(row), parse_body(document))
 
 
 def read_record(connection: Connection, record_id: int) -> StoredRecord:

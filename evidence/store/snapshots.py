@@ -17,18 +17,20 @@ from evidence.log.checkpoint import LogVerifier
 from evidence.log.entries import EntryKind, LogEntry, TreeHead
 from evidence.log.tree import Tree
 from evidence.store import log, subtrees
+from evidence.store.changes import Changes, count_changes
 from evidence.store.check import CheckResult, check_store
 from evidence.store.database import connect, file_of, hidden, parse_url, reading, use_write_ahead_log, writing
 from evidence.store.describe import StoreDescription, describe_store
 from evidence.store.failures import explained
 from evidence.store.identity import refuse_other_cluster
-from evidence.store.read import read_header, read_outlines, read_snapshot
-from evidence.store.records import list_records, prepare_record, read_record, write_record
+from evidence.store.read import read_header, read_intent, read_outlines, read_snapshot
+from evidence.store.records import list_records, prepare_record, read_assessments, read_record, write_record
 from evidence.store.retaining import StoreRetention
 from evidence.store.rows import SNAPSHOTS, run_info, snapshot_info, storable, storable_run, utc
 from evidence.store.schema import Condition, migrate, read_schema, require_current
 from evidence.store.tables import ClusterRow, FailedRunRow, ObjectRow, SnapshotRow
 from evidence.store.values import (
+    OBSERVED,
     LogPlace,
     NewRecord,
     NewSnapshot,
@@ -151,6 +153,15 @@ class Store:
         prepared = prepare_record(new)
         with writing(self._engine, self.url, f"cluster/{prepared.info.cluster}", self._wait_seconds) as connection:
             return write_record(connection, prepared)
+
+    def add_assessments(self, new: Sequence[NewRecord]) -> None:
+        """Store what was assessed of snapshots of one cluster, all or nothing; like `add_record` otherwise."""
+        prepared = [prepare_record(each) for each in new]
+        if not prepared:
+            return
+        with writing(self._engine, self.url, f"cluster/{prepared[0].info.cluster}", self._wait_seconds) as connection:
+            for each in prepared:
+                write_record(connection, each)
 
     def add_pack(self, cluster: str, digest: str) -> None:
         """Enter into the log that a pack was made; `digest` is the hex SHA-256 of its SHA256SUMS. Raises StoreError."""
@@ -303,9 +314,33 @@ class Store:
     def records(
         self, cluster: str, start: datetime, end: datetime, kind: RecordKind | None = None
     ) -> tuple[RecordInfo, ...]:
-        """Those that saw any of the time from `start` to before `end`, of one kind or of all, in the order of their start."""
+        """Those that saw any of the time from `start` to before `end`, in the order of their start: of one kind, or all but assessments."""
         with reading(self._engine, self.url) as connection:
-            return list_records(connection, cluster, start, end, kind)
+            return list_records(connection, cluster, start, end, OBSERVED if kind is None else (kind,))
+
+    def assessments(self, cluster: str, start: datetime, end: datetime, software: str) -> Iterator[StoredRecord]:
+        """What was assessed of snapshots taken from `start` to before `end` by software of this digest, in the order of their time and entry.
+
+        Raises StoreError when anything is not what was stored.
+        """
+        with reading(self._engine, self.url) as connection:
+            try:
+                yield from read_assessments(connection, cluster, start, end, software)
+            except StoreError as error:
+                raise StoreError(f"the store {self.url}: {error}") from error
+
+    def changes(self, cluster: str, pairs: Sequence[tuple[int, int]]) -> tuple[Changes, ...]:
+        """For each pair of snapshots of a cluster, by their numbers, what became of the objects of the first one in the second one."""
+        with reading(self._engine, self.url) as connection:
+            return count_changes(connection, cluster, pairs)
+
+    def intent(self, digest: str) -> bytes:
+        """An intent file by its digest. Raises StoreError when it is not there, or not what was stored."""
+        with reading(self._engine, self.url) as connection:
+            try:
+                return read_intent(connection, digest)
+            except StoreError as error:
+                raise StoreError(f"intent file {digest[:16]} in the store {self.url}: {error}") from error
 
     def object_count(self) -> int:
         """How many object versions the store holds, over all clusters."""

@@ -135,11 +135,16 @@ class RunRecord:
 
 
 class RecordKind(StrEnum):
-    """What a record holds: the attempts of one probe run, the flows of one imported log, the changes of one imported audit log."""
+    """What a record holds: the attempts of one probe run, the flows of one imported log, the changes of one imported audit log, or what an
+    assessment said of one snapshot."""
 
     PROBE_RUN = "probe-run"
     FLOW_LOG = "flow-log"
     AUDIT_LOG = "audit-log"
+    ASSESSMENT = "assessment"
+
+
+OBSERVED = (RecordKind.PROBE_RUN, RecordKind.FLOW_LOG, RecordKind.AUDIT_LOG)  # what somebody saw, not what was computed
 
 
 @dataclass(frozen=True, slots=True)

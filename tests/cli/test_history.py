@@ -31,7 +31,7 @@ def test_json_follows_its_schema_and_tells_changes_findings_and_gaps(store: Path
     body = json.loads(ran.out)
     schema = json.loads(resources.package_file("pipeline", "history.schema.json").read_text())
     jsonschema.Draft202012Validator(schema).validate(body)
-    assert (body["snapshots"], body["snapshots_read"]) == (3, 3)
+    assert (body["snapshots"], body["states_evaluated"], body["assessments_kept"]) == (3, 3, 0)
     first, _, drift = body["changes"]
     assert (first["first"], first["opened"], first["policies"]["added"]) == (True, [], 0)
     assert drift["objects"] == {"added": 2, "removed": 0, "changed": 0}
@@ -53,7 +53,7 @@ def test_the_table_says_the_same(store: Path) -> None:
     ran = evidence("history", "--db", store, "--period", QUARTER)
     assert ran.code == 0, ran.err
     lines = ran.out.splitlines()
-    assert lines[0] == "shop, 2026-07-01 00:00 to 2026-09-01 00:00 UTC: 3 snapshots, 3 read and analysed"
+    assert lines[0] == "shop, 2026-07-01 00:00 to 2026-09-01 00:00 UTC: 3 snapshots, 3 states evaluated"
     assert "2026-08-20 06:00  snapshot 3, time as claimed: objects +2 -0 ~0, policies +1 -0 ~0" in lines
     assert "2026-08-20 06:00  opened: critical SEG-001 ZonePair batch -> card-data" in lines
     assert "2026-07-16 06:00  gap of 16 d, until 2026-08-01 06:00" in lines
@@ -88,6 +88,21 @@ def test_controls_are_told_at_the_start_at_their_worst_and_at_the_end(store: Pat
         in lines
     )
     assert "1.2.5     refuted         refuted         refuted         refuted throughout" in lines
+
+
+def test_what_was_assessed_once_is_taken_from_the_store_unless_it_is_asked_afresh(store: Path, tmp_path: Path) -> None:
+    db = tmp_path / "evidence.db"
+    db.write_bytes(store.read_bytes())
+    ran = evidence("db", "assess", "--db", db)
+    assert ran.out.splitlines() == ["shop: 3 snapshots, 3 states evaluated, 3 assessments kept"], ran.err
+    ran = evidence("db", "assess", "--db", db, "--since", "2026-08-20")
+    assert ran.out.splitlines() == ["shop: 2 snapshots, 0 states evaluated, 0 assessments kept"], ran.err  # of August
+    kept, afresh = (
+        evidence("history", "--db", db, "--period", QUARTER, *flag).out.splitlines() for flag in ((), ("--afresh",))
+    )
+    assert kept[0].endswith("3 snapshots, 0 states evaluated, 3 kept assessments")
+    assert afresh[0].endswith("3 snapshots, 3 states evaluated")
+    assert kept[1:] == afresh[1:]
 
 
 def test_an_unknown_framework_is_named(store: Path) -> None:

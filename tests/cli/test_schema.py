@@ -28,6 +28,7 @@ ARGUMENTS: dict[str, tuple[str, ...]] = {
     "collect": ("--from", DUMP),
     "db check": (),
     "db checkpoint": ("--keys", "keys"),
+    "db assess": (),
     "db export": ("--to", "new.zip", "--keys", "keys"),
     "db hold add": ("--reason", "a case"),
     "db hold list": (),

@@ -13,11 +13,13 @@ import yaml
 
 from evidence.errors import CollectError, InputError, StoreError, UsageError
 from evidence.findings.spells import Spells
+from evidence.pipeline.asking import silent
+from evidence.pipeline.assessing import assess_history
 from evidence.pipeline.imports import ImportedFlows, import_audit, import_flows
 from evidence.pipeline.observations import agreements, seen_in
 from evidence.pipeline.snapshots import collect_snapshot
 from evidence.pipeline.sources import FileSource
-from evidence.pipeline.timeline import period_timeline
+from evidence.pipeline.timeline import Timeline, period_timeline
 from evidence.store import NewRecord, RecordKind, Store
 from tests.cli.run import evidence
 from tests.pipeline.periods import assess_period, assessed_one_by_one
@@ -416,3 +418,32 @@ def test_a_history_tells_of_what_logs_show_as_every_snapshot_does(db: str, tmp_p
     assert [(spell.opened_at, spell.ended_at) for spell in contradiction.spells] == [
         (day(0), day(30))  # on day 20 the rule had no log to look at, so it closed nothing
     ]
+
+
+def test_a_kept_assessment_stands_where_no_record_tells(db: str, tmp_path: Path) -> None:
+    period = (START, day(40))
+
+    def told(*, afresh: bool) -> Timeline:
+        return period_timeline(
+            db, cluster="prod", period=period, expect_every=timedelta(days=10), now=day(40), frameworks=("pci",), afresh=afresh
+        )  # fmt: skip
+
+    assess_history(db, cluster="prod", since=None, processes=1, now=TAKEN_IN)
+    assert told(afresh=False).evaluated == 0
+    take_in(db, tmp_path, *hubble(12, "job"), format_name="hubble")
+    found, whole = told(afresh=False), told(afresh=True)
+    assert (found.kept, found.evaluated) == (2, 2)  # of days 0 and 30; the log tells of days 10 and 20
+    assert (found.findings, found.moments, found.frameworks) == (whole.findings, whole.moments, whole.frameworks)
+
+
+def test_records_are_silent_of_a_snapshot_where_nothing_was_observed(db: str, tmp_path: Path) -> None:
+    take_in(db, tmp_path, *hubble(12, "job"), format_name="hubble")
+    audit = tmp_path / "audit.json"
+    audit.write_text(event(25))
+    import_audit(db, [str(audit)], cluster=None, stdin=BytesIO(), taken_in_at=TAKEN_IN, keep_going=False)
+    period = (START, day(40))
+    with Store.open(db, read_only=True) as store:
+        told_of = [one.state.info for one in assessed_one_by_one(store, "prod", period) if one.observed]
+        outlines = store.outlines("prod", *period)
+        assert [one.info for one in outlines if one.info.id not in silent(store, outlines)] == told_of
+    assert 0 < len(told_of) < len(outlines)

@@ -1,7 +1,9 @@
 """A period of snapshots, of which only what changed is evaluated: the same as every snapshot evaluated by itself."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from tempfile import TemporaryDirectory
 from typing import Any
 
@@ -10,7 +12,9 @@ from hypothesis import strategies as st
 
 from evidence.cluster.objects import CollectedObject, Collection, KindResult, KindStatus, ObjectKey, SourceInfo
 from evidence.findings.spells import History, Spells
-from evidence.pipeline.timeline import period_timeline
+from evidence.observe.changes import object_changes
+from evidence.pipeline.states import Assessed
+from evidence.pipeline.timeline import Counts, period_timeline
 from evidence.store import NewSnapshot, RunInfo, Store
 from tests.manifests import Body, body, pod_body, policy_body
 from tests.pipeline.periods import assess_period, assessed_one_by_one
@@ -121,13 +125,24 @@ def test_what_is_shared_between_snapshots_changes_nothing(
     for one in alone:
         spells.look(one.state.taken_at or START, one.assessment)
     assert stretches(told.findings) == stretches(spells.histories())
+    assert [(moment.info, moment.objects) for moment in told.moments[1:] if moment.objects != Counts(0, 0, 0)] == [
+        (other.state.info, counts)
+        for one, other in pairwise(alone)
+        if (counts := counted(one, other)) != Counts(0, 0, 0)
+    ]
+
+
+def counted(one: Assessed, other: Assessed) -> Counts:
+    """The objects that changed, by comparing them one by one."""
+    actions = [change.action for change in object_changes(one.state.collection.objects, other.state.collection.objects)]
+    return Counts(*(actions.count(action) for action in ("added", "removed", "changed")))
 
 
 def stretches(found: Sequence[History]) -> list[object]:
-    """Each finding as it was last seen, with when it was open; when it was last looked at apart."""
+    """Each finding as it was last seen but what it rests on, with when it was open; when it was last looked at apart."""
     return [
         (
-            history.finding,
+            replace(history.finding, evidence=(), details=()),
             history.state,
             [(spell.opened_at, spell.since_before, spell.ended_at, spell.state) for spell in history.spells],
         )

@@ -8,6 +8,7 @@ import pytest
 from evidence import pipeline
 from evidence.findings.finding import Finding
 from evidence.intent.model import Classification
+from evidence.pipeline.assessing import assess_history
 from evidence.pipeline.observations import agreements, assess_stored
 from evidence.pipeline.probes import Wishes, policies_digest
 from evidence.pipeline.states import Assessed, State
@@ -77,6 +78,13 @@ def test_a_run_that_contradicts_backs_nothing_and_is_found(db: str) -> None:
     said = assessed(db)
     assert found(said, "ENF-003")
     assert agreements(said) == ()
+
+
+def test_an_assessment_that_was_kept_before_the_run_does_not_stand_for_it(db: str) -> None:
+    assess_history(db, cluster=None, since=None, processes=1, now=TAKEN)
+    keep(db, run_of(db, against=True))
+    told = pipeline.period_timeline(db, cluster=None, period=None, expect_every=timedelta(days=1), now=TAKEN)
+    assert "ENF-003" in {history.finding.rule_id for history in told.findings}
 
 
 def test_a_run_on_a_later_snapshot_says_nothing_of_this_one(db: str) -> None:

@@ -1,4 +1,4 @@
-"""A period's timeline says what assessing every snapshot in full says, and reads only those that changed something."""
+"""A period's timeline says what assessing every snapshot in full says, and evaluates only what changed something."""
 
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
@@ -69,9 +69,9 @@ def stretches(found: Sequence[object]) -> list[object]:
     ]
 
 
-def test_only_snapshots_that_changed_something_are_read(fill: Fill) -> None:
+def test_only_snapshots_that_changed_something_are_evaluated(fill: Fill) -> None:
     found = timeline(fill(*((number, PLAIN) for number in range(4)), (4, DRIFTED), (5, DRIFTED), (6, PLAIN)), 7)
-    assert (found.snapshots, found.read) == (7, 2)  # what comes again at once is not read again
+    assert (found.snapshots, found.evaluated) == (7, 2)  # what comes again at once is not evaluated again
     assert [moment.info.taken_at for moment in found.moments] == [hour(0), hour(4), hour(6)]
     first, drift, back = found.moments
     assert (first.first, drift.first) == (True, False)
@@ -95,7 +95,7 @@ def test_what_time_alone_opens_is_seen_on_the_day(fill: Fill, tmp_path: Path) ->
     )
     db = fill(*((number, PLAIN) for number in range(0, 72, 6)), intent=intent)
     found = timeline(db, 72)
-    assert found.read == 1
+    assert found.evaluated == 1
     (expired,) = [history for history in found.findings if history.finding.rule_id == "PRT-004"]
     assert (expired.spells[0].opened_at, expired.spells[0].since_before) == (hour(48), False)
     assert [moment.info.taken_at for moment in found.moments] == [hour(0), hour(48)]

@@ -108,6 +108,8 @@ def test_the_first_run_reports_and_the_next_report_waits_its_time(plan: Plan) ->
     with Store.open(plan.db) as store:
         runs = store.runs("shop", START, clock())
     assert [(run.outcome, run.run.command) for run in runs] == [("stored", "schedule")] * 2
+    told = pipeline.period_timeline(plan.db, cluster="shop", period=None, expect_every=HOUR, now=clock())
+    assert (told.snapshots, told.evaluated) == (2, 0)
 
 
 @pytest.mark.slow

@@ -28,8 +28,8 @@ from uuid import uuid4
 from evidence import __version__
 from evidence.errors import EngineError, EvidenceError, StoreError
 from evidence.pipeline.fleet.here import Outcome, outcome_of
-from evidence.pipeline.fleet.software import software_digest
 from evidence.pipeline.fleet.units import Rulebook, Unit
+from evidence.pipeline.software import software_digest
 from evidence.store import Store
 
 if TYPE_CHECKING:

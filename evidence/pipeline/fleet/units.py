@@ -19,7 +19,7 @@ from evidence import __version__
 from evidence.canonical import object_digest
 from evidence.frameworks.model import Framework
 from evidence.observe.seen import LOOK_BACK
-from evidence.pipeline.fleet.software import software_digest
+from evidence.pipeline.software import software_digest
 from evidence.probe.standing import LOOK_BACK as PROBED_BEFORE
 
 if TYPE_CHECKING:

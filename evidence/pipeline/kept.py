@@ -1,0 +1,224 @@
+"""Answers kept in the store, as records of kind "assessment".
+
+1. A record is of one snapshot, at its time; its `configuration_digest` is that of the software that assessed (software.py), which its document names,
+   too. Another version of any rule is other software: nothing is ever taken from it.
+2. Its document names the state that was assessed (`state_digest`) and the day, and says how the answer differs from that of the record before. The
+   first one of a month (UTC) says all, so that a period costs its own months.
+3. One record follows another by the digest of its document. What does not follow (a snapshot was entered between two others, later) is passed over,
+   and evaluated and kept again from there to the end of the month.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime
+from typing import TYPE_CHECKING, Any
+
+from evidence.canonical import object_digest
+from evidence.cni.model import Enforcement
+from evidence.errors import StoreError
+from evidence.findings.finding import Finding, Severity, Subject
+from evidence.findings.registry import Assessment, RuleRun, RunStatus
+from evidence.frameworks.facts import Ground
+from evidence.intent.model import Classification
+from evidence.intent.zones import ZoneProblem
+from evidence.pipeline.answers import Answer, Policies
+from evidence.pipeline.asking import Key, key_of
+
+if TYPE_CHECKING:
+    from evidence.store import NewRecord, RunInfo, SnapshotOutline, Store, StoredRecord
+
+FORMAT = "evidence/assessment/v1"
+FIRST = ""  # in place of a document's digest
+
+
+@dataclass(frozen=True, slots=True)
+class KeptAnswer:
+    """An answer as kept; `digest` is its document's."""
+
+    key: Key
+    digest: str
+    answer: Answer
+
+
+def kept_answers(
+    store: "Store", cluster: str, period: tuple[datetime, datetime], software: str
+) -> Iterator[KeptAnswer]:
+    """Those of the months (UTC) of a period that follow one another, in the order of time."""
+    start, end = period
+    before: KeptAnswer | None = None
+    for record in store.assessments(cluster, month_of(start), end, software):
+        key, follows = _named(record)
+        if follows not in (FIRST, before.digest if before else FIRST):
+            continue
+        base = before.answer if before and follows else None
+        before = KeptAnswer(key, record.info.document_digest, read_answer(record, base))
+        yield before
+
+
+def month_of(moment: datetime) -> datetime:
+    """The beginning of its month (UTC)."""
+    return moment.astimezone(UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+
+
+def new_records(
+    outlines: "Sequence[SnapshotOutline]",
+    kept: Sequence[KeptAnswer],
+    answers: Mapping[int, Answer],
+    now: datetime,
+    run: "RunInfo",
+) -> "Iterator[NewRecord]":
+    """What is still to be kept of one month. `outlines`: its snapshots that are asked; `kept`: as `kept_answers` gives them for it;
+    `answers`: of all outlines, by their number; `now`: when they are kept."""
+    from evidence.store import NewRecord, RecordKind
+
+    before: KeptAnswer | None = None
+    there = list(kept)  # as long as nothing stands between them
+    covered: set[Key] = set()
+    for outline in outlines:
+        key, info = key_of(outline), outline.info
+        if key in covered:
+            continue
+        covered.add(key)
+        if there and there[0].key == key:
+            before = there.pop(0)
+            continue
+        there = []
+        document = document_of(key, answers[info.id], before, run.configuration_digest)
+        before = KeptAnswer(key, object_digest(document), answers[info.id])
+        yield NewRecord(info.cluster, RecordKind.ASSESSMENT, info.taken_at, info.taken_at, now, document, run)
+
+
+# -- documents --------------------------------------------------------------------------------------------------------
+
+
+def document_of(key: Key, answer: Answer, before: KeptAnswer | None, software: str) -> dict[str, Any]:
+    """The document of an answer that follows another one; None: it says all."""
+    base = before.answer if before else None
+    found: dict[str, Any] = {
+        "format": FORMAT,
+        "software": software,
+        "state": key[0],
+        "day": key[1].isoformat(),
+        "before": before.digest if before else FIRST,
+    }
+    if base is answer:
+        return found
+    old = {each.fingerprint: each for each in base.assessment.findings} if base else {}
+    new = {each.fingerprint: each for each in answer.assessment.findings}
+    runs = {run.rule_id: run for run in base.assessment.runs} if base else {}
+    found |= {
+        "findings": [_finding(each) for name, each in new.items() if old.get(name) != each],
+        "closed": [name for name in old if name not in new],
+        "runs": [_run(run) for run in answer.assessment.runs if runs.get(run.rule_id) != run],
+        "facts": _facts(answer) if base is None or _facts(base) != _facts(answer) else {},
+    }
+    return {name: value for name, value in found.items() if value or name == "before"}
+
+
+def read_answer(record: "StoredRecord", base: Answer | None) -> Answer:
+    """The answer that a record holds. `base`: that of the record before, None when this one says all; what is the same is shared with it.
+
+    Raises StoreError for a document that this version did not write.
+    """
+    document = record.document
+    try:
+        facts, findings = document.get("facts"), base.assessment.findings if base else ()
+        runs: Sequence[RuleRun] = base.assessment.runs if base else ()
+        if document.get("findings") or document.get("closed"):
+            found = {each.fingerprint: each for each in findings}
+            for name in document.get("closed", ()):
+                del found[name]
+            found |= {each.fingerprint: each for each in map(_read_finding, document.get("findings", ()))}
+            findings = tuple(sorted(found.values(), key=lambda each: (each.rule_id, each.subject, each.discriminator)))
+        if document.get("runs"):
+            ran = {run.rule_id: run for run in runs} | {run.rule_id: run for run in map(_read_run, document["runs"])}
+            runs = tuple(ran[name] for name in sorted(ran))
+        if base and not facts:
+            if findings is base.assessment.findings and runs is base.assessment.runs:
+                return base
+            return replace(base, assessment=Assessment(findings, tuple(runs)))
+        return _read_facts(facts, Assessment(findings, tuple(runs)))
+    except (AttributeError, KeyError, LookupError, TypeError, ValueError) as error:
+        raise StoreError(f"record {record.info.id} is no assessment that this version reads: {error!r}") from error
+
+
+def _named(record: "StoredRecord") -> tuple[Key, str]:
+    """The key of a record's answer, and what it follows."""
+    document = record.document
+    try:
+        if document["format"] != FORMAT:
+            raise ValueError(document["format"])
+        return (document["state"], date.fromisoformat(document["day"])), document["before"]
+    except (KeyError, TypeError, ValueError) as error:
+        raise StoreError(f"record {record.info.id} is no assessment that this version reads: {error!r}") from error
+
+
+def _finding(finding: Finding) -> dict[str, Any]:
+    subject = finding.subject
+    return {
+        "rule": finding.rule_id,
+        "severity": finding.severity.value,
+        "subject": [subject.kind, subject.namespace, subject.name],
+        "message": finding.message,
+        "suggestion": finding.suggestion,
+        "zones": list(finding.zones),
+        "classifications": sorted(each.value for each in finding.classifications),
+        "discriminator": finding.discriminator,
+    }
+
+
+def _read_finding(found: Mapping[str, Any]) -> Finding:
+    return Finding(
+        rule_id=found["rule"],
+        severity=Severity(found["severity"]),
+        subject=Subject(*found["subject"]),
+        message=found["message"],
+        suggestion=found["suggestion"],
+        zones=tuple(found["zones"]),
+        classifications=frozenset(map(Classification, found["classifications"])),
+        discriminator=found["discriminator"],
+    )
+
+
+def _run(run: RuleRun) -> list[Any]:
+    return [run.rule_id, run.status.value, run.population, run.reason]
+
+
+def _read_run(found: Sequence[Any]) -> RuleRun:
+    rule_id, status, population, reason = found
+    return RuleRun(rule_id, RunStatus(status), population, reason)
+
+
+def _facts(answer: Answer) -> dict[str, Any]:
+    ground = answer.ground
+    return {
+        "enforcement": ground.enforcement.value,
+        "enforcement_reasons": list(ground.enforcement_reasons),
+        "running": ground.running,
+        "unassigned": ground.unassigned,
+        "peopled": sorted(each.value for each in ground.peopled),
+        "outside_undeclared": list(ground.outside_undeclared),
+        "doubts": [[list(doubt.zones), doubt.message] for doubt in ground.doubts],
+        "unevaluated": list(answer.unevaluated),
+        "unseen": list(answer.unseen),
+        "policies": answer.policies.count,
+        "policy_kinds": sorted(list(kind) for kind in answer.policies.kinds),
+    }
+
+
+def _read_facts(found: Mapping[str, Any], assessment: Assessment) -> Answer:
+    return Answer(
+        assessment=assessment,
+        ground=Ground(
+            enforcement=Enforcement(found["enforcement"]),
+            enforcement_reasons=tuple(found["enforcement_reasons"]),
+            running=found["running"],
+            unassigned=found["unassigned"],
+            peopled=frozenset(map(Classification, found["peopled"])),
+            outside_undeclared=tuple(found["outside_undeclared"]),
+            doubts=tuple(ZoneProblem(tuple(zones), message) for zones, message in found["doubts"]),
+        ),
+        unevaluated=tuple(found["unevaluated"]),
+        unseen=tuple(found["unseen"]),
+        policies=Policies(found["policies"], frozenset((group, kind) for group, kind in found["policy_kinds"])),
+    )

@@ -1,0 +1,139 @@
+"""What was assessed once is kept, and a question over time takes it where it says what evaluating again would say; nowhere else."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+
+from evidence.errors import StoreError
+from evidence.pipeline import assessing, timeline
+from evidence.pipeline.assessing import AssessedHistory, assess_history
+from evidence.pipeline.software import software_digest
+from evidence.pipeline.timeline import Timeline, period_timeline
+from evidence.store import NewRecord, NewSnapshot, RecordKind, Store, Term
+from tests.pipeline.test_looks import INTENTS, RUN, START, collected, fill, histories
+
+NOW = datetime(2026, 10, 1, tzinfo=UTC)
+ALL = START, NOW
+
+
+def told(db: str, *, afresh: bool = False, processes: int = 1, period: tuple[datetime, datetime] = ALL) -> Timeline:
+    return period_timeline(
+        db, cluster="prod", period=period, expect_every=timedelta(hours=1), now=period[1], frameworks=("all",),
+        afresh=afresh, processes=processes,
+    )  # fmt: skip
+
+
+def keep(db: str) -> AssessedHistory:
+    return assess_history(db, cluster="prod", since=None, processes=1, now=NOW)
+
+
+def said(found: Timeline) -> Timeline:
+    """All but how it was found out."""
+    return replace(found, evaluated=0, kept=0)
+
+
+def add(store: Store, at: datetime, *, late: bool = False, **state: int) -> None:
+    received = NOW if late else at
+    store.add_snapshot(NewSnapshot("prod", at, late, received, collected(state), INTENTS[1], RUN))
+
+
+@pytest.fixture
+def db(tmp_path: Path) -> str:
+    """Three months in which a policy comes and goes, with a snapshot every two days."""
+    path = str(tmp_path / "evidence.db")
+    with Store.open(path) as store:
+        for number in range(40):
+            add(store, START + timedelta(days=2 * number), **{"policy 0": 1 + number // 9, "service": number % 3 // 2})
+    return path
+
+
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(histories)
+def test_kept_assessments_say_what_evaluating_again_says(
+    history: Sequence[tuple[Sequence[tuple[str, int]], int]],
+) -> None:
+    with TemporaryDirectory() as folder:
+        path = f"{folder}/evidence.db"
+        with Store.open(path) as store:
+            fill(store, history)
+        keep(path)
+        found = told(path)
+        assert found.evaluated == 0
+        assert said(found) == said(told(path, afresh=True))
+
+
+def test_what_was_kept_is_not_evaluated_again_and_what_is_new_is(db: str) -> None:
+    first = keep(db)
+    assert (first.snapshots, first.kept) == (40, 40)  # each is the first of its day
+    assert replace(keep(db), snapshots=40) == AssessedHistory("prod", 40, 0, 0)
+    with Store.open(db) as store:
+        add(store, START + timedelta(days=80), **{"policy 0": 1})
+    found = told(db)
+    assert (found.evaluated, found.kept) == (1, 40)
+    assert keep(db).kept == 1
+    assert told(db).evaluated == 0
+
+
+def test_a_period_begins_amid_what_was_kept(db: str) -> None:
+    keep(db)
+    period = START + timedelta(days=41, hours=1), START + timedelta(days=71)
+    assert said(told(db, period=period)) == said(told(db, period=period, afresh=True))
+    assert told(db, period=period).evaluated == 0
+
+
+def test_of_a_snapshot_that_was_pruned_nothing_is_said(db: str) -> None:
+    keep(db)
+    before = START + timedelta(days=35)
+    with Store.open(db) as store:
+        store.retention.prune(before, timedelta(days=92), (Term("pci", 1, "test"),), NOW, RUN)
+        assert store.check().problems == ()
+    found = told(db)
+    assert found.gone is not None
+    assert found.moments[0].info.taken_at >= before - timedelta(days=2)  # the state at that time stays
+    assert said(found) == said(told(db, afresh=True))
+
+
+def test_of_other_software_nothing_is_taken(db: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    keep(db)
+    for module in (timeline, assessing):
+        monkeypatch.setattr(module, "software_digest", lambda: "ab" * 32)
+    found = told(db)
+    assert (found.kept, found.evaluated > 0) == (0, True)
+    assert keep(db).kept == 40
+    assert told(db).evaluated == 0
+
+
+def test_a_snapshot_entered_between_two_others_is_evaluated_and_kept_with_what_follows_it(db: str) -> None:
+    keep(db)
+    with Store.open(db) as store:
+        add(store, START + timedelta(days=11), late=True, **{"policy 0": 4, "pod 0": 0})
+    found = told(db)
+    assert found.evaluated > 0
+    assert said(found) == said(told(db, afresh=True))
+    assert 1 < keep(db).kept < 20  # to the end of its month
+    found = told(db)
+    assert found.evaluated == 0
+    assert said(found) == said(told(db, afresh=True))
+    assert keep(db).kept == 0
+
+
+@pytest.mark.slow
+def test_several_processes_say_what_one_says(tmp_path: Path) -> None:
+    path = str(tmp_path / "evidence.db")
+    with Store.open(path) as store:
+        for number in range(120):
+            add(store, START + timedelta(hours=number), **{"policy 0": number % 5, "pod 1": number % 4})
+    assert told(path, processes=2) == told(path)
+
+
+def test_a_record_that_is_no_assessment_is_named(db: str) -> None:
+    run = replace(RUN, configuration_digest=software_digest())
+    with Store.open(db) as store:
+        store.add_record(NewRecord("prod", RecordKind.ASSESSMENT, START, START, NOW, {"format": "other"}, run))
+    with pytest.raises(StoreError, match="record 1 is no assessment that this version reads"):
+        told(db)
