@@ -41,7 +41,7 @@ def walk(ctx: click.Context, folder: Path) -> int:
     for dump in sample_dumps():
         taken = dump.taken_at.strftime("%Y-%m-%dT%H:%MZ")
         run(ctx, "collect", "--from", dump.path, "--cluster", CLUSTER_NAME, "--taken-at", taken, "--intent", intent_path(),
-            "--db", database)  # fmt: skip
+            "--db", database, "--keys", keys)  # fmt: skip
     run(ctx, "report", "--framework", "all", "--period", "2026-07-01..2026-09-30", "--expect-every", "31d", "--db", database,
         "--archive", archive, "--keys", keys)  # fmt: skip
     trust = f"sha256:{own_fingerprint(keys)}"

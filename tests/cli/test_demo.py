@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from evidence.cli.demo import MARKER
+from evidence.seal.logkey import load_or_create_log_key
 from tests.cli.run import Ran, evidence
 
 
@@ -20,6 +21,8 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Ran]:
     with pytest.MonkeyPatch.context() as own:  # what its user has set for clusters of their own
         own.setenv("EVIDENCE_COLLECT_CONTEXT", "production")
         own.setenv("EVIDENCE_REPORT_REQUIRE_SIGNING", "true")
+        own.setenv("XDG_CONFIG_HOME", str(folder.parent))
+        load_or_create_log_key(folder.parent / "evidence" / "keys")
         return folder, evidence("demo", "--folder", folder)
 
 
@@ -55,6 +58,12 @@ def test_it_names_the_server_that_shows_what_it_made(demo: tuple[Path, Ran]) -> 
     made = ("--db", folder / "evidence.db", "--archive", folder / "archive", "--keys", folder / "keys")
     assert shlex.split(line) == ["evidence", "serve", *map(str, made)]
     assert all(path.exists() for path in made if isinstance(path, Path))
+
+
+@pytest.mark.slow
+def test_its_log_is_signed_by_its_own_key_and_not_by_its_users(demo: tuple[Path, Ran]) -> None:
+    ran = evidence("db", "check", "--db", demo[0] / "evidence.db", "--keys", demo[0] / "keys")
+    assert (ran.code, ran.err) == (0, ""), ran.out
 
 
 @pytest.mark.slow
