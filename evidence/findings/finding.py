@@ -9,6 +9,7 @@ Severity is the rule's, moved by where the subject lies (`severity_in`):
 import hashlib
 from collections.abc import Iterable, Sequence
 from enum import StrEnum
+from functools import lru_cache
 from typing import NamedTuple
 
 from evidence.cluster.objects import ObjectKey
@@ -75,9 +76,12 @@ class Finding:
     @property
     def fingerprint(self) -> str:
         """16 hex digits that stay the same across snapshots: rule, subject and what tells two findings on one subject apart."""
-        return hashlib.sha256(
-            f"{self.rule_id}|{self.subject}|{self.discriminator}".encode("utf-8", "surrogatepass")
-        ).hexdigest()[:16]
+        return _fingerprint(self.rule_id, self.subject, self.discriminator)
+
+
+@lru_cache(maxsize=1 << 16)  # asked for again and again, by rule, by control, by snapshot
+def _fingerprint(rule_id: str, subject: Subject, discriminator: str) -> str:
+    return hashlib.sha256(f"{rule_id}|{subject}|{discriminator}".encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
 def severity_in(base: Severity, family: str, classifications: Iterable[Classification]) -> Severity:

@@ -9,6 +9,7 @@ A cluster is looked at now and then. From one look to the next:
 """
 
 from collections.abc import Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -70,18 +71,21 @@ class Spells:
         self._spells: dict[str, list[Spell]] = {}
         self._running: set[str] = set()  # fingerprints of findings that are not closed
         self._last: tuple[datetime, Assessment] | None = None
-        self._hit: Iterable[str] = ()  # fingerprints, by the last look
+        self._hit: AbstractSet[str] = frozenset()  # fingerprints, by the last look
         self._statuses: Mapping[str, RunStatus] = {}  # of the last look
 
     def look(self, at: datetime, assessment: Assessment) -> Turn:
-        """Take in the next look; the very same assessment again changes nothing. What the first one hits has not opened then: it was there."""
-        if self._last is not None and self._last[1] is assessment:
+        """Take in the next look; the very same findings of checks that ran as before change nothing. What the first one hits has not opened then:
+        it was there."""
+        statuses = {run.rule_id: run.status for run in assessment.runs}
+        if self._last and self._last[1].findings is assessment.findings and self._statuses == statuses:
             self._last = at, assessment
             return Turn(at, (), (), ())
         first = self._last is None
-        self._see_last()
-        statuses = {run.rule_id: run.status for run in assessment.runs}
         found = {finding.fingerprint: finding for finding in assessment.findings}
+        self._see_last(self._hit - found.keys())
+        for fingerprint in (found.keys() - self._hit) & self._running:  # it was not determined for a time
+            self._spells[fingerprint][-1] = replace(self._spells[fingerprint][-1], state=SpellState.OPEN)
         opened = [finding for fingerprint, finding in found.items() if fingerprint not in self._running]
         closed, lost = [], []
         for fingerprint in sorted(self._running - found.keys()):
@@ -102,18 +106,18 @@ class Spells:
         self._last, self._hit, self._statuses = (at, assessment), found.keys(), statuses
         return Turn(at, () if first else _worst_first(opened), _worst_first(closed), _worst_first(lost))
 
-    def _see_last(self) -> None:
-        """Enter that the last look hit its findings; not done look by look, because most hit what the one before did."""
+    def _see_last(self, hit: Iterable[str]) -> None:
+        """Enter that the last look hit some findings; not done look by look, because most hit what the one before did."""
         if self._last is None:
             return
         at, _ = self._last
-        for fingerprint in self._hit:
+        for fingerprint in hit:
             stretches = self._spells[fingerprint]
-            stretches[-1] = replace(stretches[-1], state=SpellState.OPEN, last_seen=at)
+            stretches[-1] = replace(stretches[-1], last_seen=at)
 
     def histories(self) -> tuple[History, ...]:
         """Every finding: open ones first, then not determined ones, then closed ones; most severe first."""
-        self._see_last()
+        self._see_last(self._hit)
         states = list(SpellState)
         every = [
             History(finding, self._state(finding, self._spells[each][-1]), tuple(self._spells[each]))

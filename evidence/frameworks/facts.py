@@ -79,6 +79,7 @@ class Evidence:
             self.findings.setdefault(finding.rule_id, []).append(finding)
         zones = facts.intent.zones if facts.intent else ()
         self.declared = frozenset(zone.classification for zone in zones)
+        self._inside: dict[tuple[str, frozenset[Classification]], Sequence[Finding]] = {}
 
     def hits(self, feed: Feed) -> Sequence[Finding]:
         return self.findings.get(feed.rule_id, ())
@@ -90,16 +91,19 @@ class Evidence:
         boundary = self.framework.boundary
         return frozenset({boundary}) if boundary in self.declared and boundary is not None else frozenset()
 
-    def inside(self, feed: Feed) -> list[Finding]:
+    def inside(self, feed: Feed) -> Sequence[Finding]:
         """Findings of a feed that lie in its scope. One on the whole cluster lies everywhere."""
         scope = self.scope(feed)
-        return [
-            finding
-            for finding in self.hits(feed)
-            if not scope
-            or finding.classifications & scope
-            or (not finding.classifications and finding.subject.kind == "Cluster")
-        ]
+        key = feed.rule_id, scope
+        if key not in self._inside:
+            self._inside[key] = [
+                finding
+                for finding in self.hits(feed)
+                if not scope
+                or finding.classifications & scope
+                or (not finding.classifications and finding.subject.kind == "Cluster")
+            ]
+        return self._inside[key]
 
     def unplaced(self, feed: Feed) -> list[Finding]:
         """Findings on what lies in no declared zone: whether they are in scope was not said."""

@@ -71,16 +71,10 @@ def without_evidence(answer: Answer, before: Answer | None) -> Answer:
     """Its findings without what they rest on; what is equal in `before` is taken from there."""
     known = {_name(finding): finding for finding in before.assessment.findings} if before else {}
     bare = tuple(_known(replace(finding, evidence=(), details=()), known) for finding in answer.assessment.findings)
-    return sharing(replace(answer, assessment=Assessment(bare, answer.assessment.runs)), before)
-
-
-def sharing(answer: Answer, before: Answer | None) -> Answer:
-    """The same answer, made of what `before` is made of where that is equal."""
-    if before is None or answer == before:
-        return before or answer
-    if answer.assessment == before.assessment:
-        return replace(answer, assessment=before.assessment)
-    return answer
+    if before and before.assessment.findings == bare:
+        bare = before.assessment.findings
+    found = replace(answer, assessment=Assessment(bare, answer.assessment.runs))
+    return before if before and found == before else found
 
 
 def _known(finding: Finding, known: Mapping[tuple[str, Subject, str], Finding]) -> Finding:

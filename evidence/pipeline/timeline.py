@@ -11,6 +11,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from evidence.cluster.objects import Collection
 from evidence.pipeline.answers import Answer
 from evidence.pipeline.asking import Advance, answers
 from evidence.pipeline.judging import Judging, other_cluster
@@ -190,6 +191,8 @@ class _Telling:
     def _told(
         self, outlines: "Sequence[SnapshotOutline]", changes: "Mapping[int, tuple[SnapshotOutline, Changes]]"
     ) -> Iterator[Moment]:
+        from evidence.store import collection_of
+
         before: Answer | None = None
         for outline in outlines:
             info = outline.info
@@ -199,19 +202,12 @@ class _Telling:
                 continue
             turn = self.spells.look(info.taken_at, now.assessment)
             self._intent = self._intent_of(info.intent_digest)
-            self._judged.append(self._results(now, outline))
+            collection = collection_of(outline, ())
+            self._judged.append(tuple(judging.judged(now, self._intent, collection) for judging in self._judgings))
             changed = changes.get(info.id)
             if before is None or changed or turn.opened or turn.closed or turn.lost:
-                yield _moment(outline, before, now, changed, turn)
+                yield _moment(info, collection, before, now, changed, turn)
             before = now
-
-    def _results(self, answer: Answer, outline: "SnapshotOutline") -> "tuple[tuple[ControlResult, ...], ...]":
-        from evidence.store import collection_of
-
-        if not self._judgings:
-            return ()
-        collection = collection_of(outline, ())
-        return tuple(judging.judged(answer, self._intent, collection) for judging in self._judgings)
 
     def _intent_of(self, digest: str) -> "Intent | None":
         if digest not in self._intents:
@@ -242,18 +238,18 @@ class _Telling:
 
 
 def _moment(
-    outline: "SnapshotOutline",
+    info: "SnapshotInfo",
+    read: Collection,
     before: Answer | None,
     now: Answer,
     changed: "tuple[SnapshotOutline, Changes] | None",
     turn: "Turn",
 ) -> Moment:
-    """`changed`: the snapshot before and what became of its objects, None where the state is the same."""
+    """`read`: how the snapshot was read; `changed`: the one before and what became of its objects, None where the state is the same."""
     from evidence.store import collection_of
 
     objects, policies = Counts(0, 0, 0), Counts(0, 0, 0)
     remarks: tuple[str, ...] = ()
-    read = collection_of(outline, ())
     if before is None:
         remarks = tuple(f"not read: {text}" for text in shortfalls(read))
     elif changed:
@@ -269,12 +265,12 @@ def _moment(
             *(f"not read: {text}" for text in shortfalls(read) if text not in known),
         )
     return Moment(
-        info=outline.info,
+        info=info,
         first=before is None,
         objects=objects,
         policies=policies,
         policy_count=now.policies.count,
-        intent_changed=changed is not None and changed[0].info.intent_digest != outline.info.intent_digest,
+        intent_changed=changed is not None and changed[0].info.intent_digest != info.intent_digest,
         turn=turn,
         remarks=remarks,
     )
