@@ -1,6 +1,7 @@
 """Versions as image tags and kubelets give them, compared by their numbers."""
 
 import re
+from functools import lru_cache
 
 Version = tuple[int, ...]
 
@@ -19,6 +20,7 @@ def parse_version(text: str) -> Version | None:
     return tuple(int(part) for part in match[1].split("."))
 
 
+@lru_cache(maxsize=1 << 12)  # every plugin's signs are looked for in the same few images
 def split_image(image: str) -> tuple[str, str]:
     """Repository and tag of an image reference; the tag is "" when there is none or only a digest."""
     name = image.partition("@")[0]

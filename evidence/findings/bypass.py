@@ -74,8 +74,9 @@ def side_door(context: Context) -> Looked:
     pods = _running(context)
     services = [service for service in context.cluster.services if any(port.node_port for port in service.ports)]
     targets: dict[tuple[str, str], list[Pod]] = defaultdict(list)
-    for pod in pods if services else ():
-        for service in context.index.services(pod):
+    spaces = {service.namespace for service in services}
+    for pod in pods:
+        for service in context.index.services(pod) if pod.namespace in spaces else ():
             targets[service.namespace, service.name].append(pod)
     hits = [hit for service in services for hit in _node_port(service, targets[service.namespace, service.name])]
     for workload in workloads_of_pods(

@@ -1,5 +1,7 @@
 """Family coverage: pods and namespaces that no policy isolates."""
 
+from functools import lru_cache
+
 from evidence.cluster.model import Direction
 from evidence.cluster.objects import ObjectKey
 from evidence.cluster.selectors import LabelSelector
@@ -86,6 +88,7 @@ def _other_direction_only(context: Context, workload: WorkloadPods, direction: D
     return f"; {shortened(policies)} covers {other.value.lower()} only" if policies else ""
 
 
+@lru_cache(maxsize=1 << 12)  # one for each namespace, and again in the next snapshot
 def _default_deny(namespace: str, direction: Direction) -> str:
     if direction is Direction.INGRESS:
         return policy_yaml("default-deny-ingress", namespace, EVERYTHING, ingress=())

@@ -58,11 +58,12 @@ def _broken(context: Context, *, inbound: bool) -> Looked:
     hits = []
     for (source, destination), found in table.pairs.items():
         inner, outer = (destination, source) if inbound else (source, destination)
-        pods_only = [
-            c for c in found if isinstance(c.source.peer, PodClass) and isinstance(c.destination.peer, PodClass)
-        ]
-        if table.classification(inner) in SENSITIVE and table.classification(outer) not in IN_SCOPE and pods_only:
-            hits.append(_pair(table, source, destination, pods_only))
+        if table.classification(inner) in SENSITIVE and table.classification(outer) not in IN_SCOPE:
+            pods_only = [
+                c for c in found if isinstance(c.source.peer, PodClass) and isinstance(c.destination.peer, PodClass)
+            ]
+            if pods_only:
+                hits.append(_pair(table, source, destination, pods_only))
     outside = _classes(table, [name for name in table.members if table.classification(name) not in IN_SCOPE])
     inside = _classes(table, [zone.name for zone in regulated])
     doubts = context.index.uncertain(*((outside, inside) if inbound else (inside, outside)))
@@ -135,8 +136,9 @@ def not_approved(context: Context) -> Looked:
 
 def _beyond(found: Sequence[Crossing], allowed: PortSet) -> list[Crossing]:
     """Connections with those of their ports that are not allowed; those with none left out."""
-    beyond = {ports: ports - allowed for ports in {crossing.ports for crossing in found}}
-    return [Crossing(c.source, c.destination, left) for c in found if (left := beyond[c.ports])]
+    every = {id(crossing.ports): crossing.ports for crossing in found}
+    beyond = {number: ports - allowed for number, ports in every.items()}
+    return [Crossing(c.source, c.destination, left) for c in found if (left := beyond[id(c.ports)])]
 
 
 def _doubts(context: Context) -> tuple[str, ...]:

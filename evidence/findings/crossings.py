@@ -6,11 +6,12 @@ likewise. Every computed flow is entered under each pair of zones that its ends 
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, lru_cache
+from ipaddress import summarize_address_range
 
 import numpy as np
 
-from evidence.cluster.model import Direction, Pod
+from evidence.cluster.model import Direction, IPAddress, Pod
 from evidence.findings.finding import EvidenceRef
 from evidence.findings.index import WorkloadPods, policy_evidence, workload_names, workloads_of_pods
 from evidence.intent.model import ApprovedFlow, Classification, Intent, Zone
@@ -51,8 +52,13 @@ def end_of(peer: PodClass, pods: Iterable[Pod]) -> End:
 
 def outside_name(found: ExternalRange) -> str:
     """An outside range in words: its networks when they are few, its bounds otherwise."""
-    networks = found.networks
-    return "+".join(map(str, networks)) if len(networks) <= 3 else f"{found.first}-{found.last}"
+    return _range_name(found.first, found.last)
+
+
+@lru_cache(maxsize=1 << 12)  # a cluster's ranges are those of the state before
+def _range_name(first: IPAddress, last: IPAddress) -> str:
+    networks = tuple(summarize_address_range(first, last))
+    return "+".join(map(str, networks)) if len(networks) <= 3 else f"{first}-{last}"
 
 
 class Crossings:
@@ -64,11 +70,13 @@ class Crossings:
         self._map = zones
         self._intent = intent
         self._ends: dict[PeerId, Mapping[str, End]] = {}
-        self._admitting: dict[tuple[int, Direction], tuple[End, frozenset[EvidenceRef]]] = {}
+        self._evidence: dict[tuple[int, Direction], tuple[End, frozenset[EvidenceRef]]] = {}
         pairs: dict[tuple[str, str], list[Crossing]] = defaultdict(list)
+        peers: list[Peer] = [*reach.classes, *reach.external]
+        parts = [tuple(self.ends(peer.id).items()) for peer in peers]
         for source_id, destination_id, ports in self._crossing():
-            for source_zone, source in self._ends[source_id].items():
-                for destination_zone, destination in self._ends[destination_id].items():
+            for source_zone, source in parts[source_id]:
+                for destination_zone, destination in parts[destination_id]:
                     if source_zone != destination_zone:
                         pairs[source_zone, destination_zone].append(Crossing(source, destination, ports))
         self.pairs: Mapping[tuple[str, str], Sequence[Crossing]] = {key: pairs[key] for key in sorted(pairs)}
@@ -122,17 +130,18 @@ class Crossings:
 
     def evidence(self, crossings: Iterable[Crossing]) -> tuple[EvidenceRef, ...]:
         """What lets connections pass: the policies that isolate an end (and admit it), or the pods that none isolates."""
-        senders, receivers = {}, {}
-        for crossing in crossings:
-            senders[crossing.source.peer.id] = crossing.source
-            receivers[crossing.destination.peer.id] = crossing.destination
         found: set[EvidenceRef] = set()
-        for direction, ends in ((Direction.EGRESS, senders), (Direction.INGRESS, receivers)):
-            for end in ends.values():
-                key = id(end), direction
-                if key not in self._admitting:  # most ends are of several crossings
-                    self._admitting[key] = end, frozenset(_admitting(self._reach, end, direction))
-                found |= self._admitting[key][1]
+        listed = tuple(crossings)
+        for direction, ends in (
+            (Direction.EGRESS, {id(crossing.source): crossing.source for crossing in listed}),
+            (Direction.INGRESS, {id(crossing.destination): crossing.destination for crossing in listed}),
+        ):
+            for number, end in ends.items():
+                known = self._evidence.get((number, direction))
+                if known is None:  # most ends are of several crossings
+                    known = end, frozenset(_admitting(self._reach, end, direction))
+                    self._evidence[number, direction] = known
+                found |= known[1]
         return tuple(sorted(found))
 
     def classification(self, name: str) -> Classification | None:
@@ -161,15 +170,16 @@ def _admitting(reach: Reachability, end: End, direction: Direction) -> Iterator[
             yield from workload.evidence
 
 
-def lines(crossings: Iterable[Crossing]) -> tuple[str, ...]:
+def lines(crossings: Sequence[Crossing]) -> tuple[str, ...]:
     """Every connection, once: "a, b → c TCP 5432", joined where the same sources reach the same ports."""
     sources: dict[tuple[str, str], set[str]] = defaultdict(set)
-    texts: dict[PortSet, str] = {}
+    texts: dict[int, str] = {}  # by the identity of ports, which crossings share
     for crossing in crossings:
-        if crossing.ports not in texts:
-            texts[crossing.ports] = str(crossing.ports)
+        text = texts.get(id(crossing.ports))
+        if text is None:
+            text = texts[id(crossing.ports)] = str(crossing.ports)
         for destination in crossing.destination.names:
-            sources[destination, texts[crossing.ports]].update(crossing.source.names)
+            sources[destination, text].update(crossing.source.names)
     joined: dict[tuple[tuple[str, ...], str], list[str]] = defaultdict(list)
     for (destination, ports), names in sorted(sources.items()):
         joined[tuple(sorted(names)), ports].append(destination)

@@ -11,7 +11,6 @@ from evidence.findings.index import (
     RuleAt,
     pods_of,
     policy_evidence,
-    rule_ports,
     workload_names,
     workloads_of,
     workloads_of_pods,
@@ -93,7 +92,8 @@ def _calls(context: Context, caller: PodClass) -> bool:
 def _opens_dns(context: Context, caller: PodClass) -> bool:
     """True when an egress rule of the pods opens UDP 53 to whatever it admits."""
     return any(
-        rule_ports(at.rule, caller.pods[0]).contains(Protocol.UDP, DNS_PORT) for at in _egress_rules(context, caller)
+        context.index.ports(at.rule, caller.pods[0]).contains(Protocol.UDP, DNS_PORT)
+        for at in _egress_rules(context, caller)
     )
 
 
@@ -149,11 +149,8 @@ def dns_over_tcp_missing(context: Context) -> Looked:
     population = 0
     mute: dict[int, bool] = defaultdict(bool)
     for caller in index.classes:
-        mute[int(caller.id)] = any(
-            reach.egress_ports(caller.id, resolver.pods.id) & resolver.udp
-            and not reach.egress_ports(caller.id, resolver.pods.id) & resolver.tcp
-            for resolver in known
-        )
+        opened = ((reach.egress_ports(caller.id, resolver.pods.id), resolver) for resolver in known)
+        mute[int(caller.id)] = any(ports & resolver.udp and not ports & resolver.tcp for ports, resolver in opened)
     for at in index.rules(Direction.EGRESS):
         if any(_opens(index, at, resolver) for resolver in known):
             population += 1
@@ -166,7 +163,7 @@ def dns_over_tcp_missing(context: Context) -> Looked:
 
 def _opens(index: ClusterIndex, at: RuleAt, resolver: Resolver) -> bool:
     """True when the rule itself admits a resolver over UDP (by label, or as part of everything)."""
-    if not rule_ports(at.rule, resolver.pod) & resolver.udp:
+    if not index.ports(at.rule, resolver.pod) & resolver.udp:
         return False
     return not at.rule.peers or any(
         isinstance(peer, PodPeer) and any(found.id == resolver.pods.id for found in index.matched(at.policy, peer))

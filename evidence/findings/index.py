@@ -207,23 +207,29 @@ class ClusterIndex:
     def rules(self, *directions: Direction) -> tuple[RuleAt, ...]:
         """Every rule that has an effect, in the order of policies."""
         if directions not in self._rules:
-            self._rules[directions] = tuple(
-                at
-                for policy in self.cluster.policies
-                for direction in directions
-                for at in self.rules_of(policy, direction)
-            )
+            self._rules[directions] = tuple(at for at in self._every_rule if at.direction in directions)
         return self._rules[directions]
+
+    @cached_property
+    def _every_rule(self) -> tuple[RuleAt, ...]:
+        return tuple(at for policy in self.cluster.policies for at in self._lasting.of(_rules_of, policy))
 
     def rules_of(self, policy: NetworkPolicy, direction: Direction) -> tuple[RuleAt, ...]:
         """The policy's rules of a direction, when policyTypes names it; as long as the policy stays, the same ones."""
-        return self._lasting.of(_rules_of, policy, direction)
+        return tuple(at for at in self._lasting.of(_rules_of, policy) if at.direction is direction)
+
+    def ports(self, rule: Rule, pod: Pod) -> PortSet:
+        """Ports that a rule names on this destination pod (`rule_ports`)."""
+        return self._lasting.of(rule_ports, rule, pod)
 
 
-def _rules_of(policy: NetworkPolicy, direction: Direction) -> tuple[RuleAt, ...]:
-    if direction not in policy.policy_types:
-        return ()
-    return tuple(RuleAt(policy, direction, number, rule) for number, rule in enumerate(policy.rules(direction)))
+def _rules_of(policy: NetworkPolicy) -> tuple[RuleAt, ...]:
+    return tuple(
+        RuleAt(policy, direction, number, rule)
+        for direction in Direction
+        if direction in policy.policy_types
+        for number, rule in enumerate(policy.rules(direction))
+    )
 
 
 def labels_of(found: PodClass) -> Mapping[str, str]:

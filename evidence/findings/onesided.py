@@ -29,7 +29,6 @@ from evidence.findings.index import (
     WorkloadPods,
     pods_of,
     policy_evidence,
-    rule_ports,
 )
 from evidence.findings.registry import Context, Hit, Looked, rule
 from evidence.reach.classes import PodClass
@@ -112,11 +111,11 @@ def refusals(context: Context, at: RuleAt, peer: PodPeer) -> Iterator[Refusal]:
     there = context.index.matched(at.policy, peer)
     sources, destinations = (there, here) if at.direction is Direction.INGRESS else (here, there)
     by_name = any(isinstance(port.port, str) for port in at.rule.ports)
-    promised = PortSet.none() if by_name or not destinations else rule_ports(at.rule, destinations[0].pods[0])
+    promised = PortSet.none() if by_name or not destinations else context.index.ports(at.rule, destinations[0].pods[0])
     refused: dict[PortSet, PortSet] = {}  # by what passes: mostly one of two or three
     for destination in destinations:
         if by_name:
-            promised, refused = rule_ports(at.rule, destination.pods[0]), {}
+            promised, refused = context.index.ports(at.rule, destination.pods[0]), {}
         for source in sources if promised else ():
             passing = _other_side(context, at.direction, source, destination)
             if passing not in refused:
@@ -263,10 +262,10 @@ def _dead_for_all(context: Context, at: RuleAt, peer: PodPeer) -> list[Hit]:
     if not sources or not targets:
         return []
     for destination in targets:
-        promised = rule_ports(at.rule, destination.pods[0])
+        promised = context.index.ports(at.rule, destination.pods[0])
         if any(promised & context.reach.egress_ports(source.id, destination.id) for source in sources):
             return []
-    if not any(rule_ports(at.rule, destination.pods[0]) for destination in targets):
+    if not any(context.index.ports(at.rule, destination.pods[0]) for destination in targets):
         return []
     refusers = isolating(context, sources, Direction.EGRESS)
     names = context.index.names(sources)

@@ -11,8 +11,9 @@ from enum import StrEnum
 from functools import cached_property
 
 from evidence.access.holders import Access, who_may
+from evidence.cluster.access import AccessBinding, AccessRole
 from evidence.cluster.calico_names import SET_KINDS, STAGED_KINDS, TIER_KIND
-from evidence.cluster.model import Cluster, Pod
+from evidence.cluster.model import Cluster, Namespace, Pod
 from evidence.cni.model import CniReport
 from evidence.findings.crossings import Crossings
 from evidence.findings.finding import EvidenceRef, Finding, Severity, Subject, count, severity_in, shortened
@@ -69,7 +70,15 @@ class Context:
     @cached_property
     def access(self) -> Access:
         """Who may change the rules."""
-        return who_may(self.cluster, self.intent)
+        cluster, same = self.cluster, self.lasting.same
+        return self.lasting.of(
+            _who_may,
+            same(cluster.access_roles),
+            same(cluster.access_bindings),
+            same(cluster.namespaces.values()),
+            cluster.unread_kinds,
+            self.intent,
+        )
 
     @cached_property
     def unread_kinds(self) -> frozenset[str]:
@@ -83,6 +92,18 @@ class Context:
             for zone in of_pod(f"{pod.namespace}/{pod.name}"):
                 found[zone.name] = zone
         return tuple(found[name] for name in sorted(found)) if len(found) > 1 else tuple(found.values())
+
+
+def _who_may(
+    roles: tuple[AccessRole, ...],
+    bindings: tuple[AccessBinding, ...],
+    namespaces: tuple[Namespace, ...],
+    unread_kinds: tuple[str, ...],
+    intent: Intent | None,
+) -> Access:
+    spaces = {space.name: space for space in namespaces}
+    cluster = Cluster(spaces, access_roles=roles, access_bindings=bindings, unread_kinds=unread_kinds)
+    return who_may(cluster, intent)
 
 
 @value()
@@ -318,6 +339,8 @@ def could_change(kind: str) -> bool:
 
 def unlisted(context: Context, besides: Iterable[str] = ()) -> list[str]:
     """One sentence when policy kinds could not be listed (whole): what they hold could change who may connect."""
+    if not context.unread_kinds:
+        return []
     kinds = sorted(kind for kind in context.unread_kinds - set(besides) if could_change(kind))
     return [f"{shortened(kinds)} could not be listed whole and could change who may connect"] if kinds else []
 

@@ -112,7 +112,7 @@ class ZoneMap:
             yield ZoneProblem(
                 names, f"both hold {f'pod {keys[0]}' if len(keys) == 1 else f'{len(keys)} pods, such as {keys[0]}'}"
             )
-        for first, second in combinations(self._zones, 2):
+        for first, second in combinations([zone for zone in self._zones if zone.cidrs], 2):
             for network in sorted({*first.cidrs} & {*second.cidrs}, key=str):
                 yield ZoneProblem((first.name, second.name), f"both hold network {network}")
 
@@ -138,16 +138,18 @@ def assign(intent: Intent | None, cluster: Cluster) -> ZoneMap:
 
 
 def _assigned(zones: tuple[Zone, ...], cluster: Cluster) -> Mapping[str, tuple[Zone, ...]]:
-    """Zones by pod; pods with the same namespace and labels are decided once."""
+    """Zones by pod; pods of one namespace that no member tells apart are decided once."""
     with_members = tuple(zone for zone in zones if zone.members)
     if not with_members:
         return {}
-    decided: dict[tuple[str, frozenset[tuple[str, str]]], tuple[Zone, ...]] = {}
+    selectors = (member.pod_selector for zone in with_members for member in zone.members)
+    keys = sorted({need.key for selector in selectors if selector is not None for need in selector.requirements})
+    decided: dict[tuple[str, tuple[str | None, ...]], tuple[Zone, ...]] = {}
     found: dict[str, tuple[Zone, ...]] = {}
     for pod in cluster.pods:
         if pod.finished:
             continue
-        kind = (pod.namespace, frozenset(pod.labels.items()))
+        kind = (pod.namespace, tuple(map(pod.labels.get, keys)))
         if kind not in decided:
             decided[kind] = tuple(
                 zone for zone in with_members if any(_selects(member, pod, cluster) for member in zone.members)

@@ -186,7 +186,7 @@ def assess(
         zones=zones,
         at=at,
         taken_at=state.taken_at or at,
-        unseen=unseen_kinds(state.collection),
+        unseen=lasting.of(unseen_kinds, state.collection),
         observed=seen,
         probed=standing,
         lasting=lasting,

@@ -27,6 +27,7 @@ _SAME_OBJECTS = {  # served twice; a definition or a list of either group speaks
     "projectcalico.org": "crd.projectcalico.org",
     "crd.projectcalico.org": "projectcalico.org",
 }
+_ELSEWHERE = frozenset((*SETTINGS_KINDS, POLICY_ENDPOINT, ("", "ServiceAccount")))
 _OF_A_POLICY = re.compile(r"(?!staged)[^.]*(?:networkpolic|authorizationpolic|firewallpolic)ies\.")
 
 
@@ -49,7 +50,7 @@ def _asked() -> frozenset[str]:
 
 
 def _asked_for_elsewhere(group: str, kind: str) -> bool:
-    return (group, kind) in (*SETTINGS_KINDS, POLICY_ENDPOINT, ("", "ServiceAccount")) or kind in STAGED_KINDS
+    return (group, kind) in _ELSEWHERE or kind in STAGED_KINDS
 
 
 def _not_in_source(collection: Collection) -> Iterator[tuple[str, str]]:

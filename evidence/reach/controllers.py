@@ -8,6 +8,7 @@
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from evidence.cluster.model import Cluster, Ingress, Labels, Pod
 from evidence.cluster.routes import Gateway
@@ -123,9 +124,11 @@ def _serves(pod: Pod, gateway: Gateway) -> bool:
 
 
 def _runs(pod: Pod, images: Sequence[str]) -> bool:
-    return any(_repository(image).endswith(tuple(f"/{name}" for name in images)) for image in pod.images)
+    ends = tuple(f"/{name}" for name in images)
+    return any(_repository(image).endswith(ends) for image in pod.images)
 
 
+@lru_cache(maxsize=1 << 12)  # pods share few images, each asked about for every class
 def _repository(image: str) -> str:
     """The path of an image without its digest and tag, with a leading slash."""
     path, _, last = f"/{image.partition('@')[0]}".rpartition("/")

@@ -48,3 +48,11 @@ def test_what_one_state_did_not_ask_for_is_forgotten() -> None:
     lasting.begin()
     lasting.of(joined, one)
     assert len(calls) == 2
+
+
+def test_a_group_of_the_same_objects_is_the_same_tuple_as_before() -> None:
+    lasting, one, other = Lasting(), name("a"), name("b")
+    before = lasting.same([one, other])
+    lasting.begin()
+    assert lasting.same(iter((one, other))) is before
+    assert lasting.same([one]) == (one,)
