@@ -32,9 +32,10 @@ def on_the_node(outside: Iterable[Pod], inside: Iterable[Pod]) -> Iterator[str]:
         )
 
 
-def further_interfaces(pods: Iterable[Pod]) -> Iterator[str]:
+def further_interfaces(pods: Iterable[Pod]) -> tuple[str, ...]:
     """One sentence when pods have interfaces beside the one on which NetworkPolicy holds."""
     found = [pod.key for pod in pods if not pod.finished and has_further_interfaces(pod)]
-    if found:
-        what = "has a further network interface" if len(found) == 1 else "have further network interfaces"
-        yield f"{shortened(found)} {what} ({FURTHER_NETWORKS}), on which NetworkPolicy does not hold"
+    if not found:
+        return ()
+    what = "has a further network interface" if len(found) == 1 else "have further network interfaces"
+    return (f"{shortened(found)} {what} ({FURTHER_NETWORKS}), on which NetworkPolicy does not hold",)

@@ -57,7 +57,7 @@ def _not_isolated(context: Context, direction: Direction, consequence: str) -> L
         _bare_workload(context, workload, everyone[workload.key], direction, consequence)
         for workload in workloads_of(bare)
     )
-    return Looked(len(everyone), hits, tuple(further_interfaces(context.cluster.pods)))
+    return Looked(len(everyone), hits, context.lasting.of(further_interfaces, context.cluster.pods))
 
 
 def _bare_workload(context: Context, workload: WorkloadPods, total: int, direction: Direction, consequence: str) -> Hit:

@@ -11,6 +11,7 @@ from evidence.findings.finding import EvidenceRef, Severity, Subject, count, sho
 from evidence.findings.index import pod_evidence
 from evidence.findings.registry import Context, Hit, Looked, rule
 from evidence.intent.model import SENSITIVE, Classification, Zone
+from evidence.intent.zones import ZoneMap
 from evidence.reach.classes import PeerId, PodClass
 from evidence.reach.ports import PortSet
 
@@ -72,16 +73,22 @@ def _broken(context: Context, *, inbound: bool) -> Looked:
 
 def _beside(context: Context) -> Iterator[str]:
     """Ways past the policies between pods of regulated zones and pods out of scope."""
+    inside, outside = context.lasting.of(_in_and_out, context.zones, context.cluster.pods)
+    yield from on_the_node(outside, inside)
+    yield from further_interfaces(inside)
+
+
+def _in_and_out(zones: ZoneMap, pods: Iterable[Pod]) -> tuple[tuple[Pod, ...], tuple[Pod, ...]]:
+    """Pods of zones with regulated data, and those that lie in a zone out of scope or in none; some are both."""
     inside: list[Pod] = []
     outside: list[Pod] = []
-    for pod in context.cluster.pods:
-        found = {zone.classification for zone in context.zones.of_pod(pod.key)}
+    for pod in pods:
+        found = {zone.classification for zone in zones.of_pod(pod.key)}
         if found & SENSITIVE:
             inside.append(pod)
         if not found or found - IN_SCOPE:
             outside.append(pod)
-    yield from on_the_node(outside, inside)
-    yield from further_interfaces(inside)
+    return tuple(inside), tuple(outside)
 
 
 def _classes(table: Crossings, zones: Iterable[str]) -> frozenset[PeerId]:

@@ -224,10 +224,12 @@ def second_family_open(context: Context) -> Looked:
     hits = []
     population = 0
     for at in context.index.rules(Direction.INGRESS, Direction.EGRESS):
+        if not any(isinstance(peer, IpBlock) for peer in at.rule.peers):
+            continue
         pods = tuple(
             p for p in pods_of(context.index.selected(at.policy)) if len({a.version for a in p.addresses}) == 2
         )
-        if not pods or not any(isinstance(peer, IpBlock) for peer in at.rule.peers):
+        if not pods:
             continue
         population += 1
         open_families, cut_families = _families(at)

@@ -94,7 +94,7 @@ class ClusterIndex:
         self._lasting = lasting
         self._rules: dict[tuple[Direction, ...], tuple[RuleAt, ...]] = {}
         self._reach = reach
-        self.all_classes = tuple(found for found in reach.classes if any(not pod.finished for pod in found.pods))
+        self.all_classes = reach.classes
         self.classes = tuple(found for found in self.all_classes if not found.host_network)
         by_namespace: dict[str, list[PodClass]] = defaultdict(list)
         for found in self.classes:
@@ -238,8 +238,8 @@ def labels_of(found: PodClass) -> Mapping[str, str]:
 
 
 def pods_of(classes: Iterable[PodClass]) -> tuple[Pod, ...]:
-    """All pods of some classes that still run or may run."""
-    return tuple(pod for found in classes for pod in found.pods if not pod.finished)
+    """All pods of some classes; those that are finished are in none."""
+    return tuple(chain.from_iterable(found.pods for found in classes))
 
 
 def workloads_of(classes: Iterable[PodClass]) -> tuple[WorkloadPods, ...]:

@@ -12,7 +12,7 @@ from evidence.findings.index import workload_names, workloads_of_pods
 from evidence.findings.registry import Context, Hit, Looked, rule
 from evidence.intent.model import SENSITIVE
 from evidence.reach.classes import PeerId
-from evidence.reach.groups import Group, group_of
+from evidence.reach.groups import Group
 from evidence.reach.paths import Graph, Hop, Stop
 from evidence.reach.possible import path_doubts
 
@@ -42,7 +42,7 @@ def reachable_in_several_hops(context: Context) -> Looked:
     hop between zones.
     """
     table = context.crossings
-    groups = _groups(context, table)
+    groups = _groups(table)
     hits: list[Hit] = []
     apart: dict[str, list[str]] = {}
     population = 0
@@ -61,15 +61,15 @@ def reachable_in_several_hops(context: Context) -> Looked:
 def paths_of(context: Context, pair: Subject) -> Sequence[Path]:
     """The paths that the finding about this pair of zones tells of, shortest first."""
     table = context.crossings
-    found = _searched(context, table, _groups(context, table))
+    found = _searched(context, table, _groups(table))
     return next((paths for source, destination, paths in found if _pair(source, destination) == pair), ())
 
 
-def _groups(context: Context, table: Crossings) -> dict[str, Group]:
+def _groups(table: Crossings) -> dict[str, Group]:
     """Zones out of scope, then those with regulated data."""
     outer = [name for name in table.members if table.classification(name) not in IN_SCOPE]
     inner = [name for name, zone in table.zones.items() if zone.classification in SENSITIVE and name in table.members]
-    return {name: _group(context, table, name) for name in (*outer, *inner)}
+    return {name: _group(table, name) for name in (*outer, *inner)}
 
 
 def _searched(
@@ -90,14 +90,12 @@ def _pair(source: str, destination: str) -> Subject:
     return Subject("ZonePair", "", f"{zone_label(source)} -> {zone_label(destination)}")
 
 
-def _group(context: Context, table: Crossings, name: str) -> Group:
-    pods = (
-        pod
+def _group(table: Crossings, name: str) -> Group:
+    pods = {
+        number: frozenset(pod.key for workload in table.ends(number)[name].workloads for pod in workload.pods)
         for number in sorted(table.members[name])
-        for workload in table.ends(number)[name].workloads
-        for pod in workload.pods
-    )
-    return group_of(context.reach, zone_label(name), pods)
+    }
+    return Group(zone_label(name), pods)
 
 
 def _doubts(context: Context, sources: Sequence[Group], destination: Group) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ from functools import cached_property
 from ipaddress import IPv4Network, IPv6Network, collapse_addresses, ip_network
 from itertools import combinations
 
-from evidence.cluster.model import Cluster, IPAddress, IPNetwork, Pod
+from evidence.cluster.model import Cluster, IPAddress, Pod
 from evidence.intent.model import Intent, Zone, ZoneMember
 
 _ALL_IPV4, _ALL_IPV6 = ip_network("0.0.0.0/0"), ip_network("::/0")
@@ -40,6 +40,10 @@ class ZoneMap:
         self._networks = sorted(
             ((network, zone) for zone in zones for network in zone.cidrs), key=lambda entry: -entry[0].prefixlen
         )
+        self._bounds = [
+            (network.version, int(network.network_address), int(network.broadcast_address), network.prefixlen, zone)
+            for network, zone in self._networks
+        ]
         self._of_pod = _assigned(zones, cluster)
 
     def of_pod(self, key: str) -> tuple[Zone, ...]:
@@ -48,13 +52,15 @@ class ZoneMap:
 
     def of_address(self, address: IPAddress) -> tuple[Zone, ...]:
         """Zones whose network holds an outside address, the narrowest only."""
-        held: list[tuple[IPNetwork, Zone]] = []
-        for network, zone in self._networks:
-            if held and network.prefixlen < held[0][0].prefixlen:
+        held: dict[str, Zone] = {}
+        narrowest = 0
+        version, number = address.version, int(address)
+        for family, first, last, length, zone in self._bounds:
+            if held and length < narrowest:
                 break
-            if address in network:
-                held.append((network, zone))
-        return tuple({zone.name: zone for _, zone in held}.values())
+            if family == version and first <= number <= last:
+                held[zone.name], narrowest = zone, length
+        return tuple(held.values())
 
     def pods(self, zone: str) -> tuple[Pod, ...]:
         """Pods of a zone by its name, in the cluster's order."""

@@ -159,10 +159,16 @@ class Doors:
         found: dict[_Alike, list[Pod]] = defaultdict(list)
         leading = self.services.leading
         for peers in self._classes:
+            known: dict[
+                tuple[ObjectKey, tuple[Leads, ...], int], list[Pod]
+            ] = {}  # quicker to hash: pods share their ports
             for pod in peers.pods:
                 leads = leading(pod)
                 if leads or peers.host_network or any(port.opens_node for port in pod.ports):
-                    found[_Alike(peers, pod.workload, leads, pod.ports)].append(pod)
+                    quick = pod.workload, leads, id(pod.ports)
+                    if quick not in known:
+                        known[quick] = found[_Alike(peers, pod.workload, leads, pod.ports)]
+                    known[quick].append(pod)
         return {key: tuple(pods) for key, pods in found.items()}
 
     def _backends(self, controllers: Controllers) -> Mapping[tuple[str, str], Sequence[_Backend]]:

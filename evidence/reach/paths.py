@@ -93,8 +93,8 @@ class Graph:
         for found in reach.classes:
             first.append(len(self.stops))
             touched = [group.pods.get(found.id, frozenset()) for group in groups]
-            if not through_nodes and not any(touched):
-                self._add(Stop(len(self.stops), found.id, found.pods), ())
+            if not through_nodes and all(len(keys) in (0, len(found.pods)) for keys in touched):
+                self._add(Stop(len(self.stops), found.id, found.pods), (n for n, keys in enumerate(touched) if keys))
                 continue
             parts: dict[tuple[str, tuple[int, ...]], list[Pod]] = defaultdict(list)
             for pod in found.pods:
@@ -106,8 +106,8 @@ class Graph:
             first.append(len(self.stops))
             place = tuple(n for n, group in enumerate(groups) if outside.id in group.ranges)
             self._add(Stop(len(self.stops), outside.id, (), outside), place)
-        self._first = np.array([*first, len(self.stops)], dtype=np.int64)
-        self._peer = np.array([stop.peer for stop in self.stops], dtype=np.int64)
+        self._first = [*first, len(self.stops)]
+        self._peer = [stop.peer for stop in self.stops]
 
     def _add(self, stop: Stop, place: Iterable[int]) -> None:
         self.stops.append(stop)
@@ -118,10 +118,11 @@ class Graph:
         return [unit for unit, place in enumerate(self._inside) if group in place]
 
     @cached_property
-    def _bounds(self) -> Numbers:
+    def _bounds(self) -> list[int]:
         """Where each peer's flows begin in the table."""
         peers = len(self.reach.classes) + len(self.reach.external)
-        return np.searchsorted(self.reach.flow_table.sources, np.arange(peers + 1)).astype(np.int64)
+        found: list[int] = np.searchsorted(self.reach.flow_table.sources, np.arange(peers + 1)).tolist()
+        return found
 
     @cached_property
     def _of_node(self) -> dict[str, list[int]]:
@@ -133,47 +134,57 @@ class Graph:
 
     def search(self, starts: Iterable[int], max_hops: int | None = None) -> Reached:
         """Everything that can be reached from some units; outside ranges are left only where a path starts there."""
-        hops = np.full(len(self.stops), _NOT_REACHED, dtype=np.int64)
+        hops = [_NOT_REACHED] * len(self.stops)
         before, flow = hops.copy(), hops.copy()
-        expanded = np.zeros(len(self._first) - 1, dtype=bool)
-        frontier = np.array(sorted(starts), dtype=np.int64)
-        hops[frontier] = level = 0
-        while len(frontier) and (max_hops is None or level < max_hops):
+        peers = len(self._first) - 1
+        expanded, seen = bytearray(peers), bytearray(peers)
+        frontier, level = sorted(starts), 0
+        for unit in frontier:
+            hops[unit] = level
+        while frontier and (max_hops is None or level < max_hops):
             level += 1
-            found = self._next(frontier, hops, before, flow, expanded)
+            found = self._next(frontier, hops, before, flow, expanded, seen)
             if self.through_nodes:
                 found += self._own_nodes(frontier, hops, before, found)
-            frontier = np.array(sorted(found), dtype=np.int64)
-            hops[frontier] = level
-            frontier = frontier[self._peer[frontier] < len(self.reach.classes)]
-        return Reached(hops, before, flow)
+            for unit in found:
+                hops[unit] = level
+            frontier = sorted(unit for unit in found if self._peer[unit] < len(self.reach.classes))
+        return Reached(*(np.array(numbers, dtype=np.int64) for numbers in (hops, before, flow)))
 
     def _next(
-        self, frontier: Numbers, hops: Numbers, before: Numbers, flow: Numbers, expanded: npt.NDArray[np.bool_]
+        self,
+        frontier: Sequence[int],
+        hops: Sequence[int],
+        before: list[int],
+        flow: list[int],
+        expanded: bytearray,
+        seen: bytearray,
     ) -> list[int]:
-        """Units one flow away. Each class is left once: what its pods may do, the first one that was reached may."""
-        peers, units = np.unique(self._peer[frontier], return_index=True)
-        fresh = ~expanded[peers]
-        peers, units = peers[fresh], frontier[units[fresh]]
-        expanded[peers] = True
-        if not len(peers):
-            return []
-        lengths = self._bounds[peers + 1] - self._bounds[peers]
-        rows = np.repeat(self._bounds[peers] - np.r_[0, np.cumsum(lengths)[:-1]], lengths) + np.arange(lengths.sum())
-        destinations, places = np.unique(self.reach.flow_table.destinations[rows], return_index=True)
-        origin = np.repeat(units, lengths)[places]
+        """Units one flow away. Each class is left once: what its pods may do, the first one that was reached may. All units of a peer are reached
+        as soon as one flow leads to it."""
         found = []
-        for peer, row, unit in zip(destinations.tolist(), rows[places].tolist(), origin.tolist(), strict=True):
-            for reached in range(int(self._first[peer]), int(self._first[peer + 1])):
-                if hops[reached] == _NOT_REACHED:
-                    before[reached], flow[reached] = unit, row
-                    found.append(reached)
+        for unit in frontier:
+            peer = self._peer[unit]
+            if expanded[peer]:
+                continue
+            expanded[peer] = True
+            start, end = self._bounds[peer], self._bounds[peer + 1]
+            for row, destination in enumerate(self.reach.flow_table.destinations[start:end].tolist(), start):
+                if seen[destination]:
+                    continue
+                seen[destination] = True
+                for reached in range(self._first[destination], self._first[destination + 1]):
+                    if hops[reached] == _NOT_REACHED:
+                        before[reached], flow[reached] = unit, row
+                        found.append(reached)
         return found
 
-    def _own_nodes(self, frontier: Numbers, hops: Numbers, before: Numbers, found: Sequence[int]) -> list[int]:
+    def _own_nodes(
+        self, frontier: Sequence[int], hops: Sequence[int], before: list[int], found: Sequence[int]
+    ) -> list[int]:
         """Units on the nodes whose host-network pods were reached, beyond those that flows reach."""
         known, more = set(found), []
-        for unit in frontier.tolist():
+        for unit in frontier:
             stop = self.stops[unit]
             if stop.pods and stop.pods[0].host_network:
                 for other in self._of_node.get(stop.pods[0].node, ()):
