@@ -137,14 +137,15 @@ def strings(parent: Raw, key: str) -> tuple[str, ...]:
 
 def each(parent: Raw, key: str, parse: Callable[[Raw], T]) -> tuple[T, ...]:
     """Every object of a list, parsed."""
-    found = []
-    for index, item in enumerate(sequence(parent, key)):
-        if not isinstance(item, dict):
-            raise FieldError(f"{key}[{index}]", f"must be an object, not {shown(item)}")
-        try:
+    items = sequence(parent, key)
+    found: list[T] = []
+    try:
+        for item in items:
+            if not isinstance(item, dict):
+                raise FieldError("", f"must be an object, not {shown(item)}")
             found.append(parse(item))
-        except FieldError as error:
-            raise error.under(f"{key}[{index}]") from None
+    except FieldError as error:
+        raise error.under(f"{key}[{len(found)}]") from None
     return tuple(found)
 
 

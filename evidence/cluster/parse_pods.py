@@ -5,7 +5,7 @@
 3. Ports of sidecars (init containers with restartPolicy Always) count; those of other init containers do not.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
@@ -40,15 +40,16 @@ CONTROLLERS = frozenset(
     }.items()
     for kind in kinds
 )
+_CONTAINERS = ("containers", "initContainers", "ephemeralContainers")
 _PHASES = ("Pending", "Running", "Succeeded", "Failed", "Unknown")
 _PROTOCOLS = {protocol.value: protocol for protocol in Protocol}
 _EVERY_ADDRESS = ("0.0.0.0", "::")  # noqa: S104  (read, not bound to)
 
 
 @lru_cache(maxsize=1 << 14)
-def workload_key(group: str, kind: str, namespace: str, name: str) -> ObjectKey:
-    """One key object for all pods of a workload."""
-    return ObjectKey(group, kind, namespace, name)
+def workload_key(version: str, kind: str, namespace: str, name: str) -> ObjectKey:
+    """One key object for all pods of a workload; `version` is an apiVersion ("apps/v1")."""
+    return ObjectKey(version.rpartition("/")[0], kind, namespace, name)
 
 
 # Many pods name one node's address.
@@ -65,12 +66,12 @@ def controller(metadata: Raw, namespace: str) -> ObjectKey | None:
             if not (isinstance(name, str) and name):
                 raise FieldError(f"ownerReferences[{index}].name", "is missing")
             if kind is None:  # a cut-down dump: that something controls the pod is known, what does is not
-                return workload_key("apps", "ReplicaSet", namespace, name)
+                return workload_key("apps/v1", "ReplicaSet", namespace, name)
             if not (isinstance(kind, str) and isinstance(version, str)):
                 raise FieldError(f"ownerReferences[{index}]", "must name apiVersion, kind and name as strings")
             if kind == "Node":
                 return None
-            return workload_key(version.rpartition("/")[0], kind, namespace, name)
+            return workload_key(version, kind, namespace, name)
     return None
 
 
@@ -134,7 +135,7 @@ def _workload(
     if owner.kind == "ReplicaSet" and owner.group == "apps":
         template_hash = pod_labels.get("pod-template-hash")
         if template_hash and owner.name.endswith(f"-{template_hash}"):
-            return workload_key("apps", "Deployment", namespace, owner.name[: -len(template_hash) - 1])
+            return workload_key("apps/v1", "Deployment", namespace, owner.name[: -len(template_hash) - 1])
     return owner
 
 
@@ -184,34 +185,30 @@ def pod_spec(spec: Raw) -> PodSpec:
     arguments: list[str] = []
     capabilities: set[str] = set()
     privileged = False
-    for key, index, container in _containers(spec):
-        serves = key == "containers" or container.get("restartPolicy") == "Always"  # it lives as long as the pod does
-        try:
-            if serves and "ports" in container:
-                ports += each(container, "ports", _port)
-            image = text(container, "image")
-            if image:
-                images[image] = None
-            if container.get("securityContext"):
-                context = mapping(container, "securityContext")
-                privileged = privileged or boolean(context, "privileged")
-                capabilities.update(strings(mapping(context, "capabilities"), "add"))
-            if serves and ("command" in container or "args" in container):
-                arguments += strings(container, "command") + strings(container, "args")
-        except FieldError as error:
-            raise error.under(f"{key}[{index}]") from None
+    for key in _CONTAINERS:
+        if key not in spec:
+            continue
+        for index, container in enumerate(sequence(spec, key)):
+            if not isinstance(container, dict):
+                raise FieldError(f"{key}[{index}]", f"must be an object, not {shown(container)}")
+            # It lives as long as the pod does.
+            serves = key == "containers" or container.get("restartPolicy") == "Always"
+            try:
+                if serves and "ports" in container:
+                    ports += each(container, "ports", _port)
+                image = text(container, "image")
+                if image:
+                    images[image] = None
+                if container.get("securityContext"):
+                    context = mapping(container, "securityContext")
+                    privileged = privileged or boolean(context, "privileged")
+                    capabilities.update(strings(mapping(context, "capabilities"), "add"))
+                if serves and ("command" in container or "args" in container):
+                    arguments += strings(container, "command") + strings(container, "args")
+            except FieldError as error:
+                raise error.under(f"{key}[{index}]") from None
     found = frozenset(capabilities) if capabilities else frozenset()
     return boolean(spec, "hostNetwork"), tuple(ports), privileged, found, tuple(images), tuple(arguments)
-
-
-def _containers(spec: Raw) -> Iterator[tuple[str, int, Raw]]:
-    """Every container with the list that it stands in and its place there."""
-    for key in ("containers", "initContainers", "ephemeralContainers"):
-        if key in spec:
-            for index, container in enumerate(sequence(spec, key)):
-                if not isinstance(container, dict):
-                    raise FieldError(f"{key}[{index}]", f"must be an object, not {shown(container)}")
-                yield key, index, container
 
 
 def _port(raw: Raw) -> ContainerPort:

@@ -233,8 +233,11 @@ def _read_object(
         inner = (api_version, kind[: -len("List")])
         if inner[1]:
             _note_kind(api_version, inner[1], found)
+        line, place = 0, name
         for index, item in enumerate(items):
-            place = f"{name}:{lines[index]}" if index < len(lines) else name
+            if lines and lines[index] != line:  # a dump without line feeds has them all on one
+                line = lines[index]
+                place = f"{name}:{line}"
             if not isinstance(item, dict):
                 found.wrong(InputError(f"{place}: items[{index}] is not a Kubernetes object but {shown(item)}"))
                 continue
@@ -281,12 +284,12 @@ def _take(body: dict[str, Any], api_version: str, kind: str, where: str, found: 
     key = ObjectKey(known.group, kind, (namespace or "default") if known.namespaced else "", name)
     if body.get("apiVersion") != api_version or body.get("kind") != kind:
         body = {**body, "apiVersion": api_version, "kind": kind}
-    same = found.objects.get(key)
-    if same is not None:
-        if _one_object(same.body["metadata"], metadata):
+    here = CollectedObject(key, body, where, kept=False)
+    first = found.objects.setdefault(key, here)
+    if first is not here:
+        if _one_object(first.body["metadata"], metadata):
             return
-        raise InputError(f"{where}: {key} stands twice; first in {same.source}")
-    found.objects[key] = CollectedObject(key, body, where, kept=False)
+        raise InputError(f"{where}: {key} stands twice; first in {first.source}")
     if (known.group, kind) not in found.kinds:
         found.kinds[known.group, kind] = known
 
