@@ -10,7 +10,6 @@ from evidence.cli.json_output import write_json
 from evidence.cli.lazy import Later, LazyGroup
 from evidence.cli.options import source_options
 from evidence.cli.process import expect_one_answer, keep
-from evidence.cli.reach_source import Source, stored
 from evidence.errors import InputError, UsageError
 
 if TYPE_CHECKING:
@@ -149,4 +148,6 @@ def _analysed(
 
     if from_paths:  # no intent file is asked for, so nothing that reads one is loaded
         return keep(analyse(pipeline.load_cluster(from_paths, db=None, cluster=None, at=None, keep_going=keep_going)))
+    from evidence.cli.reach_source import Source, stored
+
     return keep(analyse(stored(Source((), db, cluster, at, keep_going)).cluster))

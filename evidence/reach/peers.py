@@ -91,10 +91,9 @@ class Peers:
         self._spaces = spaces
         self._by_address = _by_matcher(space.signatures, members)
         self._namespaces = namespaces
-        self._endpoints_known: dict[Endpoints, Ends] = {}
+        self._selected: dict[Pods | Endpoints, Ends] = {}
         self._given: dict[str, Labels] = {}
         self._spaces_known: dict[LabelSelector, tuple[_Space, ...]] = {}
-        self._pods_known: dict[tuple[str | None, LabelSelector | None, LabelSelector | None], Ends] = {}
 
     def meant(self, matchers: Iterable[Matcher]) -> Ends | None:
         """The ends that any of the matchers means; None for every end."""
@@ -131,14 +130,11 @@ class Peers:
 
     def selected(self, matcher: Pods | Endpoints) -> Ends:
         """The ways into pods that a pair of selectors, or a selector of Calico's, means."""
-        if isinstance(matcher, Endpoints):
-            if matcher not in self._endpoints_known:
-                self._endpoints_known[matcher] = self._endpoints(matcher)
-            return self._endpoints_known[matcher]
-        key = (matcher.namespace, matcher.namespaces, matcher.pods)
-        if key not in self._pods_known:
-            self._pods_known[key] = self._select(matcher)
-        return self._pods_known[key]
+        found = self._selected.get(matcher)
+        if found is None:
+            found = self._endpoints(matcher) if isinstance(matcher, Endpoints) else self._select(matcher)
+            self._selected[matcher] = found
+        return found
 
     def _endpoints(self, matcher: Endpoints) -> Ends:
         names = self._spaces if matcher.namespace is None else (matcher.namespace,)

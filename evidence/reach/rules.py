@@ -13,7 +13,7 @@
 Directions are separate: a connection needs the source's egress and the destination's ingress.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import field
 from enum import Enum
 from math import isfinite
@@ -136,15 +136,16 @@ Matcher = Everything | Pods | Endpoints | IpBlock | Addresses | Nodes | Domains 
 AddressMatcher = IpBlock | Addresses | Nodes
 
 
-def leaves(matchers: Iterable[Matcher]) -> Iterator[Matcher]:
+def leaves(matchers: Iterable[Matcher]) -> list[Matcher]:
     """The matchers themselves and, for compound ones, those that they are made of."""
+    found: list[Matcher] = []
     for matcher in matchers:
         if isinstance(matcher, Within):
-            for union in matcher.every:
-                yield from leaves(union)
-            yield from leaves(matcher.none)
+            for union in (*matcher.every, matcher.none):
+                found += leaves(union)
         else:
-            yield matcher
+            found.append(matcher)
+    return found
 
 
 @value()
@@ -172,10 +173,9 @@ class RuleForm:
     but_ports: tuple[PortMatch, ...] = ()
     limits: tuple[str, ...] = ()
 
-    def mentioned(self) -> Iterator[Matcher]:
+    def mentioned(self) -> list[Matcher]:
         """Every matcher of either side."""
-        yield from leaves(self.peers)
-        yield from leaves(self.subjects or ())
+        return leaves(self.peers) + leaves(self.subjects or ())
 
 
 @value()
