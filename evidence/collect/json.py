@@ -81,7 +81,8 @@ def _refuse_duplicate_keys(data: bytes, value: Any, name: str) -> None:
         written = orjson.dumps(value)
     except orjson.JSONEncodeError:  # nested deeper than orjson writes
         written = b""
-    if b"\\u0022" not in data and data.count(b'"') == written.count(b'"'):
+    escaped = b"\\" in data and b"\\u0022" in data  # one byte is found or not in a fortieth of the time
+    if not escaped and data.count(b'"') == written.count(b'"'):
         return
     found = duplicate_key(data)
     if found is not None:
