@@ -10,9 +10,11 @@ import click
 from evidence.cli.keeping import keep_checkpoint, keeping_options
 from evidence.cli.options import Interval, Time, database_option, now, spool_option, state_folder
 from evidence.cli.terminal import line
+from evidence.errors import EvidenceError
 
 if TYPE_CHECKING:
     from evidence.pipeline import Keeping, LiveSource
+    from evidence.store import SnapshotInfo
     from evidence.store.spool import Spool
 
 
@@ -44,6 +46,11 @@ if TYPE_CHECKING:
     show_default=True,
     help="With --watch, how often at least a snapshot is stored.",
 )
+@click.option(
+    "--assess",
+    is_flag=True,
+    help="Then assess it and keep what was found, as `evidence db assess` does for this month.",
+)
 @click.option("--allow-partial", is_flag=True, help="Exit 0 even when the snapshot is partial.")
 @keeping_options
 @database_option
@@ -60,6 +67,7 @@ def command(
     keep_going: bool,
     watch: bool,
     every: timedelta,
+    assess: bool,
     allow_partial: bool,
     keeping: "Keeping",
     db: str,
@@ -84,6 +92,8 @@ def command(
         raise click.UsageError(
             "--watch follows a live cluster; files do not change by themselves, so it does not go with --from"
         )
+    if assess and watch:
+        raise click.UsageError("--assess is for single snapshots; beside --watch run `evidence db assess` now and then")
     if taken_at and not from_paths:
         raise click.UsageError("--taken-at is for dumps taken earlier; it needs --from")
     if taken_at and taken_at > now():
@@ -115,10 +125,30 @@ def command(
         note=lambda remark: click.echo(line(remark), err=True),
     )
     click.echo(str(stored))
+    if assess:
+        _assess(db, stored.info)
     keep_checkpoint(db, keeping)
     for shortfall in stored.shortfalls:
         click.echo(f"partial: {shortfall}", err=True)
     return 3 if stored.behind or (stored.info.partial and not allow_partial) else 0
+
+
+def _assess(db: str, info: "SnapshotInfo") -> None:
+    """Keep what is said of the snapshot. It is stored: without that a history evaluates it, so what goes wrong here is said and fails nothing."""
+    from evidence import pipeline
+    from evidence.findings.finding import count
+
+    try:
+        found = pipeline.assess_new(db, info.cluster, info.taken_at, now())
+    except EvidenceError as error:
+        click.echo(f"not assessed: {error}", err=True)
+        return
+    click.echo(f"{count(found.kept, 'assessment')} kept")
+    if found.behind:
+        click.echo(
+            "snapshots of this month are still to be assessed: the next run goes on; or run `evidence db assess`",
+            err=True,
+        )
 
 
 def _watch(

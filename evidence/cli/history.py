@@ -55,7 +55,7 @@ def command(
     """
     from evidence import pipeline
     from evidence.cli import history_output
-    from evidence.cli.progress import progress_of_many
+    from evidence.cli.progress import MANY, progress_of_many
 
     with progress_of_many("history", "snapshots evaluated") as advance:
         found = pipeline.period_timeline(
@@ -72,4 +72,9 @@ def command(
             advance=advance,
         )
     history_output.write(found, output)
+    if found.evaluated >= MANY and not afresh:
+        click.echo(
+            "`evidence db assess` keeps what was evaluated: the next history then evaluates only what is newer",
+            err=True,
+        )
     return 0

@@ -8,7 +8,7 @@ from contextlib import ExitStack, contextmanager
 import click
 
 LINE_EVERY = 10.0  # seconds between two lines of a log
-MANY = 500
+MANY = 200  # steps; fewer are over before anybody looks
 
 Advance = Callable[[int, int, str], None]  # done, total, what else there is to say
 

@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from evidence.pipeline.assessing import assess_history
+    from evidence.pipeline.assessing import assess_history, assess_new
     from evidence.pipeline.differences import Difference, compare_snapshots
     from evidence.pipeline.fleet.reassess import Reassessed, reassess
     from evidence.pipeline.log import Keeping, checkpoint
@@ -35,6 +35,7 @@ __all__ = [
     "Timeline",
     "assess",
     "assess_history",
+    "assess_new",
     "build_archive",
     "check_plan",
     "checkpoint",
@@ -55,7 +56,7 @@ __all__ = [
 ]
 
 _MODULES = {
-    "assessing": ("assess_history",),
+    "assessing": ("assess_history", "assess_new"),
     "differences": ("Difference", "compare_snapshots"),
     "fleet.reassess": ("Reassessed", "reassess"),
     "log": ("Keeping", "checkpoint"),

@@ -4,32 +4,46 @@ A month at a time is evaluated and kept, so that a run that is stopped has lost 
 left out.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from itertools import groupby
+from typing import TYPE_CHECKING
 
 from evidence.findings.finding import count
-from evidence.pipeline.asking import answers, asked_of
+from evidence.pipeline.asking import Key, answers, asked_of, key_of
 from evidence.pipeline.kept import kept_answers, month_of, new_records
 from evidence.pipeline.looks import outlines_of
 from evidence.pipeline.software import software_digest
 from evidence.pipeline.sources import run_info
 from evidence.pipeline.states import only_cluster
 
+if TYPE_CHECKING:
+    from evidence.store import SnapshotOutline
+
 Note = Callable[[int, int, str], None]  # months done, all months, what was done in the last one
+
+CATCH_UP = 24  # answers that are made beside a new snapshot: after an upgrade no run takes much longer than others
 
 _START, _END = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
 class AssessedHistory:
-    """Of one cluster: snapshots that were looked at, states that had to be evaluated, and answers that were kept now."""
+    """Of one cluster: snapshots that were looked at, states that had to be evaluated, and answers that were kept now. `behind`: some snapshots are
+    still to be assessed."""
 
     cluster: str
     snapshots: int
     evaluated: int
     kept: int
+    behind: bool = False
+
+
+def assess_new(db: str, cluster: str, taken_at: datetime, now: datetime) -> AssessedHistory:
+    """Assess a snapshot that was just taken, and what is missing of its month before it, as far as that is little."""
+    return assess_history(db, cluster=cluster, since=taken_at, processes=1, now=now, most=CATCH_UP)
 
 
 def assess_history(
@@ -39,9 +53,13 @@ def assess_history(
     since: datetime | None,
     processes: int,
     now: datetime,
+    most: int | None = None,
     note: Note = lambda _done, _all, _note: None,
 ) -> AssessedHistory:
-    """Assess what was not assessed yet by this software, of the snapshots taken from `since` on. Raises UsageError when there are none."""
+    """Assess what was not assessed yet by this software, of the snapshots taken since the beginning of the month of `since`, None for all.
+
+    `most`: how many answers are made at most, the oldest first. Raises UsageError when there is no snapshot.
+    """
     from evidence.store import Store
 
     software = software_digest()
@@ -54,9 +72,28 @@ def assess_history(
         for done, (start, month) in enumerate(months, 1):
             end = month[-1].info.taken_at + timedelta(microseconds=1)
             there = tuple(kept_answers(store, name, (start, end), software))
-            found = answers(store, db, month, {each.key: each.answer for each in there}, processes, records=False)
-            new = tuple(new_records(tuple(asked_of(month)), there, found.answers, now, run))
-            store.add_assessments(new)
-            evaluated, kept = evaluated + found.evaluated, kept + len(new)
+            answered = {each.key: each.answer for each in there}
+            some = month if most is None else _as_far_as(month, answered.keys(), most - kept)
+            if some:
+                found = answers(store, db, some, answered, processes, records=False)
+                new = tuple(new_records(tuple(asked_of(some)), there, found.answers, now, run))
+                store.add_assessments(new)
+                evaluated, kept = evaluated + found.evaluated, kept + len(new)
+            if len(some) < len(month):
+                return AssessedHistory(name, len(outlines), evaluated, kept, behind=True)
             note(done, len(months), f"{start:%Y-%m}: {count(found.evaluated, 'state')} evaluated")
     return AssessedHistory(name, len(outlines), evaluated, kept)
+
+
+def _as_far_as(
+    outlines: "Sequence[SnapshotOutline]", answered: AbstractSet[Key], most: int
+) -> "Sequence[SnapshotOutline]":
+    """The first snapshots, up to the one before which `most` have no answer yet."""
+    left: set[Key] = set()
+    for place, outline in enumerate(outlines):
+        key = key_of(outline)
+        if key not in answered:
+            left.add(key)
+        if len(left) > most:
+            return outlines[:place]
+    return outlines

@@ -187,7 +187,7 @@ def run_once(plan: Plan, progress: Progress, *, clock: Clock, say: Say) -> bool:
 def _assess(plan: Plan, taken_at: datetime, say: Say) -> None:
     """Keep what is said of this month's snapshots, for questions over time. Without it these evaluate them again, so a failure fails nothing."""
     try:
-        pipeline.assess_history(plan.db, cluster=plan.cluster, since=taken_at, processes=1, now=taken_at)
+        pipeline.assess_new(plan.db, plan.cluster, taken_at, taken_at)
     except Exception as error:  # noqa: BLE001  (rule 2)
         say(f"not assessed: {_sentence(error)}")
 

@@ -105,6 +105,16 @@ def test_what_was_assessed_once_is_taken_from_the_store_unless_it_is_asked_afres
     assert kept[1:] == afresh[1:]
 
 
+def test_a_collection_may_assess_what_it_stored(store: Path, tmp_path: Path) -> None:
+    db = tmp_path / "evidence.db"
+    asked = ("collect", "--from", sample_dumps()[1].path, "--cluster", "shop", "--db", db)
+    ran = evidence(*asked, "--assess")
+    assert (ran.code, ran.out.splitlines()[-1]) == (0, "1 assessment kept"), ran.err
+    assert "1 snapshot, 0 states evaluated, 1 kept assessment" in evidence("history", "--db", db).out
+    refused = evidence("collect", "--watch", "--assess", "--db", db)
+    assert (refused.code, "--assess is for single snapshots" in refused.err) == (2, True)
+
+
 def test_an_unknown_framework_is_named(store: Path) -> None:
     ran = evidence("history", "--db", store, "--framework", "soc")
     assert (ran.code, "there is no framework 'soc': choose among" in ran.err) == (2, True)

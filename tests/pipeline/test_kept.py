@@ -1,6 +1,6 @@
 """What was assessed once is kept, and a question over time takes it where it says what evaluating again would say; nowhere else."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 
 from evidence.errors import StoreError
 from evidence.pipeline import assessing, timeline
-from evidence.pipeline.assessing import AssessedHistory, assess_history
+from evidence.pipeline.assessing import CATCH_UP, AssessedHistory, assess_history, assess_new
 from evidence.pipeline.software import software_digest
 from evidence.pipeline.timeline import Timeline, period_timeline
 from evidence.store import NewRecord, NewSnapshot, RecordKind, Store, Term
@@ -37,7 +37,7 @@ def said(found: Timeline) -> Timeline:
     return replace(found, evaluated=0, kept=0)
 
 
-def add(store: Store, at: datetime, *, late: bool = False, **state: int) -> None:
+def add(store: Store, at: datetime, state: Mapping[str, int], *, late: bool = False) -> None:
     received = NOW if late else at
     store.add_snapshot(NewSnapshot("prod", at, late, received, collected(state), INTENTS[1], RUN))
 
@@ -48,7 +48,7 @@ def db(tmp_path: Path) -> str:
     path = str(tmp_path / "evidence.db")
     with Store.open(path) as store:
         for number in range(40):
-            add(store, START + timedelta(days=2 * number), **{"policy 0": 1 + number // 9, "service": number % 3 // 2})
+            add(store, START + timedelta(days=2 * number), {"policy 0": 1 + number // 9, "service": number % 3 // 2})
     return path
 
 
@@ -72,11 +72,22 @@ def test_what_was_kept_is_not_evaluated_again_and_what_is_new_is(db: str) -> Non
     assert (first.snapshots, first.kept) == (40, 40)  # each is the first of its day
     assert replace(keep(db), snapshots=40) == AssessedHistory("prod", 40, 0, 0)
     with Store.open(db) as store:
-        add(store, START + timedelta(days=80), **{"policy 0": 1})
+        add(store, START + timedelta(days=80), {"policy 0": 1})
     found = told(db)
     assert (found.evaluated, found.kept) == (1, 40)
     assert keep(db).kept == 1
     assert told(db).evaluated == 0
+
+
+def test_beside_a_new_snapshot_a_little_of_what_is_missing_is_assessed_each_time(tmp_path: Path) -> None:
+    path = str(tmp_path / "evidence.db")
+    with Store.open(path) as store:
+        for number in range(60):
+            add(store, START + timedelta(hours=number), {"policy 0": number % 5, "pod 1": number % 4})
+    runs = [assess_new(path, "prod", START + timedelta(hours=59), NOW) for _ in range(4)]
+    assert [run.behind for run in runs] == [True, True, False, False]
+    assert all(run.kept <= CATCH_UP for run in runs)
+    assert told(path).evaluated == 0
 
 
 def test_a_period_begins_amid_what_was_kept(db: str) -> None:
@@ -111,7 +122,7 @@ def test_of_other_software_nothing_is_taken(db: str, monkeypatch: pytest.MonkeyP
 def test_a_snapshot_entered_between_two_others_is_evaluated_and_kept_with_what_follows_it(db: str) -> None:
     keep(db)
     with Store.open(db) as store:
-        add(store, START + timedelta(days=11), late=True, **{"policy 0": 4, "pod 0": 0})
+        add(store, START + timedelta(days=11), {"policy 0": 4, "pod 0": 0}, late=True)
     found = told(db)
     assert found.evaluated > 0
     assert said(found) == said(told(db, afresh=True))
@@ -127,7 +138,7 @@ def test_several_processes_say_what_one_says(tmp_path: Path) -> None:
     path = str(tmp_path / "evidence.db")
     with Store.open(path) as store:
         for number in range(120):
-            add(store, START + timedelta(hours=number), **{"policy 0": number % 5, "pod 1": number % 4})
+            add(store, START + timedelta(hours=number), {"policy 0": number % 5, "pod 1": number % 4})
     assert told(path, processes=2) == told(path)
 
 
