@@ -140,8 +140,8 @@ def _assess(db: str, info: "SnapshotInfo") -> None:
 
     try:
         found = pipeline.assess_new(db, info.cluster, info.taken_at, now())
-    except EvidenceError as error:
-        click.echo(f"not assessed: {error}", err=True)
+    except Exception as error:  # noqa: BLE001  (whatever it is)
+        click.echo(f"not assessed: {error if isinstance(error, EvidenceError) else repr(error)}", err=True)
         return
     click.echo(f"{count(found.kept, 'assessment')} kept")
     if found.behind:

@@ -173,7 +173,7 @@ def read_record(connection: Connection, record_id: int) -> StoredRecord:
     """Raises StoreError when there is none, or when anything in it is not what was stored."""
     row = connection.execute(_RECORDS.where(RecordRow.id == record_id)).first()
     if row is None:
-        raise StoreError(f"there is no record {record_id}")
+        raise StoreError("there is none of that number")
     refuse_dropped(connection, DroppedKind.RECORD, row.record_digest)
     if _digest_of(row) != row.record_digest:
         raise StoreError("its digest does not match its header")

@@ -73,7 +73,7 @@ def test_a_period_that_ends_before_it_begins_and_a_document_without_canonical_fo
         store.add_record(record(starts=hours(1), ends=NOON))
     with pytest.raises(InputError, match="canonical JSON"):
         store.add_record(record({"rate": float("nan")}))
-    with pytest.raises(StoreError, match="there is no record 1"):
+    with pytest.raises(StoreError, match=r"record 1 in the store \S+: there is none of that number"):
         store.read_record(1)
 
 
