@@ -143,13 +143,16 @@ def options_of(command: click.Command, *names: str) -> Callable[[F], F]:
     return decorate
 
 
+MOST_PROCESSES = 4  # unless more are asked for: of a cluster of ten thousand pods each takes half a gigabyte
+
+
 def processes_option(command: F) -> F:
     """`--processes N`, of which each evaluates snapshots."""
     return click.option(
         "--processes",
         type=click.IntRange(min=1),
-        default=lambda: len(os.sched_getaffinity(0)),
-        show_default="one for each core",
+        default=lambda: min(os.cpu_count() or 1, MOST_PROCESSES),
+        show_default=f"one for each core, up to {MOST_PROCESSES}",
         help="How many processes evaluate at most, where it is much.",
     )(command)
 
