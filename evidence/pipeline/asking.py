@@ -67,10 +67,8 @@ def silent(store: "Store", outlines: "Sequence[SnapshotOutline]") -> frozenset[i
         return frozenset(outline.info.id for outline in outlines)
     found: list[int] = []
     following = store.next_after(newest.cluster, newest.taken_at)
-    later, until = (
-        newest.taken_at,
-        following.taken_at if following else None,
-    )  # of the snapshot after, and of the one after that
+    until = following.taken_at if following else None  # when the first snapshot after `later` was taken
+    later = newest.taken_at
     for outline in reversed(outlines):
         info = outline.info
         if info.taken_at < later:
