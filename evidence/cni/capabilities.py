@@ -158,7 +158,7 @@ class PluginSpec:
 @cache
 def plugin_specs() -> tuple[PluginSpec, ...]:
     """All plugins in the order of the file."""
-    data = yaml.safe_load(package_file("cni", "capabilities.yaml").read_bytes())
+    data = yaml.load(package_file("cni", "capabilities.yaml").read_bytes(), Loader=yaml.CSafeLoader)
     return tuple(_plugin(entry) for entry in data["plugins"])
 
 
