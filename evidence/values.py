@@ -29,8 +29,8 @@ def value(*, eq: bool = True, order: bool = False) -> Callable[[type[T]], type[T
             methods |= _compared(
                 [one.name for one in fields(kind) if one.compare], ("__eq__", *_ORDER) if order else ("__eq__",)
             )
-        for name, method in methods.items():
-            setattr(kind, name, method)
+        for name in methods.keys() - vars(declared).keys():  # what a class says itself stands
+            setattr(kind, name, methods[name])
         made_kind: type[T] = kind
         return made_kind
 

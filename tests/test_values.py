@@ -2,6 +2,8 @@
 
 from dataclasses import field, replace
 
+import pytest
+
 from evidence.values import value
 
 
@@ -48,6 +50,27 @@ def test_without_equality_each_value_is_its_own_key() -> None:
 
 def test_values_with_order_sort_by_their_fields() -> None:
     assert sorted([Step(2, "b"), Step(1, "z"), Step(2, "a")]) == [Step(1, "z"), Step(2, "a"), Step(2, "b")]
+
+
+def test_a_value_shows_the_fields_that_it_is_made_of() -> None:
+    assert repr(Step(2, "b")) == "Step(number=2, name='b')"
+
+
+def test_what_a_class_says_of_itself_stands() -> None:
+    @value()
+    class Word:
+        text: str
+
+        def __repr__(self) -> str:
+            return self.text
+
+    assert repr(Word("so")) == "so"
+    assert Word("so") == Word("so")
+
+
+def test_values_of_different_classes_have_no_order() -> None:
+    with pytest.raises(TypeError):
+        assert Step(2) < Box(3)  # type: ignore[operator]
 
 
 def test_values_of_different_classes_are_never_equal() -> None:
