@@ -8,6 +8,7 @@
    answers are the same, however many they are.
 """
 
+import os
 import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -15,7 +16,8 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import partial
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
+from threading import Thread
 from typing import TYPE_CHECKING
 
 from evidence.errors import StoreError
@@ -125,7 +127,7 @@ def _evaluated(
         return
     size = -(-len(left) // (workers * _STRETCHES))
     stretches = [left[start : start + size] for start in range(0, len(left), size)]
-    with ProcessPoolExecutor(workers, get_context("spawn"), initializer=_leave_interrupts) as pool:
+    with ProcessPoolExecutor(workers, get_context("spawn"), initializer=_begin_worker) as pool:
         try:
             yield from pool.map(partial(_stretch, db, how), stretches)
         except BrokenProcessPool as error:
@@ -137,9 +139,17 @@ def _evaluated(
             raise
 
 
-def _leave_interrupts() -> None:
-    """Ctrl-C reaches every process of a terminal; the first one ends the others."""
+def _begin_worker() -> None:
+    """Ctrl-C reaches every process of a terminal; the first one ends the others. Where that one was killed, they would wait for it for ever."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = parent_process()
+    assert parent is not None  # noqa: S101  (only other processes call this)
+    parent.join()
+    os._exit(1)
 
 
 def _stretch(db: str, how: _How, outlines: "Sequence[SnapshotOutline]") -> Mapping[int, Answer]:

@@ -1,5 +1,8 @@
 """What was assessed once is kept, and a question over time takes it where it says what evaluating again would say; nowhere else."""
 
+import signal
+import subprocess
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -18,6 +21,7 @@ from evidence.store import NewRecord, NewSnapshot, RecordKind, Store, Term
 from tests.pipeline.test_looks import INTENTS, RUN, START, collected, fill, histories
 
 NOW = datetime(2026, 10, 1, tzinfo=UTC)
+ROOT = Path(__file__).resolve().parents[2]
 ALL = START, NOW
 
 
@@ -133,13 +137,42 @@ def test_a_snapshot_entered_between_two_others_is_evaluated_and_kept_with_what_f
     assert keep(db).kept == 0
 
 
-@pytest.mark.slow
-def test_several_processes_say_what_one_says(tmp_path: Path) -> None:
-    path = str(tmp_path / "evidence.db")
+@pytest.fixture
+def busy(tmp_path: Path) -> str:
+    """Eighty hours, each of which changes something."""
+    path = str(tmp_path / "busy.db")
     with Store.open(path) as store:
-        for number in range(120):
+        for number in range(80):
             add(store, START + timedelta(hours=number), {"policy 0": number % 5, "pod 1": number % 4})
-    assert told(path, processes=2) == told(path)
+    return path
+
+
+@pytest.mark.slow
+def test_several_processes_say_what_one_says(busy: str) -> None:
+    assert told(busy, processes=2) == told(busy)
+
+
+KILLED_AMID = """\
+import os, signal, sys
+from datetime import timedelta
+from evidence.pipeline.timeline import period_timeline
+from tests.pipeline.test_kept import ALL
+
+def advance(done: int, every: int) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+period_timeline(
+    sys.argv[1], cluster="prod", period=ALL, expect_every=timedelta(hours=1), now=ALL[1], processes=2, advance=advance
+)
+"""
+
+
+@pytest.mark.slow
+def test_processes_end_when_the_first_one_was_killed(busy: str) -> None:
+    killed = subprocess.run(
+        [sys.executable, "-c", KILLED_AMID, busy], cwd=ROOT, capture_output=True, timeout=60, check=False
+    )  # it reads until the last process that can write is gone
+    assert killed.returncode == -signal.SIGKILL
 
 
 def test_a_record_that_is_no_assessment_is_named(db: str) -> None:
