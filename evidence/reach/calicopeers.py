@@ -104,7 +104,7 @@ def _addresses(found: EndpointSlice) -> Iterator[IPAddress]:
 
 def _labels_of(found: NetworkSet, namespaces: Mapping[str, Namespace]) -> tuple[Labels, bool]:
     """A set's labels, and whether they are all known: a NetworkSet has its namespace's, too."""
-    if not found.key.namespace or found.key.kind == "HostEndpoint":
+    if not found.key.namespace:
         return found.labels, True
     space = namespaces[found.key.namespace]
     given = {key: value for key, value in given_labels(space).items() if key.startswith(OF_NAMESPACE)}

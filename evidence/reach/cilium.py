@@ -104,7 +104,8 @@ def _forms(policy: CiliumPolicy, cluster: Cluster, named: NamedPorts) -> Iterato
 def _doubtful(policy: CiliumPolicy, spec: CiliumSpec) -> PolicyForm:
     """What a rule object allows of which nothing certain can be said."""
     why = next(iter((*policy.doubts, *spec.unknown()))).what
-    anything = Unplaced(f"{why} is not known, so it may be allowed", outside=True, nodes=True, pods=True)
+    text = f"whether this counts for the pod is not known ({why}), so it may be allowed"
+    anything = Unplaced(text, outside=True, nodes=True, pods=True)
     home = policy.key.namespace or None
     return PolicyForm(
         policy=policy,

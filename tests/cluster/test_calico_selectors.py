@@ -99,6 +99,28 @@ def test_a_label_of_the_greatest_length_and_the_greatest_depth_are_taken() -> No
     assert holds(parse("(" * MAX_DEPTH + "all()" + ")" * MAX_DEPTH), LABELS)
 
 
+@pytest.mark.parametrize(
+    ("selector", "written"),
+    [
+        ("app=='web'", 'app == "web"'),
+        ("app != 'web'", 'app != "web"'),
+        ("app in {'web'}", 'app == "web"'),
+        ("app notin {'b', 'a'}", 'app not in {"a", "b"}'),
+        ("app in {}", "app in {}"),
+        ("has( app )", "has(app)"),
+        ("tier startswith 'front'", 'tier starts with "front"'),
+        ("note contains 'a \"b\"'", "note contains 'a \"b\"'"),
+        ("all( )", "all()"),
+        ("global()", "global()"),
+        ("! has(app)", "!has(app)"),
+        ("has(a)&&has(b)||has(c)", "((has(a) && has(b)) || has(c))"),
+    ],
+)
+def test_how_a_selector_is_written(selector: str, written: str) -> None:
+    assert str(parse(selector)) == written
+    assert parse(written) == parse(selector)
+
+
 PIECES = [
     "app",
     "has(",

@@ -27,6 +27,7 @@ WEB = pod("web", "front", {"app": "web"}, ip="10.0.0.1")
 API = pod("api", "front", {"app": "api"}, ip="10.0.0.2", ports=[ContainerPort("http", Protocol.TCP, 8080)])
 DB = replace(pod("db", "back", {"app": "db", "tier": "data"}, ip="10.0.0.3"), service_account="keeper")
 NODE = pod("agent", "back", {"app": "agent"}, ip="172.16.0.1", host_network=True)
+NEAR = pod("near", "back", {"app": "near"}, ip="10.0.0.4")
 OUTSIDE = "203.0.113.7"
 
 ENDS: Mapping[str, Pod | str] = {"web": WEB, "api": API, "agent": NODE, "outside": OUTSIDE, "office": "198.51.100.9"}
@@ -99,6 +100,7 @@ def test_the_first_rule_that_matches_decides_and_log_decides_nothing() -> None:
     found = cluster(np("p", *rules))
     assert not allows(found, WEB, DB)
     assert allows(found, API, DB)
+    assert not analyse(found).unevaluated
 
 
 @pytest.mark.parametrize(("order", "allowed"), [(1, True), (3, False), (None, False)])
@@ -180,6 +182,15 @@ def test_a_tier_of_the_apis_own_that_the_api_would_refuse_is_not_placed(tier: Ca
     assert len(analyse(cluster(gnp("x", DENY, tier=tier.name), tiers=[tier])).unevaluated) == 1
     kept = CalicoTier(tier.name, None, passes=tier.name != "default")
     assert not analyse(cluster(gnp("x", DENY, tier=tier.name), tiers=[kept])).unevaluated
+
+
+@pytest.mark.parametrize("name", ["kube-admin", "adminnetworkpolicy", "kube-baseline", "baselineadminnetworkpolicy"])
+def test_the_tiers_of_admin_policies_have_their_place_whether_or_not_their_objects_are_in_the_source(name: str) -> None:
+    baseline = "baseline" in name
+    found = cluster(gnp("x", DENY, tier=name), np("p", ALLOW))
+    assert not analyse(found).unevaluated
+    assert allows(found, WEB, DB) is baseline
+    assert not allows(found, WEB, API)
 
 
 # -- beside Kubernetes' policies ------------------------------------------------------------------------------------------
@@ -278,6 +289,7 @@ def test_whom_the_source_of_a_namespaced_policys_rule_means(source: dict[str, An
         ({"selector": "projectcalico.org/namespace == 'front'"}, {"web", "api", "office"}),
         ({"selector": "pcns.zone == 'dmz' && app contains 'p'"}, {"api"}),
         ({"selector": "app starts with 'w' || kind ends with 'ner'"}, {"web", "outside"}),
+        ({"selector": "pcns.zone != 'dmz'"}, {"outside"}),  # a global set has no namespace, and so no label of one
         ({"domains": ["example.com"]}, set()),
     ],
 )
@@ -343,6 +355,11 @@ def test_ports_and_protocols_of_a_rule_that_allows(limits: dict[str, Any], passi
     asked = (("TCP", 80), ("TCP", 8080), ("UDP", 80))
     assert {f"{protocol} {port}" for protocol, port in asked if ask(found, DB, API, port, protocol).allowed} == passing
     assert not found.unevaluated
+
+
+def test_a_rule_that_looks_at_requests_is_an_upper_bound_and_says_so() -> None:
+    found = ask(cluster(np("p", {**ALLOW, "protocol": "TCP", "http": {"methods": ["GET"]}})), WEB, DB)
+    assert found.ingress.reason.endswith("spec.ingress[0] (at most: http may let less pass)")
 
 
 # -- services and service accounts ------------------------------------------------------------------------------------------
@@ -416,9 +433,10 @@ def test_an_address_in_several_slices_of_a_service_has_the_ports_of_all() -> Non
     ],
 )
 def test_a_service_without_a_slice_that_was_read_is_named_and_limits_nothing(more: dict[str, Any]) -> None:
-    found = analyse(cluster(np("p", {**DENY, "source": NAMED}, {**ALLOW, "source": NAMED}), **more))
-    assert ask(found, WEB, DB).allowed
-    assert len(found.unevaluated) == 1
+    for end in ("source", "destination"):
+        found = analyse(cluster(np("p", {**DENY, end: NAMED}, {**ALLOW, end: NAMED}), **more))
+        assert ask(found, WEB, DB).allowed
+        assert len(found.unevaluated) == 1
 
 
 def test_a_service_without_a_namespace_limits_what_allows_and_is_named_where_it_would_deny() -> None:
@@ -496,6 +514,20 @@ def test_a_rule_that_denies_all_but_a_name_leaves_a_host_endpoints_port_open() -
     assert not allows(found, WEB, NODE, 9101)
 
 
+def test_other_ports_that_such_a_rule_leaves_out_stay_open_too() -> None:
+    rule = {**DENY, "protocol": "TCP", "destination": {"notPorts": [80, "metrics"]}}
+    found = cluster(gnp("p", egress=[rule, ALLOW]), sets=[host([("metrics", Protocol.TCP, 9100)])])
+    assert [allows(found, WEB, NODE, port) for port in (80, 9100, 9101)] == [True, True, False]
+
+
+def test_the_number_of_a_host_endpoints_port_is_closed_on_pods_and_open_elsewhere() -> None:
+    """Its name is the host endpoint's, not that of whatever has the number."""
+    sets = [host([("metrics", Protocol.TCP, 9100)])]
+    but_metrics = {"protocol": "TCP", "destination": {"notPorts": ["metrics"]}}
+    assert not allows(cluster(gnp("p", {**DENY, **but_metrics}, ALLOW), sets=sets), WEB, DB, 9100)
+    assert allows(cluster(gnp("p", egress=[{**ALLOW, **but_metrics}]), sets=sets), WEB, OUTSIDE, 9100)
+
+
 def test_a_rule_that_denies_with_source_ports_denies_nothing() -> None:
     assert allows(cluster(np("p", {**DENY, "protocol": "TCP", "source": {"ports": [9999]}}, ALLOW)), WEB, DB)
 
@@ -544,6 +576,21 @@ def test_labels_of_a_namespace_that_was_not_read_leave_its_pods_uncertain() -> N
     )
     assert not ask(found, WEB, DB).uncertain
     assert ask(unread, WEB, DB).uncertain
+
+
+def test_a_network_set_of_a_namespace_that_was_not_read_may_be_meant_wherever_its_addresses_are() -> None:
+    found = cluster(
+        np("p", {**ALLOW, "source": {"namespaceSelector": "zone == 'dmz'"}}), sets=SETS, pods=(DB, NODE, NEAR)
+    )
+    assert not any(ask(found, end, DB).uncertain for end in (NEAR, OUTSIDE))
+    unread = replace(
+        found, namespaces={**found.namespaces, "front": Namespace("front", {NAME_LABEL: "front"}, declared=False)}
+    )
+    for end in (NODE, NEAR, OUTSIDE):
+        assert not ask(unread, end, DB).allowed
+        assert "the labels of namespace front are not known, so Calico NetworkSet front/office may be meant" in str(
+            ask(unread, end, DB).uncertain
+        )
 
 
 @pytest.mark.parametrize(("plugin", "named"), [("calico", 0), ("flannel-like", 1)])

@@ -119,6 +119,18 @@ def test_specs_are_rule_objects_of_their_own() -> None:
     assert ask(found, WEB, DB).ingress.rule == "specs[1].ingress[0]"
 
 
+@pytest.mark.parametrize(
+    "first",
+    [
+        {"nodeSelector": {}, "ingress": [{}]},
+        {"endpointSelector": {"matchLabels": {"container:x": "y"}}, "ingress": [{}]},
+    ],
+)
+def test_a_rule_object_after_one_about_no_known_pods_counts_all_the_same(first: Any) -> None:
+    second = {"endpointSelector": {}, "ingress": [{"fromEndpoints": [{}]}]}
+    assert sources(with_policies(cilium(None, clusterwide=True, specs=[first, second]))) == {WEB, OTHER}
+
+
 def test_policies_select_in_their_own_namespace_only_and_clusterwide_ones_everywhere() -> None:
     everyone: dict[str, Any] = {"endpointSelector": {}, "ingress": [{}]}
     assert ask(with_policies(cilium(everyone)), WEB, OTHER).allowed
@@ -183,6 +195,42 @@ def test_who_may_be_reached(entry: Any, expected: set[str]) -> None:
     assert destinations(let_out(entry)) == expected
 
 
+STRANGER = "2001:db8::7"
+
+
+@pytest.mark.parametrize(
+    ("entity", "reached"),
+    [
+        ("world", {OUTSIDE, STRANGER}),
+        ("world-ipv4", {OUTSIDE}),
+        ("world-ipv6", {STRANGER}),
+        ("all", {OUTSIDE, STRANGER}),
+    ],
+)
+def test_the_world_is_that_of_both_families_unless_one_is_named(entity: str, reached: set[str]) -> None:
+    dual = tuple(
+        replace(one, addresses=(*one.addresses, ip_address("fd00::2"))) if one.key == DB else one for one in PODS
+    )
+    allowing = replace(let_out({"toEntities": [entity]}), pods=dual)
+    assert {one for one in (OUTSIDE, STRANGER) if ask(allowing, DB, one).allowed} == reached
+    spec = {"egress": [{"toEntities": ["all"]}], "egressDeny": [{"toEntities": [entity]}]}
+    denying = replace(with_policies(cilium(spec)), pods=dual)
+    assert {one for one in (OUTSIDE, STRANGER) if not ask(denying, DB, one).allowed} == reached
+
+
+@pytest.mark.parametrize("role", ["control-plane", "master"])
+def test_the_api_server_is_on_nodes_of_the_control_plane_by_either_label(role: str) -> None:
+    nodes = (replace(NODES[0], labels={f"node-role.kubernetes.io/{role}": ""}), NODES[1])
+    assert destinations(let_out({"toEntities": ["kube-apiserver"]}, nodes=nodes)) == {AGENT, NODE_1}
+
+
+def test_a_service_that_is_a_name_elsewhere_leads_to_nothing() -> None:
+    named = Service("bank", "front", "ExternalName", None, ())
+    found = let_out({"toServices": [{"k8sService": {"serviceName": "front", "namespace": "bank"}}]}, services=(named,))
+    assert destinations(found) == set()
+    assert ask(found, DB, OUTSIDE).uncertain == ()
+
+
 def test_a_clusterwide_policy_with_an_empty_selector_lets_in_pods_and_nobody_else() -> None:
     found = with_policies(cilium({"ingress": [{"fromEndpoints": [{}]}]}, clusterwide=True))
     assert sources(found) == {WEB, OTHER}
@@ -228,7 +276,8 @@ def test_services_by_name_and_by_label_in_any_namespace_unless_one_is_named(serv
 
 def test_services_that_were_not_read_may_be_anything() -> None:
     entry = {"toServices": [{"k8sServiceSelector": {"selector": {"matchLabels": {"tier": "front"}}}}]}
-    assert "Services tier=front are not known" in str(ask(let_out(entry), DB, WEB).uncertain)
+    for anything in (WEB, OUTSIDE):
+        assert "Services tier=front are not known" in str(ask(let_out(entry), DB, anything).uncertain)
     partly = let_out(entry, services=(FRONT,), unread_kinds=("Service",))
     assert destinations(partly) == {OTHER}
     assert "Services tier=front are not known" in str(ask(partly, DB, WEB).uncertain)
@@ -317,6 +366,14 @@ def test_ports_are_the_destinations(ports: Any, opened: set[tuple[str, int]]) ->
     assert {(protocol, port) for protocol, port in probes if ask(found, WEB, DB, port, protocol).allowed} == opened
 
 
+def test_ports_of_what_a_pod_may_reach_are_numbers_ranges_and_any_protocol() -> None:
+    ports = [{"port": "80", "protocol": "TCP"}, {"port": "8000", "endPort": 8090, "protocol": "TCP"}, {"port": "53"}]
+    found = let_out({"toEntities": ["all"], "toPorts": [{"ports": ports}]})
+    for port, protocol in ((80, "TCP"), (8080, "TCP"), (53, "UDP"), (53, "SCTP")):
+        assert destinations(found, port, protocol) == ANYBODY_OUT
+    assert not destinations(found, 81) | destinations(found, 80, "UDP")
+
+
 HTTP = [{"ports": [{"port": "http", "protocol": "TCP"}]}]
 AGREEING = tuple(replace(one, ports=(named_port("http", 8080),)) if one.ports else one for one in PODS)
 
@@ -341,6 +398,12 @@ def test_a_name_of_a_port_is_denied_only_where_it_has_one_meaning() -> None:
         replace(one, ports=(*one.ports, named_port("http", 9090, "UDP"))) if one.key == DB else one for one in PODS
     )
     assert sources(replace(with_policies(cilium(into)), pods=twice), 9090) == ANYBODY_IN
+
+
+def test_other_names_of_a_pods_ports_leave_a_name_its_one_meaning() -> None:
+    spec = {"ingress": [{"fromEntities": ["all"]}], "ingressDeny": [{"fromEntities": ["all"], "toPorts": HTTP}]}
+    two = tuple(replace(one, ports=(*one.ports, named_port("metrics", 9100))) if one.key == DB else one for one in PODS)
+    assert sources(replace(with_policies(cilium(spec)), pods=two), 9090) == set()
 
 
 def test_ports_without_peers_are_open_to_anybody() -> None:
@@ -467,11 +530,15 @@ def test_the_own_node_always_reaches_its_pods() -> None:
 @pytest.mark.parametrize(
     ("entry", "source", "word"),
     [
-        ({"fromEntities": ["kube-apiserver"]}, OUTSIDE, "API server"),
+        ({"fromEntities": ["kube-apiserver"]}, OUTSIDE, "the address of the API server is not known"),
         ({"fromEntities": ["kube-apiserver"]}, FAR_AGENT, "API server"),
         ({"fromEntities": ["ingress"]}, OTHER, "proxy"),
+        ({"fromEntities": ["ingress"]}, OUTSIDE, "proxy"),
+        ({"fromEntities": ["ingress"]}, FAR_AGENT, "proxy"),
         ({"fromEntities": ["unmanaged"]}, OTHER, "does not manage"),
         ({"fromMoon": ["x"]}, OTHER, "fromMoon"),
+        ({"fromMoon": ["x"]}, OUTSIDE, "fromMoon"),
+        ({"fromMoon": ["x"]}, FAR_AGENT, "fromMoon"),
         ({"fromEndpoints": [{"matchLabels": {"pod-template-hash": "x"}}]}, OTHER, "pod-template-hash"),
         ({"fromGroups": [{"aws": {}}]}, OUTSIDE, "fromGroups"),
         ({"fromEndpoints": [{}], "toPorts": [{"ports": [{"port": "80", "protocol": "QUIC"}]}]}, WEB, "QUIC"),
@@ -501,11 +568,32 @@ def test_rules_by_names_and_unknown_things_are_never_called_unused() -> None:
     assert [str(entry) for entry in found] == ["CiliumNetworkPolicy shop/p spec.egress[2]"]
 
 
+@pytest.mark.parametrize(
+    "unread", [{"nodes": ()}, {"nodes": (replace(NODES[0], addresses=()),), "unread_kinds": ("Node",)}]
+)
+def test_rules_by_nodes_are_not_called_unused_where_not_every_node_was_read(unread: dict[str, Any]) -> None:
+    apart = tuple(one for one in PODS if not one.host_network)
+    found = replace(let_out({"toEntities": ["remote-node"]}, {}, **unread), pods=apart)
+    assert [entry.rule for entry in unused(analyse(found))] == ["spec.egress[1]"]
+    bare = replace(found, nodes=(replace(NODES[0], addresses=()),), unread_kinds=())
+    assert [entry.rule for entry in unused(analyse(bare))] == ["spec.egress[0]", "spec.egress[1]"]
+
+
 def test_peers_are_told_as_they_were_written() -> None:
     spec = {"ingress": [{"fromCIDR": ["10.0.0.0/8"]}], "ingressDeny": [{"fromCIDR": ["10.1.0.0/16"]}]}
     forms = analyse(with_policies(cilium(spec))).forms
     told = [peers_text(rule.peers) for form in forms for rules in form.rules.values() for rule in rules]
     assert told == ["10.1.0.0/16 outside the cluster", "10.0.0.0/8 outside the cluster or of nodes"]
+
+
+def test_what_a_denial_cannot_tell_is_told_by_its_name() -> None:
+    spec = {"egressDeny": [{"toFQDNs": [{"matchName": "a.example"}]}, {"toGroups": [{"aws": {}}]}]}
+    forms = analyse(with_policies(cilium(spec))).forms
+    told = [peers_text(rule.peers) for form in forms for rules in form.rules.values() for rule in rules]
+    assert told == [
+        "something not known here (what a.example means is not known)",
+        "something not known here (what spec.egressDeny[1].toGroups (aws) means is not known)",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -547,9 +635,21 @@ def test_agents_refuse_a_policy_whole_so_that_no_other_rule_object_of_it_isolate
 
 def test_what_may_not_be_in_force_leaves_other_isolation_uncertain() -> None:
     odd = cilium({"ingress": [{"fromEndpoints": [{}], "fromCIDR": ["10.0.0.0/8"]}]})
-    answer = ask(with_policies(odd, cilium({"ingress": [{}]})), OTHER, DB)
-    assert not answer.allowed
-    assert "may be allowed" in " ".join(answer.uncertain)
+    for anybody in (OTHER, OUTSIDE, FAR_AGENT):
+        answer = ask(with_policies(odd, cilium({"ingress": [{}]})), anybody, DB)
+        assert not answer.allowed
+        assert answer.uncertain == (
+            "CiliumNetworkPolicy shop/p spec.ingress[0]: whether this counts for the pod is not known "
+            "(spec.ingress[0]: fromEndpoints beside fromCIDR, which agents refuse), so it may be allowed",
+        )
+
+
+def test_what_may_not_be_in_force_leaves_open_what_it_could_be_about_and_no_more() -> None:
+    spec = {"ingress": [{"fromEndpoints": [{}], "fromCIDR": ["10.0.0.0/8"]}]}
+    shut = cilium({"endpointSelector": {}, "ingress": [{}]}, clusterwide=True)
+    assert ask(with_policies(cilium(spec, clusterwide=True), shut), WEB, OTHER).uncertain
+    assert ask(with_policies(cilium(spec), shut), WEB, DB).uncertain
+    assert not ask(with_policies(cilium(spec), shut), WEB, OTHER).uncertain
 
 
 NOT_MONEY = {"key": "io.cilium.k8s.namespace.labels.team", "operator": "NotIn", "values": ["money"]}
