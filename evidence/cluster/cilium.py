@@ -18,8 +18,6 @@ from evidence.cluster.policies import Unknown
 from evidence.cluster.selectors import LabelSelector
 from evidence.values import value
 
-GROUP = "cilium.io"
-
 
 class Entity(StrEnum):
     """Peers without labels of their own (pkg/policy/api/entity.go)."""

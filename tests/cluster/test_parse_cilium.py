@@ -92,6 +92,7 @@ def test_a_direction_closes_with_an_entry_unless_told_otherwise(fields: Any, clo
         ),
         ({"io.cilium.k8s.policy.serviceaccount": "robot"}, Endpoints(None, selector({SERVICE_ACCOUNT: "robot"}))),
         ({"k8s:io.cilium.k8s.policy.serviceaccount": "robot"}, Endpoints(None, selector({SERVICE_ACCOUNT: "robot"}))),
+        ({"any:io.cilium.k8s.policy.serviceaccount": "robot"}, Endpoints(None, selector({SERVICE_ACCOUNT: "robot"}))),
         ({"app.kubernetes.io/name": "web"}, Endpoints(None, selector({"app.kubernetes.io/name": "web"}))),
         ({"reserved:host": ""}, Entity.HOST),
         ({"reserved:kube-apiserver": ""}, Entity.KUBE_APISERVER),
@@ -111,6 +112,7 @@ def test_a_clusterwide_policy_means_every_namespace() -> None:
     [
         "container:app", "cidr:10.0.0.0/8", "io.cilium.k8s.policy.cluster", "pod-template-hash",
         "k8s:kubernetes.io/os", "statefulset.kubernetes.io/pod-name", "batch.kubernetes.io/controller-uid", "reserved:unheard-of",
+        "io.kubernetes.pod.uid", "etcd_node", "controller-uid", "batch.kubernetes.io/job-completion-index", "$kind", "reserved:host",
     ],
 )  # fmt: skip
 def test_what_cannot_be_told_of_a_pod_is_unknown(key: str) -> None:
@@ -118,6 +120,22 @@ def test_what_cannot_be_told_of_a_pod_is_unknown(key: str) -> None:
     (word,) = words(rule)
     assert key.rpartition(":")[2] in word
     assert not isinstance(spec(endpointSelector={"matchLabels": {key: "x"}}).subject, Endpoints)
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"matchLabels": {"reserved:host": "", "app": "web"}},
+        {"matchLabels": {"reserved:host": "", "io.kubernetes.pod.namespace": "db"}},
+        {"matchLabels": {"reserved:host": "", "reserved:remote-node": ""}},
+        {"matchExpressions": [{"key": "reserved:host", "operator": "NotIn", "values": [""]}]},
+    ],
+)
+def test_a_reserved_label_is_an_entity_only_by_itself(asked: Any) -> None:
+    (peer,) = ingress(fromEndpoints=[asked]).peers or ()
+    assert isinstance(peer, Unknown)
+    alone = {"matchExpressions": [{"key": "reserved:host", "operator": "Exists"}]}
+    assert ingress(fromEndpoints=[alone]).peers == (Entity.HOST,)
 
 
 def test_reserved_labels_are_on_no_pod() -> None:
@@ -174,6 +192,14 @@ def test_nodes_as_subject_hold_no_pods_and_are_named() -> None:
         ({"toServices": [{"k8sService": {"serviceName": "db"}}]}, (ServicePeer("", "db"),)),
         ({"toServices": [{"k8sService": {"serviceName": "db", "namespace": "x"}}]}, (ServicePeer("x", "db"),)),
         ({"toServices": [{"k8sServiceSelector": {"selector": {}}}]}, (ServicePeer("", "", LabelSelector()),)),
+        (
+            {"toServices": [{"k8sServiceSelector": {"selector": {"matchLabels": {"any:a": "b", "k8s:c": "d"}}}}]},
+            (ServicePeer("", "", selector({"a": "b", "c": "d"})),),
+        ),
+        (
+            {"toServices": [{"k8sServiceSelector": {"selector": {"matchLabels": {"container:a": "b"}}}}]},
+            (Unknown("spec.egress[0].toServices by container:a"),),
+        ),
         ({"toGroups": [{"aws": {}}]}, (ForeignPeer("spec.egress[0].toGroups (aws)"),)),
     ],
 )  # fmt: skip

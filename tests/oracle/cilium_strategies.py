@@ -6,7 +6,6 @@ from ipaddress import ip_network
 from hypothesis import strategies as st
 
 from evidence.cluster.cilium import (
-    GROUP,
     CidrGroup,
     CidrGroupPeer,
     CiliumPeer,
@@ -45,6 +44,7 @@ from tests.oracle.strategies import (
 some_addresses = st.lists(
     st.sampled_from([*OUTSIDE, *NODE_ADDRESSES, *POD_ADDRESSES_4, *POD_ADDRESSES_6]), min_size=1, max_size=2
 ).map(tuple)
+GROUP = "cilium.io"
 GROUP_NAMES = ("g0", "g1", "missing")
 SERVICE_NAMES = ("s0", "s1", "missing")
 
