@@ -4,8 +4,8 @@
    too. Another version of any rule is other software: nothing is ever taken from it.
 2. Its document names the state that was assessed (`state_digest`) and the day, and says how the answer differs from that of the record before. The
    first one of a month (UTC) says all, so that a period costs its own months.
-3. One record follows another by the digest of its document. What does not follow (a snapshot was entered between two others, later) is passed over,
-   and evaluated and kept again from there to the end of the month.
+3. One record follows another of its month, not later than itself, by the digest of that one's document. Where that one is not there any more (a
+   prune dropped it) it is passed over, and its snapshot is assessed again.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -33,9 +33,10 @@ FIRST = ""  # in place of a document's digest
 
 @dataclass(frozen=True, slots=True)
 class KeptAnswer:
-    """An answer as kept; `digest` is its document's."""
+    """An answer as kept; `digest` is its document's, `at` the time of its snapshot."""
 
     key: Key
+    at: datetime
     digest: str
     answer: Answer
 
@@ -43,16 +44,15 @@ class KeptAnswer:
 def kept_answers(
     store: "Store", cluster: str, period: tuple[datetime, datetime], software: str
 ) -> Iterator[KeptAnswer]:
-    """Those of the months (UTC) of a period that follow one another, in the order of time."""
+    """Those of the months (UTC) of a period, as far as what they follow is there, in the order of time."""
     start, end = period
-    before: KeptAnswer | None = None
+    read: dict[str, Answer] = {}  # by the digest of the document
     for record in store.assessments(cluster, month_of(start), end, software):
         key, follows = _named(record)
-        if follows not in (FIRST, before.digest if before else FIRST):
-            continue
-        base = before.answer if before and follows else None
-        before = KeptAnswer(key, record.info.document_digest, read_answer(record, base))
-        yield before
+        if follows == FIRST or follows in read:
+            info = record.info
+            answer = read[info.document_digest] = read_answer(record, read.get(follows))
+            yield KeptAnswer(key, info.starts_at, info.document_digest, answer)
 
 
 def month_of(moment: datetime) -> datetime:
@@ -72,20 +72,14 @@ def new_records(
     from evidence.store import NewRecord, RecordKind
 
     before: KeptAnswer | None = None
-    there = list(kept)  # as long as nothing stands between them
-    covered: set[Key] = set()
+    there = {each.key: each for each in reversed(kept)}  # of several the first
     for outline in outlines:
         key, info = key_of(outline), outline.info
-        if key in covered:
-            continue
-        covered.add(key)
-        if there and there[0].key == key:
-            before = there.pop(0)
-            continue
-        there = []
-        document = document_of(key, answers[info.id], before, run.configuration_digest)
-        before = KeptAnswer(key, object_digest(document), answers[info.id])
-        yield NewRecord(info.cluster, RecordKind.ASSESSMENT, info.taken_at, info.taken_at, now, document, run)
+        if key not in there or there[key].at > info.taken_at:
+            document = document_of(key, answers[info.id], before, run.configuration_digest)
+            there[key] = KeptAnswer(key, info.taken_at, object_digest(document), answers[info.id])
+            yield NewRecord(info.cluster, RecordKind.ASSESSMENT, info.taken_at, info.taken_at, now, document, run)
+        before = there[key]
 
 
 # -- documents --------------------------------------------------------------------------------------------------------

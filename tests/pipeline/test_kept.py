@@ -123,18 +123,30 @@ def test_of_other_software_nothing_is_taken(db: str, monkeypatch: pytest.MonkeyP
     assert told(db).evaluated == 0
 
 
-def test_a_snapshot_entered_between_two_others_is_evaluated_and_kept_with_what_follows_it(db: str) -> None:
+def test_a_snapshot_entered_between_two_others_is_evaluated_and_kept_alone(db: str) -> None:
     keep(db)
     with Store.open(db) as store:
         add(store, START + timedelta(days=11), {"policy 0": 4, "pod 0": 0}, late=True)
     found = told(db)
     assert found.evaluated > 0
     assert said(found) == said(told(db, afresh=True))
-    assert 1 < keep(db).kept < 20  # to the end of its month
+    assert keep(db).kept == 1
     found = told(db)
     assert found.evaluated == 0
     assert said(found) == said(told(db, afresh=True))
     assert keep(db).kept == 0
+
+
+def test_a_state_entered_later_before_a_snapshot_like_it_is_kept_once(db: str) -> None:
+    keep(db)
+    with Store.open(db) as store:
+        for hour, policy in ((5, 1), (6, 4), (4, 4), (3, 2), (2, 1)):
+            add(store, START + timedelta(hours=hour), {"policy 0": policy}, late=True)
+            assert keep(db).kept <= 1
+            assert keep(db).kept == 0
+            found = told(db)
+            assert found.evaluated == 0
+            assert said(found) == said(told(db, afresh=True))
 
 
 @pytest.fixture
