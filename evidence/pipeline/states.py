@@ -1,6 +1,8 @@
 """One cluster at one time, from the store or straight from files, and what analysis says of it."""
 
-from collections.abc import Callable, Iterable, Sequence
+import gc
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -152,6 +154,19 @@ class Assessed:
     lasting: "Lasting | None" = None  # of the states of this cluster up to this one
 
 
+@contextmanager
+def _no_search_for_garbage() -> Iterator[None]:
+    """Python looks for values that refer to each other in a circle after each 700 new ones, which is a quarter of an assessment; it makes none."""
+    looking = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if looking:
+            gc.enable()
+
+
+@_no_search_for_garbage()
 def assess(
     state: State,
     at: datetime,

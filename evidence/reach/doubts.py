@@ -15,6 +15,7 @@ seem to mean (by NotIn or DoesNotExist), is not known: then they may take less t
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
+from weakref import proxy
 
 import numpy as np
 
@@ -51,7 +52,8 @@ class Doubts:
     """Doubts about one cluster's connections."""
 
     def __init__(self, reach: "Reachability") -> None:
-        self._reach = reach
+        # It holds this, so that with a strong reference the two would be garbage that only a search finds.
+        self._reach: Reachability = proxy(reach)
         pods = reach.peers.pods
         self._unaddressed = frozenset(int(found.id) for found in reach.classes if not found.addressed)
         self._beside, self._on_unread = _of_nodes(reach)
