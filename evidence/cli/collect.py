@@ -139,7 +139,7 @@ def _assess(db: str, info: "SnapshotInfo") -> None:
     from evidence.findings.finding import count
 
     try:
-        found = pipeline.assess_new(db, info.cluster, info.taken_at, now())
+        found = pipeline.assess_new(db, info.cluster, info.taken_at, now)
     except Exception as error:  # noqa: BLE001  (whatever it is)
         click.echo(f"not assessed: {error if isinstance(error, EvidenceError) else repr(error)}", err=True)
         return

@@ -33,7 +33,7 @@ def command(cluster: str | None, since: datetime | None, processes: int, keeping
     from evidence.findings.finding import count
 
     with progress("db assess", "months") as advance:
-        found = pipeline.assess_history(db, cluster=cluster, since=since, processes=processes, now=now(), note=advance)
+        found = pipeline.assess_history(db, cluster=cluster, since=since, processes=processes, clock=now, note=advance)
     click.echo(
         f"{found.cluster}: {count(found.snapshots, 'snapshot')}, {count(found.evaluated, 'state')} evaluated, {count(found.kept, 'assessment')} kept"
     )

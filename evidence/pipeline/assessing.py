@@ -22,6 +22,7 @@ from evidence.pipeline.states import only_cluster
 if TYPE_CHECKING:
     from evidence.store import SnapshotOutline
 
+Clock = Callable[[], datetime]
 Note = Callable[[int, int, str], None]  # months done, all months, what was done in the last one
 
 CATCH_UP = 24  # answers that are made beside a new snapshot: after an upgrade no run takes much longer than others
@@ -41,9 +42,9 @@ class AssessedHistory:
     behind: bool = False
 
 
-def assess_new(db: str, cluster: str, taken_at: datetime, now: datetime) -> AssessedHistory:
+def assess_new(db: str, cluster: str, taken_at: datetime, clock: Clock) -> AssessedHistory:
     """Assess a snapshot that was just taken, and what is missing of its month before it, as far as that is little."""
-    return assess_history(db, cluster=cluster, since=taken_at, processes=1, now=now, most=CATCH_UP)
+    return assess_history(db, cluster=cluster, since=taken_at, processes=1, clock=clock, most=CATCH_UP)
 
 
 def assess_history(
@@ -52,13 +53,13 @@ def assess_history(
     cluster: str | None,
     since: datetime | None,
     processes: int,
-    now: datetime,
+    clock: Clock,
     most: int | None = None,
     note: Note = lambda _done, _all, _note: None,
 ) -> AssessedHistory:
     """Assess what was not assessed yet by this software, of the snapshots taken since the beginning of the month of `since`, None for all.
 
-    `most`: how many answers are made at most, the oldest first. Raises UsageError when there is no snapshot.
+    `clock` tells when a month is kept; `most`: how many answers are made at most, the oldest first. Raises UsageError when there is no snapshot.
     """
     from evidence.store import Store
 
@@ -76,7 +77,7 @@ def assess_history(
             some = month if most is None else _as_far_as(month, answered.keys(), most - kept)
             if some:
                 found = answers(store, db, some, answered, processes, records=False)
-                new = tuple(new_records(tuple(asked_of(some)), there, found.answers, now, run))
+                new = tuple(new_records(tuple(asked_of(some)), there, found.answers, clock(), run))
                 store.add_assessments(new)
                 evaluated, kept = evaluated + found.evaluated, kept + len(new)
             if len(some) < len(month):

@@ -162,7 +162,7 @@ def run_once(plan: Plan, progress: Progress, *, clock: Clock, say: Say) -> bool:
         return False
     try:
         say(str(stored) + "".join(f"; partial: {line}" for line in stored.shortfalls))
-        _assess(plan, started_at, say)
+        _assess(plan, started_at, clock, say)
         keep_checkpoint(plan.db, plan.signing.keeping, say)
         _report(plan, progress, started_at, clock, say)
     except BaseException as error:
@@ -184,10 +184,10 @@ def run_once(plan: Plan, progress: Progress, *, clock: Clock, say: Say) -> bool:
     return True
 
 
-def _assess(plan: Plan, taken_at: datetime, say: Say) -> None:
+def _assess(plan: Plan, taken_at: datetime, clock: Clock, say: Say) -> None:
     """Keep what is said of this month's snapshots, for questions over time. Without it these evaluate them again, so a failure fails nothing."""
     try:
-        pipeline.assess_new(plan.db, plan.cluster, taken_at, taken_at)
+        pipeline.assess_new(plan.db, plan.cluster, taken_at, clock)
     except Exception as error:  # noqa: BLE001  (rule 2)
         say(f"not assessed: {_sentence(error)}")
 

@@ -428,7 +428,7 @@ def test_a_kept_assessment_stands_where_no_record_tells(db: str, tmp_path: Path)
             db, cluster="prod", period=period, expect_every=timedelta(days=10), now=day(40), frameworks=("pci",), afresh=afresh
         )  # fmt: skip
 
-    assess_history(db, cluster="prod", since=None, processes=1, now=TAKEN_IN)
+    assess_history(db, cluster="prod", since=None, processes=1, clock=lambda: TAKEN_IN)
     assert told(afresh=False).evaluated == 0
     take_in(db, tmp_path, *hubble(12, "job"), format_name="hubble")
     found, whole = told(afresh=False), told(afresh=True)

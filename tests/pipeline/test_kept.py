@@ -6,6 +6,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -33,7 +34,7 @@ def told(db: str, *, afresh: bool = False, processes: int = 1, period: tuple[dat
 
 
 def keep(db: str) -> AssessedHistory:
-    return assess_history(db, cluster="prod", since=None, processes=1, now=NOW)
+    return assess_history(db, cluster="prod", since=None, processes=1, clock=lambda: NOW)
 
 
 def said(found: Timeline) -> Timeline:
@@ -88,10 +89,25 @@ def test_beside_a_new_snapshot_a_little_of_what_is_missing_is_assessed_each_time
     with Store.open(path) as store:
         for number in range(60):
             add(store, START + timedelta(hours=number), {"policy 0": number % 5, "pod 1": number % 4})
-    runs = [assess_new(path, "prod", START + timedelta(hours=59), NOW) for _ in range(4)]
+    runs = [assess_new(path, "prod", START + timedelta(hours=59), lambda: NOW) for _ in range(4)]
     assert [run.behind for run in runs] == [True, True, False, False]
     assert all(run.kept <= CATCH_UP for run in runs)
     assert told(path).evaluated == 0
+
+
+def test_what_is_kept_says_when_also_where_it_took_long_and_others_wrote_meanwhile(db: str) -> None:
+    hours = count()
+
+    def collect(month: int, months: int, note: str) -> None:
+        with Store.open(db) as store:
+            add(store, clock(), {"policy 0": month})
+
+    def clock() -> datetime:
+        return NOW + timedelta(hours=next(hours))
+
+    assess_history(db, cluster="prod", since=None, processes=1, clock=clock, note=collect)
+    with Store.open(db) as store:
+        assert store.check().remarks == ()
 
 
 def test_a_period_begins_amid_what_was_kept(db: str) -> None:

@@ -81,7 +81,7 @@ def test_a_run_that_contradicts_backs_nothing_and_is_found(db: str) -> None:
 
 
 def test_an_assessment_that_was_kept_before_the_run_does_not_stand_for_it(db: str) -> None:
-    assess_history(db, cluster=None, since=None, processes=1, now=TAKEN)
+    assess_history(db, cluster=None, since=None, processes=1, clock=lambda: TAKEN)
     keep(db, run_of(db, against=True))
     told = pipeline.period_timeline(db, cluster=None, period=None, expect_every=timedelta(days=1), now=TAKEN)
     assert "ENF-003" in {history.finding.rule_id for history in told.findings}
