@@ -40,7 +40,7 @@ class Change:
     destination: End
     added: PortSet
     removed: PortSet
-    doubts: tuple[str, ...] = ()
+    doubts: tuple[str, ...]
 
     @property
     def presence(self) -> Presence:

@@ -321,6 +321,8 @@ def test_where_no_policy_can_change_anything_that_is_said() -> None:
     found = asking(cluster([here, node], [policy("db", "shop", ingress=[])]), node, here, Protocol.TCP, 1)
     assert found.egress.turned.reason == "no policy selects a pod on the host network"
     assert found.ingress.turned.reason == "a pod's own node always reaches it, and no policy changes that"
+    leaving = asking(cluster([here]), here, ip_address("192.0.2.7"), Protocol.TCP, 1)
+    assert leaving.ingress.turned.reason == "policies do not restrict addresses outside the cluster"
 
 
 # -- on the objects as the API has them ------------------------------------------------------------------------------------

@@ -127,9 +127,26 @@ def test_a_name_with_the_tiers_before_it_and_one_without_are_judged_permissively
 def test_a_namespaced_and_a_global_policy_of_one_order_are_judged_permissively_and_reported() -> None:
     found = analyse(cluster(gnp("a", DENY, order=5), np("b", ALLOW, order=5)))
     assert ask(found, WEB, DB).allowed
+    assert ask(found, WEB, DB).ingress.reason == (
+        "allowed by Calico NetworkPolicy back/b spec.ingress[0] (of equal priority and otherwise: Calico GlobalNetworkPolicy a)"
+    )
     assert [text.split(" have ")[0] for text in found.equal_priorities] == [
         "Calico GlobalNetworkPolicy a and Calico NetworkPolicy back/b"
     ]
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "later", "allowed"),
+    [(ALLOW, PASS, DENY, True), (ALLOW, DENY, DENY, True), (PASS, DENY, ALLOW, True), (PASS, PASS, DENY, False)],
+)
+@pytest.mark.parametrize("turned", [False, True])
+def test_among_policies_of_one_order_what_lets_more_pass_has_its_way(
+    one: Mapping[str, Any], other: Mapping[str, Any], later: Mapping[str, Any], allowed: bool, turned: bool
+) -> None:
+    first, second = (other, one) if turned else (one, other)
+    late = gnp("z", later, tier="late")
+    found = cluster(gnp("a", first), np("b", second), late, tiers=[CalicoTier("late", None)])
+    assert allows(found, WEB, DB) is allowed
 
 
 # -- tiers ------------------------------------------------------------------------------------------------------------------

@@ -127,7 +127,7 @@ def test_specs_are_rule_objects_of_their_own() -> None:
     ],
 )
 def test_a_rule_object_after_one_about_no_known_pods_counts_all_the_same(first: Any) -> None:
-    second = {"endpointSelector": {}, "ingress": [{"fromEndpoints": [{}]}]}
+    second: dict[str, Any] = {"endpointSelector": {}, "ingress": [{"fromEndpoints": [{}]}]}
     assert sources(with_policies(cilium(None, clusterwide=True, specs=[first, second]))) == {WEB, OTHER}
 
 

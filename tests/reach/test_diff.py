@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from evidence.cluster.model import Cluster, IPAddress, NetworkPolicy, Pod, Protocol
+from evidence.cluster.model import Cluster, Direction, IPAddress, NetworkPolicy, Pod, Protocol
 from evidence.cluster.objects import ObjectKey
+from evidence.cluster.policies import Action, DomainNamesPeer
 from evidence.reach.diff import Diff, Row
 from evidence.reach.engine import analyse
 from evidence.reach.ports import PortSet
@@ -19,6 +20,7 @@ from tests.builders import block, cluster, peer, pod, policy, port, rule
 from tests.cli.run import evidence
 from tests.oracle.naive import may_connect
 from tests.oracle.strategies import OUTSIDE, clusters
+from tests.reach.build import cluster_policy, does
 from tests.reach.test_paths import EVERY_ATOM
 
 RELAXED = settings(
@@ -88,6 +90,40 @@ def test_a_rollout_that_is_half_done_shows_what_the_new_pods_gain() -> None:
     assert told(diff(after, before)) == [f"{part} -TCP 80"]
 
 
+def by_label(**ports: int) -> NetworkPolicy:
+    """Pods with these values of "app" may connect to db."""
+    return policy(
+        "db", "shop", {"app": "db"}, ingress=[rule([peer({"app": app})], [port(ports[app])]) for app in ports]
+    )
+
+
+def test_replaced_pods_that_are_like_no_other_are_compared_with_what_any_of_the_former_could_do() -> None:
+    stays, *former = (of("web", f"web-{app}", labels={"app": app})[0] for app in "xab")
+    now = of("web", "web-c", labels={"app": "c"})
+    rules = by_label(x=1, a=80, b=443, c=443)
+    found = diff(cluster([stays, *former, DB], [rules]), cluster([stays, *now, DB], [rules]))
+    assert told(found) == ["shop/Deployment/web (1 of 2 pods: web-c) shop/Pod/db -TCP 80"]
+
+
+def test_a_further_pod_that_is_like_no_other_can_only_add_and_one_that_goes_only_take() -> None:
+    one, other = of("web", "web-a", labels={"app": "a"}), of("web", "web-b", labels={"app": "b"})
+    few, many = (cluster([*pods, DB], [by_label(a=80, b=443)]) for pods in (one, one + other))
+    part = "shop/Deployment/web (1 of 2 pods: web-b) shop/Pod/db"
+    assert told(diff(few, many)) == [f"{part} +TCP 443"]
+    assert told(diff(many, few)) == [f"{part} -TCP 443"]
+    assert [row.removed for row in diff(few, many).rows()] == [PortSet.none()]
+    assert [row.added for row in diff(many, few).rows()] == [PortSet.none()]
+
+
+def test_pods_of_one_workload_have_changes_among_themselves_and_a_single_pod_has_none() -> None:
+    several, single = of("web", "web-a", "web-b"), pod("alone", "shop", {"app": "web"})
+    shut = policy("web", "shop", {"app": "web"}, ingress=[])
+    some = policy("web", "shop", {"app": "web"}, ingress=[rule([peer({"app": "web"})], [port(80)])])
+    web = "shop/Deployment/web"
+    assert told(diff(cluster(several, [shut]), cluster(several, [some]))) == [f"{web} {web} +TCP 80"]
+    assert told(diff(cluster([single], [shut]), cluster([single], [some]))) == []
+
+
 def test_scaling_is_no_change() -> None:
     few, many = of("web", "web-a"), of("web", "web-a", "web-b", "web-c")
     assert told(diff(cluster([*few, DB], [opened(80)]), cluster([*many, DB], [opened(80)]))) == []
@@ -132,11 +168,11 @@ def test_slices_of_the_outside_with_one_change_are_one_row() -> None:
 
 def test_an_address_that_a_pod_left_was_open_before_and_is_no_change() -> None:
     """What policies say of an address does not depend on whether a pod has it today."""
-    admits = policy("db", "shop", {"app": "db"}, ingress=[rule([block("10.0.0.5/32")])])
+    admits = policy("db", "shop", {"app": "db"}, ingress=[rule([block("10.0.0.5/32")], [port(80)])], egress=[])
     db = pod("db", "shop", {"app": "db"}, ip="10.0.0.1")
     before = cluster([*of("web", "web-1", ip="10.0.0.5"), db], [admits])
     after = cluster([*of("web", "web-2", ip="10.0.0.6"), db], [admits])
-    assert told(diff(before, after)) == ["shop/Deployment/web shop/Pod/db -all ports"]
+    assert told(diff(before, after)) == ["shop/Deployment/web shop/Pod/db -TCP 80"]
 
 
 def test_manifests_without_addresses_do_not_make_the_other_familys_outside_disappear() -> None:
@@ -154,6 +190,43 @@ def test_an_added_flow_that_may_have_passed_before_says_so() -> None:
     assert "the address of pod shop/web is not known" in doubt
     (row,) = [row for row in diff(found.after.cluster, found.before.cluster).rows() if row.source == "shop/Pod/web"]
     assert row.doubts[0].startswith("may still pass: ")
+
+
+BY_ADDRESS = policy("web", "shop", {"app": "web"}, egress=[rule([block("10.0.0.0/24")], [port(80)])])
+
+
+def test_a_doubt_of_the_sending_side_counts_as_much() -> None:
+    sends = policy("web", "shop", {"app": "web"}, egress=[rule([peer({"app": "db"})], [port(80)])])
+    found = diff(cluster([WEB, DB], [BY_ADDRESS]), cluster([WEB, DB], [sends]))
+    (row,) = [row for row in found.rows() if row.destination == "shop/Pod/db"]
+    assert "the address of pod shop/db is not known" in " ".join(row.doubts)
+    shut = policy("web", "shop", {"app": "web"}, egress=[])
+    opened = diff(cluster([WEB, DB], [shut]), cluster([WEB, DB], [BY_ADDRESS]))
+    pairs = {(one.source.members[0].name, one.destination.members[0].name) for one in opened.possible}
+    assert ("shop/Pod/web", "shop/Pod/db") in pairs
+
+
+def test_what_is_added_towards_the_outside_may_have_passed_by_a_name_before() -> None:
+    names = cluster_policy("names", does(Action.ACCEPT, DomainNamesPeer(("a.example",))), direction=Direction.EGRESS)
+    sends = policy("web", "shop", {"app": "web"}, egress=[rule([block("203.0.113.0/24")], [port(443)])])
+    shut = policy("web", "shop", {"app": "web"}, egress=[])
+    before, after = (replace(cluster([WEB], [each]), cluster_policies=(names,)) for each in (shut, sends))
+    (row,) = diff(before, after).rows()
+    assert (row.destination, str(row.added)) == ("203.0.113.0/24", "TCP 443")
+    assert "the addresses of a.example are not known" in " ".join(row.doubts)
+    assert [row.doubts for row in diff(*(replace(each, cluster_policies=()) for each in (before, after))).rows()] == [
+        ()
+    ]
+
+
+def test_possible_pairs_beyond_the_most_that_are_looked_at_are_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    shut = policy("web", "shop", {"app": "web"}, egress=[])
+    known = [cluster([WEB, DB, pod("api", "shop")], [each]) for each in (shut, BY_ADDRESS)]
+    everything = diff(*known).possible
+    monkeypatch.setattr("evidence.reach.diff.MAX_PAIRS", 1)
+    assert len(everything) > 1
+    assert [one.reasons for one in diff(*known).possible][-1:] == [("the pairs after the first 1 were not looked at",)]
+    assert len(diff(*known).possible) <= 2
 
 
 def test_what_a_new_rule_leaves_open_is_possible_and_not_added() -> None:

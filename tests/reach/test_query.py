@@ -1,6 +1,7 @@
 """Questions in bulk: who is meant, what is wrong with a question, which rule is named."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -22,7 +23,7 @@ def state() -> Cluster:
     return cluster([pod("b", labels={"app": "b"}), pod("old", phase="Failed"), *replicas], [ADMITS])
 
 
-def answer(source: str, destination: str, number: int = 80) -> dict[str, object]:
+def answer(source: str, destination: str, number: int = 80) -> dict[str, Any]:
     return as_json(Answering(analyse(state())).answer(Query(source, destination, Protocol.TCP, number)))
 
 
@@ -47,6 +48,7 @@ def test_a_denial_names_what_isolates() -> None:
     assert side["verdict"] == "deny"
     assert side["policy"]["name"] == "admit"
     assert side["rule"] is None
+    assert side["action"] == "isolated"
 
 
 def test_a_workload_stands_for_its_pods_and_says_when_they_differ() -> None:
@@ -72,9 +74,45 @@ def test_a_workload_towards_itself_is_what_its_pods_may_do_to_one_another() -> N
 
 
 def test_a_finished_pod_is_no_endpoint() -> None:
-    found = answer("default/old", "default/b")
-    assert found["verdict"] == "deny"
-    assert "finished" in str(found["egress"])
+    for ends in (("default/old", "default/b"), ("default/b", "default/old")):
+        assert verdicts(answer(*ends)) == ["deny"] * 3
+        assert "default/old is finished" in str(answer(*ends)["egress"])
+
+
+def verdicts(found: dict[str, Any]) -> list[str]:
+    return [found["verdict"], found["egress"]["verdict"], found["ingress"]["verdict"]]
+
+
+def test_a_pod_reaches_itself_on_both_sides_whatever_isolates_it() -> None:
+    shut = cluster([pod("a"), pod("b")], [policy("deny", ingress=[], egress=[])])
+    assert verdicts(asked_of(shut, "default/a", "default/a")) == ["allow"] * 3
+    assert verdicts(asked_of(shut, "default/a", "default/b")) == ["deny"] * 3
+
+
+def test_ends_without_addresses_of_one_family_have_no_way_to_one_another() -> None:
+    apart = cluster([pod("a", ip="10.0.0.1"), pod("b", ip="fd00::1")])
+    found = asked_of(apart, "default/a", "default/b")
+    assert verdicts(found) == ["deny"] * 3
+    assert found["egress"]["reason"] == "the two have no addresses of one family"
+
+
+def asked_of(given: Cluster, source: str, destination: str) -> dict[str, Any]:
+    return as_json(Answering(analyse(given)).answer(Query(source, destination, Protocol.TCP, 80)))
+
+
+def test_what_is_allowed_is_not_uncertain_although_another_rule_hangs_on_an_unknown_address() -> None:
+    rules = [rule([block("10.0.0.0/8")]), rule([peer({"app": "a"})], [port(80)])]
+    given = cluster([pod("a", labels={"app": "a"}), pod("b")], [policy("p", ingress=rules)])
+    assert "uncertain" not in asked_of(given, "default/a", "default/b")
+
+
+def test_an_address_that_only_a_pod_has_can_be_asked_about_as_an_outside_one() -> None:
+    rules = [rule([block("10.0.0.0/8", "10.0.0.5/32")])]
+    given = cluster([pod("a", ip="10.0.0.5"), pod("b", ip="10.0.0.6")], [policy("p", ingress=rules, egress=[])])
+    for ends in (("10.0.0.5", "default/b"), ("default/b", "10.0.0.5")):
+        found = asked_of(given, *ends)
+        assert found["verdict"] == "deny"
+        assert "uncertain" not in found
 
 
 def test_a_denial_that_hangs_on_an_unknown_address_says_so() -> None:
