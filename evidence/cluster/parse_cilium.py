@@ -60,7 +60,7 @@ _SPEC_FIELDS = frozenset(
 )
 _BESIDE_PEERS = frozenset({"toPorts", "icmps", "authentication"})
 _PROTOCOLS = {protocol.value: protocol for protocol in Protocol}
-_OTHER_PROTOCOLS = frozenset({"ICMP", "ICMPV6", "VRRP", "IGMP", "ICMPv6"})  # no ports that are looked at here
+_OTHER_PROTOCOLS = frozenset({"ICMP", "ICMPV6", "VRRP", "IGMP"})  # no ports that are looked at here
 _PORT_NAME = re.compile(r"[A-Za-z0-9]+(-[A-Za-z0-9]+)*")
 
 

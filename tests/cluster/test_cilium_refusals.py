@@ -8,7 +8,8 @@ from evidence.cluster.cilium_refusals import refused
 from evidence.cluster.model import Direction
 
 IN, OUT = Direction.INGRESS, Direction.EGRESS
-HTTP, DNS = {"http": [{}]}, {"dns": [{"matchPattern": "*"}]}
+HTTP: dict[str, Any] = {"http": [{}]}
+DNS: dict[str, Any] = {"dns": [{"matchPattern": "*"}]}
 TCP_80, UDP_53 = {"port": "80", "protocol": "TCP"}, {"port": "53", "protocol": "UDP"}
 
 

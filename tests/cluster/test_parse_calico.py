@@ -58,7 +58,13 @@ def test_types_are_defaulted_as_documented(spec: dict[str, Any], types: set[Dire
         ({}, {"TCP", "UDP", "SCTP"}),
         ({"protocol": "TCP"}, {"TCP"}),
         ({"protocol": "udp"}, {"UDP"}),
+        ({"protocol": 6}, {"TCP"}),
+        ({"protocol": 17}, {"UDP"}),
+        ({"protocol": "17"}, {"UDP"}),
         ({"protocol": 132}, {"SCTP"}),
+        ({"protocol": "UDPLite"}, set()),
+        ({"protocol": 0}, set()),
+        ({"protocol": 255}, set()),
         ({"protocol": "ICMP"}, set()),
         ({"protocol": "ICMPv6", "icmp": {"type": 128}}, set()),
         ({"protocol": 47}, set()),
@@ -74,10 +80,11 @@ def test_protocols_by_name_number_and_negation(rule: dict[str, Any], protocols: 
 
 
 def test_ports_are_numbers_ranges_and_names() -> None:
-    ports = [80, "81", "8000:8080", "http", "0:79"]
+    ports = [80, "81", "8000:8080", "http", "0:79", "90:90", 65535]
     rule = policy({"ingress": [{**ALLOW, "protocol": "TCP", "destination": {"ports": ports}}]}).ingress[0]
     assert rule.destination.ports == (
         CalicoPort(80), CalicoPort(81), CalicoPort(8000, 8080), CalicoPort("http"), CalicoPort(0, 79),
+        CalicoPort(90, 90), CalicoPort(65535),
     )  # fmt: skip
 
 
@@ -97,6 +104,7 @@ def test_ports_are_numbers_ranges_and_names() -> None:
             "spec.egress[0].destination.ports[0] 9:8 ends below",
         ),
         ({"egress": [{**ALLOW, "destination": {"ports": [65536]}}]}, "must be 0 to 65535"),
+        ({"egress": [{**ALLOW, "destination": {"ports": ["12345678901"]}}]}, "must be 0 to 65535"),
         ({"egress": [{**ALLOW, "destination": {"ports": ["a b"]}}]}, "is no name of a port"),
         ({"egress": [{**ALLOW, "protocol": 6.5}]}, "spec.egress[0].protocol must be a protocol"),
     ],
@@ -111,6 +119,7 @@ def test_what_the_api_refuses_is_an_error_that_names_the_field(spec: dict[str, A
         ({"newField": 1}, "spec.newField"),
         ({"ingress": [{"action": "Redirect"}]}, "action 'Redirect'"),
         ({"ingress": [{**ALLOW, "protocol": "FOO"}]}, "protocol 'FOO'"),
+        ({"ingress": [{**ALLOW, "protocol": 256}]}, "protocol 256"),
         ({"ingress": [{**ALLOW, "source": {"services": {"name": "s"}}}]}, "source.services"),
         ({"ingress": [{**ALLOW, "destination": {"ports": [80]}}]}, "ports without a protocol"),
         (
@@ -118,12 +127,41 @@ def test_what_the_api_refuses_is_an_error_that_names_the_field(spec: dict[str, A
             "source ports in a rule that passes",
         ),
         ({"ingress": [{**ALLOW, "protocol": "TCP", "icmp": {"type": 8}}]}, "icmp without protocol"),
+        ({"ingress": [{**ALLOW, "notICMP": {"type": 8}}]}, "icmp without protocol"),
         ({"serviceAccountSelector": "team == 'a'"}, "label team of service accounts"),
         ({"selector": "pcsa.team == 'a'"}, "label pcsa.team of service accounts"),
     ],
 )
 def test_what_is_not_known_is_kept_and_named(spec: dict[str, Any], what: str) -> None:
     assert any(what in unknown.what for unknown in policy(spec).unknown())
+
+
+@pytest.mark.parametrize(
+    "field", [{"namespaceSelector": "all()"}, {"doNotTrack": True}, {"preDNAT": True}, {"applyOnForward": True}]
+)
+def test_fields_of_global_policies_are_not_known_in_a_namespaced_one(field: dict[str, Any]) -> None:
+    assert [unknown.what for unknown in policy(field, "a").unknown()] == [f"spec.{next(iter(field))}"]
+    assert not list(policy(field).unknown())
+    assert policy(field).api_version == "projectcalico.org/v3"
+
+
+def test_every_field_of_a_rule_is_known_and_a_zero_value_says_nothing() -> None:
+    end = {
+        "nets": ["10.0.0.0/8"],
+        "notNets": ["10.1.0.0/16"],
+        "selector": "has(a)",
+        "notSelector": "has(b)",
+        "namespaceSelector": "all()",
+        "serviceAccounts": {"names": ["robot"], "selector": ""},
+        "ports": [80],
+        "notPorts": [81],
+        "domains": ["a.example"],
+        "newField": "",
+    }
+    rule = {**ALLOW, "protocol": "TCP", "notProtocol": "UDP", "ipVersion": 4, "source": end, "destination": end}
+    icmp = {**ALLOW, "protocol": "ICMP", "icmp": {"type": 8}, "notICMP": {"type": 0}}
+    more = {"http": {"methods": ["GET"]}, "metadata": {"annotations": {"note": "x"}}, "newField": {}}
+    assert not list(policy({"ingress": [{**rule, **more}, icmp]}).unknown())
 
 
 def test_rules_of_a_direction_that_does_not_count_leave_nothing_unknown() -> None:

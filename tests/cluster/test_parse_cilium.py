@@ -183,8 +183,11 @@ def test_nodes_as_subject_hold_no_pods_and_are_named() -> None:
         ({"toEntities": []}, ()),
         ({"toEndpoints": [], "toCIDR": ["10.0.0.0/8"]}, ()),
         ({"toServices": []}, None),
+        ({"toFQDNs": []}, None),
+        ({"toGroups": []}, None),
         ({"toCIDR": ["10.1.2.3/8", "192.0.2.1", "2001:db8::1"]}, (block("10.0.0.0/8"), block("192.0.2.1/32"), block("2001:db8::1/128"))),
         ({"toCIDRSet": [{"cidr": "10.0.0.0/8", "except": ["10.1.0.0/16"]}]}, (block("10.0.0.0/8", "10.1.0.0/16"),)),
+        ({"toCIDRSet": [{"cidr": "10.0.0.0/8", "moon": 1}]}, (Unknown("spec.egress[0].toCIDRSet.moon"),)),
         ({"toCIDRSet": [{"cidrGroupRef": "g", "except": ["10.1.0.0/16"]}]}, (CidrGroupPeer("g", None, (ip_network("10.1.0.0/16"),)),)),
         ({"toCIDRSet": [{"cidrGroupSelector": {"matchLabels": {"a": "b"}}}]}, (CidrGroupPeer("", selector({"a": "b"})),)),
         ({"toEntities": ["world", "kube-apiserver"]}, (Entity.WORLD, Entity.KUBE_APISERVER)),
@@ -217,8 +220,14 @@ def test_peers(rule: Any, peers: object) -> None:
         ({"port": "80", "endPort": 70}, (CiliumPort(None, 80),)),
         ({"port": "HTTP", "protocol": "SCTP", "endPort": 90}, (CiliumPort(Protocol.SCTP, "http"),)),
         ({"port": "0", "protocol": "UDP"}, (CiliumPort(Protocol.UDP),)),
+        ({"port": "80", "endPort": 0}, (CiliumPort(None, 80),)),
+        ({"port": "65535"}, (CiliumPort(None, 65535),)),
         ({"port": "8", "protocol": "ICMP"}, ()),
+        ({"port": "8", "protocol": "ICMPv6"}, ()),
+        ({"port": "8", "protocol": "VRRP"}, ()),
+        ({"port": "8", "protocol": "IGMP"}, ()),
         ({"port": "80", "protocol": "QUIC"}, (Unknown("spec.ingress[0].toPorts protocol 'QUIC'"),)),
+        ({"port": "80", "moon": 1}, (Unknown("spec.ingress[0].toPorts field moon"),)),
     ],
 )
 def test_ports(entry: Any, expected: object) -> None:
@@ -232,13 +241,27 @@ def test_an_entry_without_ports_allows_all_and_denies_none() -> None:
 
 
 def test_only_icmp_is_no_port() -> None:
-    assert ingress(icmps=[{"fields": [{"type": 8}]}]).ports == ()
+    found = ingress(icmps=[{"fields": [{"type": 8}]}])
+    assert (found.ports, words(found)) == ((), [])
+
+
+def test_groups_that_are_none_do_not_limit_who_is_let_in() -> None:
+    assert ingress(fromGroups=[], toPorts=[{"ports": [{"port": "80"}]}]).peers is None
+
+
+def test_fields_that_decide_nothing_are_known() -> None:
+    found = policy({"endpointSelector": {}, "labels": [], "description": "what for", "log": {"value": "x"}})
+    assert (words(found), found.doubts, found.api_version) == ([], (), "cilium.io/v2")
 
 
 @pytest.mark.parametrize(
     ("rule", "limit"),
     [
         ({"toPorts": [{"ports": [{"port": "80"}], "rules": {"http": [{"path": "/x"}]}}]}, "layer 7 rules"),
+        ({"toPorts": [{"ports": [{"port": "80"}], "terminatingTLS": {"secret": {}}}]}, "layer 7 rules"),
+        ({"toPorts": [{"ports": [{"port": "80"}], "originatingTLS": {"secret": {}}}]}, "layer 7 rules"),
+        ({"toPorts": [{"ports": [{"port": "80"}], "serverNames": ["a.example"]}]}, "layer 7 rules"),
+        ({"toPorts": [{"ports": [{"port": "80"}], "listener": {"name": "x"}}]}, "layer 7 rules"),
         ({"authentication": {"mode": "required"}}, "authentication"),
         ({"fromRequires": [{"matchLabels": {"a": "b"}}]}, "fromRequires (before Cilium 1.19)"),
     ],
@@ -263,6 +286,10 @@ def test_what_agents_may_refuse_or_read_otherwise_puts_the_rule_object_in_doubt(
     assert spec(**fields).doubts
 
 
+def test_authentication_that_is_switched_off_limits_nothing() -> None:
+    assert ingress(authentication={"mode": "disabled"}).limits == ()
+
+
 def test_unknown_fields_entities_and_missing_selectors_are_named() -> None:
     assert words(ingress(fromMoon=["x"])) == ["spec.ingress[0].fromMoon"]
     assert words(ingress(fromEntities=["moon"])) == ["spec.ingress[0].fromEntities 'moon'"]
@@ -277,7 +304,8 @@ def test_unknown_fields_entities_and_missing_selectors_are_named() -> None:
         ({"ingress": [{"fromCIDRSet": [{}]}]}, "spec.ingress[0].fromCIDRSet[0].cidr is missing"),
         ({"ingress": [{"fromEndpoints": [{"matchLabels": {"a": 1}}]}]}, "spec.ingress[0].fromEndpoints[0].matchLabels.a must be a string"),
         ({"egress": [{"toPorts": [{"ports": [{}]}]}]}, "spec.egress[0].toPorts[0].ports[0].port is missing"),
-        ({"egress": [{"toPorts": [{"ports": [{"port": "70000"}]}]}]}, "must be 0 to 65535"),
+        ({"egress": [{"toPorts": [{"ports": [{"port": "70000"}]}]}]}, "spec.egress[0].toPorts[0].ports[0].port must be 0 to 65535"),
+        ({"ingress": [{"fromCIDRSet": [{"cidr": "10.0.0.0/64"}]}]}, "spec.ingress[0].fromCIDRSet[0].cidr "),
         ({"enableDefaultDeny": {"ingress": "no"}, "ingress": [{}]}, "spec.enableDefaultDeny.ingress must be true or false"),
     ],
 )  # fmt: skip
