@@ -21,10 +21,9 @@ RUN = 1 << STEP  # hashes below a kept one
 
 _RUNS_HELD, _HASHES_HELD = 512, 1 << 16
 
-Leaves = Callable[[int, int], Sequence[bytes]]  # hashes of the leaves from a position to before another
-Kept = Callable[
-    [int, int, int], Mapping[int, bytes]
-]  # of a height: hashes of the subtrees from a number to before another
+# Hashes of the leaves from a position to before another; and of the subtrees of a height from a number to before another, by number.
+Leaves = Callable[[int, int], Sequence[bytes]]
+Kept = Callable[[int, int, int], Mapping[int, bytes]]
 
 
 class Tree:
@@ -139,9 +138,8 @@ class Growth:
 
     def __init__(self) -> None:
         self.size = 0
-        self._edge: list[
-            bytes
-        ] = []  # hashes of the largest whole subtrees from the left: one for each 1 in the size, written in binary
+        # Hashes of the largest whole subtrees from the left: one for each 1 in the size, written in binary.
+        self._edge: list[bytes] = []
 
     def add(self, leaf: bytes) -> dict[tuple[int, int], bytes]:
         """One leaf, hashed already. Gives what became whole with it, of the heights at which hashes are kept: the hash by height and number."""
