@@ -55,6 +55,9 @@ LABELS = {"app": "web", "tier": "front-end", "empty": "", "example.com/x_y.z": "
         ("!(app == 'web' || has(missing))", False),
         ("example.com/x_y.z == '1'", True),
         ("in == 'x' || has(app)", True),
+        ("all() && has(missing)", False),
+        ("global() && has(missing)", False),
+        ("X-Y != 'x'", True),
     ],
 )
 def test_what_a_selector_holds_of(selector: str, expected: bool) -> None:
@@ -66,9 +69,9 @@ def test_what_a_selector_holds_of(selector: str, expected: bool) -> None:
     [
         ("app", "an operator"),
         ("app = 'web'", "operator"),
-        ("app == web", "a string in quotes"),
+        ("app == web", "a string in quotes is expected after app ==, not label 'web'"),
         ("app == 'web", "does not end"),
-        ("app in 'web'", "a set"),
+        ("app in 'web'", "a set such as {'a', 'b'} is expected, not text 'web'"),
         ("app in {'web'", "closing }"),
         ("app in {'a' 'b'}", "closing }"),
         ("has()", "has( needs"),
@@ -81,6 +84,8 @@ def test_what_a_selector_holds_of(selector: str, expected: bool) -> None:
         ("has(app) &&", "the end"),
         ("has(app) & has(app)", "no part"),
         ("app == 'a' 'b'", "not expected"),
+        ("app == 'a' ''", "text '' is not expected after a complete expression"),
+        ("app == 'a' )", "')' is not expected after a complete expression"),
         ("app contains {'a'}", "a string"),
         ("ä == 'x'", "no part"),
         (f"has({'a' * (MAX_LABEL_LENGTH + 1)})", "at most"),

@@ -230,6 +230,27 @@ def test_tiers(spec: dict[str, Any], tier: CalicoTier) -> None:
     assert read("Tier", spec).calico_tiers == [tier]
 
 
+@pytest.mark.parametrize(
+    ("kind", "namespace", "spec"),
+    [
+        ("GlobalNetworkSet", "", {"nets": ["10.0.0.0/8"], "allowedEgressDomains": ["a.example"]}),
+        ("NetworkSet", "a", {"nets": ["10.0.0.0/8"], "allowedEgressDomains": ["a.example"]}),
+        ("HostEndpoint", "", {"expectedIPs": ["10.0.0.0/8"], "allowedEgressDomains": ["a.example"]}),
+    ],
+)
+def test_sets_have_addresses_names_and_labels(kind: str, namespace: str, spec: dict[str, Any]) -> None:
+    (found,) = read(kind, spec, namespace, labels={"of": "partners"}).network_sets
+    assert [str(net) for net in found.nets] == ["10.0.0.0/8"]
+    assert (found.domains, found.labels) == (("a.example",), {"of": "partners"})
+
+
+@pytest.mark.parametrize("stored", ["{", "[]", '{"labels": {"a": 1}}'])
+def test_an_annotation_that_holds_no_labels_is_an_error_that_names_it(stored: str) -> None:
+    annotations = {"projectcalico.org/metadata": stored}
+    (wrong,) = read("GlobalNetworkSet", {}, group="crd.projectcalico.org", annotations=annotations).errors
+    assert "metadata.annotations.projectcalico.org/metadata" in str(wrong.error)
+
+
 def test_labels_of_a_set_stand_in_an_annotation_in_the_other_group() -> None:
     stored = json.dumps({"labels": {"a": "1", "b": "2"}, "annotations": {"note": "do not keep"}})
     body = {
