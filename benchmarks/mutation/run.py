@@ -25,6 +25,8 @@ REACH, CLUSTER = "tests/reach/test_", "tests/cluster/test_"
 MEANING = [f"{REACH}{name}.py" for name in ("semantics", "cluster_policies", "corners", "nodes")]
 ENGINE = [*MEANING, *(f"{REACH}{name}.py" for name in ("calico", "cilium", "against_oracle", "laws"))]
 CARRYING = [f"{REACH}{name}.py" for name in ("carry", "later_states", "incremental")]
+CALICO = [f"{CLUSTER}calico_selectors.py", f"{CLUSTER}parse_calico.py", f"{REACH}calico.py"]
+CILIUM = [f"{CLUSTER}cilium_refusals.py", f"{CLUSTER}parse_cilium.py", f"{REACH}cilium.py"]
 PARSING = [f"{CLUSTER}{name}.py" for name in ("selectors", "parse_policies", "parse_clusterpolicies")]
 
 # The tests of each module, quick ones first: most changes are noticed by the first few.
@@ -50,6 +52,23 @@ TESTS: dict[str, list[str]] = {
     "evidence/reach/groups.py": [f"{REACH}paths.py", f"{REACH}checks.py", f"{REACH}why.py"],
     "evidence/reach/possible.py": [f"{REACH}paths.py", f"{REACH}checks.py"],
     "evidence/reach/outside.py": [f"{REACH}corners.py", f"{REACH}matrix.py", f"{REACH}exposure.py"],
+    **{
+        f"evidence/{name}.py": [*CALICO, f"{REACH}calico_against_oracle.py", f"{REACH}account.py"]
+        for name in (
+            "reach/calico", "reach/calicopeers", "reach/calicorules", "cluster/calico", "cluster/calico_selectors",
+            "cluster/parse_calico", "cluster/parse_calico_rules", "cluster/parse_calico_selectors",
+        )
+    },
+    **{
+        f"evidence/{name}.py": [*CILIUM, f"{REACH}cilium_oracle.py"]
+        for name in (
+            "reach/cilium", "reach/ciliumpeers", "cluster/cilium", "cluster/cilium_refusals", "cluster/cilium_selectors",
+            "cluster/parse_cilium",
+        )
+    },
+    **{f"evidence/reach/{name}.py": [f"{REACH}cilium_turning.py"] for name in ("ciliumturning", "ciliumedits")},
+    "evidence/reach/explain.py": [f"{REACH}query.py", *MEANING, *CALICO, *CILIUM, f"{REACH}account.py"],
+    "evidence/reach/diff.py": [f"{REACH}diff.py", f"{REACH}incremental.py"],
     "evidence/cluster/selectors.py": [*PARSING, *MEANING, f"{REACH}against_oracle.py"],
     "evidence/cluster/cidr.py": [*PARSING, f"{REACH}fuzz.py", *MEANING],
     "evidence/cluster/policies.py": [*PARSING, *MEANING, f"{REACH}account.py", f"{REACH}against_oracle.py"],

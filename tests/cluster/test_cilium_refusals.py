@@ -27,6 +27,7 @@ def ports(*listed: dict[str, Any], **more: Any) -> dict[str, Any]:
         (ports({"port": "080"}), IN, "port '080', which they read otherwise or not at all"),
         (ports(TCP_80, rules={**HTTP, "kafka": [{}]}), IN, "rules of several protocols of layer 7 in one entry"),
         (ports(TCP_80, rules={**HTTP, "l7proto": "x"}), IN, "rules of several protocols of layer 7 in one entry"),
+        (ports(TCP_80, rules={**HTTP, **DNS}), OUT, "rules of several protocols of layer 7 in one entry"),
         (ports(TCP_80, rules={"l7": [{}]}), IN, "l7 without l7proto"),
         (ports(UDP_53, rules=DNS), IN, "DNS rules for ingress"),
         (ports(rules=DNS), OUT, "DNS rules without a port"),

@@ -20,6 +20,7 @@ from evidence.cluster.cilium import (
     NoPods,
     ServicePeer,
 )
+from evidence.cluster.cilium_selectors import part_of_identity
 from evidence.cluster.model import Direction, IpBlock, Protocol
 from evidence.cluster.policies import Unknown
 from evidence.cluster.selectors import SERVICE_ACCOUNT, LabelSelector, Operator, Requirement
@@ -120,6 +121,11 @@ def test_what_cannot_be_told_of_a_pod_is_unknown(key: str) -> None:
     (word,) = words(rule)
     assert key.rpartition(":")[2] in word
     assert not isinstance(spec(endpointSelector={"matchLabels": {key: "x"}}).subject, Endpoints)
+
+
+def test_which_labels_of_a_pod_are_part_of_its_identity() -> None:
+    labels = ("app", "app.kubernetes.io/name", "pod-template-hash", "k8s.io/x", "io.cilium.k8s.policy.cluster")
+    assert [key for key in labels if part_of_identity(key)] == ["app", "app.kubernetes.io/name"]
 
 
 @pytest.mark.parametrize(
