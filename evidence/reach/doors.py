@@ -12,7 +12,7 @@ Sources: API references of Service, Pod (hostPort, hostNetwork), Ingress and the
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import cached_property
@@ -159,13 +159,11 @@ class Doors:
         found: dict[_Alike, list[Pod]] = defaultdict(list)
         leading = self.services.leading
         for peers in self._classes:
-            known: dict[
-                tuple[ObjectKey, tuple[Leads, ...], int], list[Pod]
-            ] = {}  # quicker to hash: pods share their ports
+            known: dict[tuple[Hashable, ...], list[Pod]] = {}  # by what is quick to hash: pods share their ports
             for pod in peers.pods:
                 leads = leading(pod)
                 if leads or peers.host_network or any(port.opens_node for port in pod.ports):
-                    quick = pod.workload, leads, id(pod.ports)
+                    quick = pod.workload, leads, *map(id, pod.ports)
                     if quick not in known:
                         known[quick] = found[_Alike(peers, pod.workload, leads, pod.ports)]
                     known[quick].append(pod)

@@ -155,6 +155,7 @@ class ServiceIndex:
                 continue
             services.add((service.namespace, service.name))
             leads = Leads(service, made.ports)
+            alike: dict[tuple[int, ...], bool] = {}  # by the ports of pods, which share them
             for endpoint in made.endpoints:
                 named = pods.get(f"{made.namespace}/{endpoint.pod}") if endpoint.pod else None
                 if named is None and at is None:
@@ -163,7 +164,10 @@ class ServiceIndex:
                     [named] if named else [pod for address in endpoint.addresses for pod in (at or {}).get(address, ())]
                 )
                 for pod in holders:
-                    if not (behind(service, pod) and _lead_alike(made.ports, service.ports, pod.ports)):
+                    ports = tuple(map(id, pod.ports))
+                    if ports not in alike:
+                        alike[ports] = _lead_alike(made.ports, service.ports, pod.ports)
+                    if not alike[ports] or not behind(service, pod):
                         found[pod.key].append(leads)
                 if not holders and not endpoint.pod:
                     strangers += ((service, address) for address in endpoint.addresses)
