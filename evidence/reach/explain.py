@@ -49,7 +49,6 @@ class SideReason:
     rule: str = ""
     action: str = ""
     selecting: tuple[ObjectKey, ...] = ()  # every policy that selects the pod in this direction
-    same_priority: tuple[ObjectKey, ...] = ()  # policies of the deciding one's priority that would decide otherwise
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +70,9 @@ class Decision:
     are rules that passed it on to a later tier."""
 
     allowed: bool
+    passed: tuple[PlacedRule, ...]
     rules: tuple[PlacedRule, ...] = ()
     isolating: tuple[PlacedPolicy, ...] = ()
-    passed: tuple[PlacedRule, ...] = ()
 
 
 def explain(
@@ -99,10 +98,22 @@ def explain(
             ingress = SideReason(True, OWN_NODE, selecting=ingress.selecting)
         answers.append(Explanation(egress.allowed and ingress.allowed, egress, ingress, pair=(start, end)))
     best = next((answer for answer in answers if answer.allowed), answers[0])
-    if best.allowed or source.peer is None or destination.peer is None:
+    if best.allowed:
         return best
-    doubts = reach.uncertain(source.peer, destination.peer, PortSet.of(protocol, port))
+    doubts = _doubts(reach, source, destination, PortSet.of(protocol, port))
     return replace(best, uncertain=doubts) if doubts else best
+
+
+def _doubts(reach: Reachability, source: Point, destination: Point, ports: PortSet) -> tuple[str, ...]:
+    """Why a denied connection may pass all the same. An address that only pods have is no peer of its own: whatever may widen what the
+    other end's policies let pass may mean it."""
+    if source.peer is not None and destination.peer is not None:
+        return reach.uncertain(source.peer, destination.peer, ports)
+    direction = Direction.EGRESS if destination.peer is None else Direction.INGRESS
+    subject, address = (source, destination) if direction is Direction.EGRESS else (destination, source)
+    if subject.peer not in reach.doubtful(direction):
+        return ()
+    return (f"something that policies about {subject.name} name is not known, and may be {address.name}",)
 
 
 def pairs_of(reach: Reachability, source: Point, destination: Point, family: int | None) -> list[tuple[int, int]]:
@@ -171,12 +182,12 @@ def decide(
                 passed += found
                 break
             if found:
-                return Decision(found[0].rule.action is Action.ACCEPT, found, passed=passed)
+                return Decision(found[0].rule.action is Action.ACCEPT, passed, rules=found)
         else:
             isolating = tuple(policy for policy in listed if direction in policy.form.isolates)
             if isolating:
-                return Decision(False, isolating=isolating, passed=passed)
-    return Decision(True, passed=passed)
+                return Decision(False, passed, isolating=isolating)
+    return Decision(True, passed)
 
 
 def _side_by_side(
@@ -215,7 +226,7 @@ def _by_rule(found: Decision, selecting: tuple[ObjectKey, ...]) -> SideReason:
         text += f" (at most: {' and '.join(decisive.rule.limits)} may let less pass)"
     if others:
         text += f" (of equal priority and otherwise: {', '.join(map(str, others))})"
-    return SideReason(found.allowed, text, key, decisive.rule.where, action.value, selecting, others)
+    return SideReason(found.allowed, text, key, decisive.rule.where, action.value, selecting)
 
 
 def _isolated(found: Decision, selecting: tuple[ObjectKey, ...]) -> SideReason:

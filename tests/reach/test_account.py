@@ -16,7 +16,7 @@ from evidence.cluster.calico import Calico, CalicoPolicy, CalicoTier
 from evidence.cluster.model import Cluster, IPAddress, NetworkPolicy, Pod, Protocol
 from evidence.cluster.objects import CollectedObject, ObjectKey
 from evidence.cluster.parse_calico import calico_policy
-from evidence.cluster.policies import Action
+from evidence.cluster.policies import Action, Tier
 from evidence.errors import InputError
 from evidence.reach import told
 from evidence.reach.account import Account, account
@@ -307,6 +307,15 @@ def test_what_calico_would_allow_after_a_network_policy_is_denied_with_it() -> N
         "add to Calico GlobalNetworkPolicy p0 before spec.ingress[0] a rule that denies it from jobs/job on TCP 5432",
         "remove NetworkPolicy shop/db spec.ingress[0]",
     )
+
+
+def test_what_is_passed_on_twice_is_not_closed_by_what_was_not_asked() -> None:
+    """Where a rule passes it on before NetworkPolicies, a new one of these would not be asked."""
+    last = cluster_policy("base", does(Action.PASS), tier=Tier.BASELINE)
+    found = replace(calicos({"ingress": [{"action": "Pass"}]}), cluster_policies=(last,))
+    side = asking(found, JOB, DB, Protocol.TCP, 5432).ingress
+    assert side.reason.allowed
+    assert side.turned.reason == "Calico GlobalNetworkPolicy p0 passes it on before NetworkPolicies are asked"
 
 
 def test_a_policy_of_calicos_that_is_not_known_whole_is_left_alone() -> None:

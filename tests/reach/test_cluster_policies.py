@@ -121,7 +121,7 @@ def test_of_equal_priorities_the_most_permissive_counts_and_is_reported(first: A
     assert found.allowed
     assert reach.ports(reach.peer_of("default/a"), reach.peer_of("default/b")).is_all
     if first is not PASS:
-        assert len(found.ingress.same_priority) == 1
+        assert found.ingress.reason.count("of equal priority and otherwise: ClusterNetworkPolicy ") == 1
     (told,) = reach.equal_priorities
     assert told.startswith("ClusterNetworkPolicy one and ClusterNetworkPolicy two have priority 10 in the Admin tier")
 

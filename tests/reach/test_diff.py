@@ -221,7 +221,8 @@ def test_what_is_added_towards_the_outside_may_have_passed_by_a_name_before() ->
 
 def test_possible_pairs_beyond_the_most_that_are_looked_at_are_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
     shut = policy("web", "shop", {"app": "web"}, egress=[])
-    known = [cluster([WEB, DB, pod("api", "shop")], [each]) for each in (shut, BY_ADDRESS)]
+    others = [pod(name, "shop") for name in ("api", "job")]
+    known = [cluster([WEB, DB, *others], [each]) for each in (shut, BY_ADDRESS)]
     everything = diff(*known).possible
     monkeypatch.setattr("evidence.reach.diff.MAX_PAIRS", 1)
     assert len(everything) > 1

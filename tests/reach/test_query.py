@@ -5,12 +5,14 @@ from typing import Any
 
 import pytest
 
-from evidence.cluster.model import Cluster, Protocol
+from evidence.cluster.model import Cluster, Direction, Protocol
 from evidence.cluster.objects import ObjectKey
+from evidence.cluster.policies import Action, DomainNamesPeer
 from evidence.errors import InputError
 from evidence.reach.engine import analyse
 from evidence.reach.query import Answering, Query, as_json, parse_queries
 from tests.builders import block, cluster, peer, pod, policy, port, rule
+from tests.reach.build import cluster_policy, does
 
 ADMITS = policy(
     "admit", pods={"app": "b"}, ingress=[rule([peer({"app": "x"})]), rule([peer({"app": "a"})], [port(80)])]
@@ -113,6 +115,22 @@ def test_an_address_that_only_a_pod_has_can_be_asked_about_as_an_outside_one() -
         found = asked_of(given, *ends)
         assert found["verdict"] == "deny"
         assert "uncertain" not in found
+
+
+@pytest.mark.parametrize("direction", Direction)
+def test_a_denial_of_an_address_that_only_a_pod_has_is_no_more_certain_than_that_of_another(
+    direction: Direction,
+) -> None:
+    """A name may lead there, too."""
+    names = cluster_policy("names", does(Action.ACCEPT, DomainNamesPeer(("a.example",))), direction=direction)
+    some = [rule([block("10.0.0.5/32"), block("10.0.0.7/32")], [port(1)])]
+    shut = policy("shut", ingress=some, egress=some)
+    given = replace(cluster([pod("b", ip="10.0.0.6"), pod("c", ip="10.0.0.5")], [shut]), cluster_policies=(names,))
+    for address in ("10.0.0.5", "10.0.0.7"):
+        ends = ("default/b", address) if direction is Direction.EGRESS else (address, "default/b")
+        found = asked_of(given, *ends)
+        assert (found["verdict"], len(found["uncertain"])) == ("deny", 1)
+        assert "uncertain" not in asked_of(given, *ends[::-1])
 
 
 def test_a_denial_that_hangs_on_an_unknown_address_says_so() -> None:
