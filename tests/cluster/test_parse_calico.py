@@ -2,12 +2,13 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from evidence.cluster.calico import CalicoPolicy, CalicoPort, CalicoTier, NetworkSet
-from evidence.cluster.model import Direction, Protocol
+from evidence.cluster.model import Direction, Protocol, digest_of
 from evidence.cluster.objects import CollectedObject, ObjectKey
 from evidence.cluster.parse import Parsed, parse
 from evidence.collect.keep import kept
@@ -288,6 +289,18 @@ def test_staged_policies_are_named_and_nothing_else(
     assert (found.action, found.tier, found.enforced_key.kind) == expected
     assert found.key == ObjectKey("projectcalico.org", kind, namespace, "x")
     assert (parsed.errors, parsed.other_policies, parsed.cluster().calico) == ([], [], None)
+
+
+def test_policies_are_cited_by_where_they_were_read_and_by_their_digest_and_are_the_same_wherever_that_was() -> None:
+    (staged,) = read("StagedNetworkPolicy", {}, "a").cluster().staged_policies
+    enforced = policy({}, "a")
+    assert staged.origin is not None
+    assert enforced.origin is not None
+    assert (staged.source, staged.digest) == ("f:1", digest_of(staged.origin))
+    assert (enforced.source, enforced.digest) == ("f:1", digest_of(enforced.origin))
+    made_up, also = replace(staged, origin=None), replace(enforced, origin=None)
+    assert (made_up.source, made_up.digest, also.source, also.digest) == ("", "", "", "")
+    assert (made_up, also) == (staged, enforced)
 
 
 def test_what_is_staged_beside_the_namespaces_own_kind_would_become_kubernetes() -> None:

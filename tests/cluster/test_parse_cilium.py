@@ -1,5 +1,6 @@
 """CiliumNetworkPolicy and its clusterwide twin: what is understood is typed, what is not stays visible, and nothing opens in silence."""
 
+from dataclasses import replace
 from ipaddress import ip_network
 from typing import Any
 
@@ -22,6 +23,7 @@ from evidence.cluster.cilium import (
 )
 from evidence.cluster.cilium_selectors import part_of_identity
 from evidence.cluster.model import Direction, IpBlock, Protocol
+from evidence.cluster.objects import CollectedObject, ObjectKey
 from evidence.cluster.policies import Unknown
 from evidence.cluster.selectors import SERVICE_ACCOUNT, LabelSelector, Operator, Requirement
 from evidence.errors import InputError
@@ -331,6 +333,19 @@ def test_cidr_groups() -> None:
         )
     ).cidr_groups[0]
     assert (group.name, group.labels, group.networks) == ("g", {"a": "b"}, (ip_network("203.0.113.0/24"),))
+
+
+def test_policies_and_groups_are_cited_by_their_digest_and_are_the_same_wherever_they_were_read() -> None:
+    read = cluster_of(
+        body("cilium.io/v2", "CiliumNetworkPolicy", "a", "shop", spec={"endpointSelector": {}}),
+        body("cilium.io/v2alpha1", "CiliumCIDRGroup", "g", spec={"externalCIDRs": []}),
+    )
+    kept = CollectedObject.of(ObjectKey("", "Pod", "a", "b"), {"kind": "Pod"}, "f:1")
+    (bare, bare_group) = (replace(one, origin=None) for one in (read.cilium_policies[0], read.cidr_groups[0]))
+    found, group = replace(bare, origin=kept), replace(bare_group, origin=kept)
+    assert (found.source, found.digest, group.digest) == ("f:1", kept.digest, kept.digest)
+    assert (bare.source, bare.digest, bare_group.digest) == ("", "", "")
+    assert (bare, bare_group) == (found, group)
 
 
 # -- whatever comes -------------------------------------------------------------------------------------------------------
