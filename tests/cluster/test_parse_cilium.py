@@ -341,7 +341,7 @@ def test_policies_and_groups_are_cited_by_their_digest_and_are_the_same_wherever
         body("cilium.io/v2alpha1", "CiliumCIDRGroup", "g", spec={"externalCIDRs": []}),
     )
     kept = CollectedObject.of(ObjectKey("", "Pod", "a", "b"), {"kind": "Pod"}, "f:1")
-    (bare, bare_group) = (replace(one, origin=None) for one in (read.cilium_policies[0], read.cidr_groups[0]))
+    bare, bare_group = replace(read.cilium_policies[0], origin=None), replace(read.cidr_groups[0], origin=None)
     found, group = replace(bare, origin=kept), replace(bare_group, origin=kept)
     assert (found.source, found.digest, group.digest) == ("f:1", kept.digest, kept.digest)
     assert (bare.source, bare.digest, bare_group.digest) == ("", "", "")
