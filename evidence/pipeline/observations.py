@@ -1,9 +1,11 @@
 """What the store's records say around a snapshot, tied to its computation."""
 
+from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from evidence.errors import InputError, StoreError
@@ -33,6 +35,24 @@ MOST_AROUND = 100  # snapshots around one flow; of a flow over more of them noth
 _START, _END = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
 
 
+@dataclass(frozen=True, slots=True)
+class _Times:
+    """Stretches of time, both ends included. `starts`: in order; `ends`: the latest end of each one and those before it."""
+
+    starts: "Sequence[datetime]"
+    ends: "Sequence[datetime]"
+
+    @classmethod
+    def of(cls, stretches: "Sequence[tuple[datetime, datetime]]") -> "_Times":
+        in_order = sorted(stretches)
+        return cls([start for start, _ in in_order], list(accumulate((end for _, end in in_order), max)))
+
+    def any(self, since: datetime, until: datetime | None) -> bool:
+        """True when one has any of the time from `since` to before `until`."""
+        before = len(self.starts) if until is None else bisect_left(self.starts, until)
+        return before > 0 and self.ends[before - 1] >= since
+
+
 class Records:
     """The records of one cluster, each read once; and the computations of its snapshots, a few of them kept."""
 
@@ -58,19 +78,28 @@ class Records:
 
     def silent(self, info: "SnapshotInfo", look_back: timedelta, until: datetime | None) -> bool:
         """True when no record tells of a snapshot of the store: `around` and `probed` would give None. `until`: the time of the next one."""
+        from evidence.probe.standing import LOOK_BACK as PROBED_BEFORE
+
+        taken_at = info.taken_at
+        logs, audits, probes = self._times
+        return not (
+            logs.any(taken_at - look_back, until)
+            or audits.any(taken_at - LOOK_BACK, until)
+            or probes.any(taken_at - PROBED_BEFORE, taken_at + timedelta(microseconds=1))
+        )
+
+    @cached_property
+    def _times(self) -> "tuple[_Times, _Times, _Times]":
+        """Of flow logs, audit logs and the snapshots that were probed."""
         from evidence.store import RecordKind
 
-        for record in self._observed:
-            match record.kind:
-                case RecordKind.PROBE_RUN:
-                    tells = any(self._of_time((record,), info.taken_at))
-                case RecordKind.FLOW_LOG:
-                    tells = record.ends_at >= info.taken_at - look_back and (until is None or record.starts_at < until)
-                case _:
-                    tells = record.ends_at >= info.taken_at - LOOK_BACK and (until is None or record.starts_at < until)
-            if tells:
-                return False
-        return True
+        def times(kind: RecordKind) -> _Times:
+            found = [record for record in self._observed if record.kind is kind]
+            return _Times.of([(record.starts_at, record.ends_at) for record in found])
+
+        runs = [self._probe(record.id) for record in self._observed if record.kind is RecordKind.PROBE_RUN]
+        probed = _Times.of([(run.snapshot_taken_at, run.snapshot_taken_at) for run in runs])
+        return times(RecordKind.FLOW_LOG), times(RecordKind.AUDIT_LOG), probed
 
     def around(self, state: "State", reach: "Reachability", look_back: timedelta = LOOK_BACK) -> Observations | None:
         """What was seen around a snapshot of the store; None when no record tells anything of that time."""
@@ -104,14 +133,14 @@ class Records:
         """What probe runs say of a snapshot of the store; None when there is none of that time."""
         from evidence.pipeline.probes import policies_digest
         from evidence.probe.standing import LOOK_BACK as PROBED_BEFORE
-        from evidence.probe.standing import Standing
+        from evidence.probe.standing import Standing, of_time
         from evidence.store import RecordKind
 
         info = state.info
         assert info is not None  # noqa: S101  (only snapshots of the store are looked at)
         start = info.taken_at - PROBED_BEFORE
         found = self._store.records(self._cluster, start, _END, RecordKind.PROBE_RUN)
-        runs = list(self._of_time(found, info.taken_at))
+        runs = list(of_time([self._probe(record.id) for record in found], info.taken_at))
         if not runs:
             return None
         policies = policies_digest(state)
@@ -121,22 +150,17 @@ class Records:
             self._standing = same, Standing(runs, reach, zones, state.intent, policies, digests)
         return self._standing[1]
 
-    def _of_time(self, found: "Sequence[RecordInfo]", taken_at: datetime) -> "Iterator[ProbeRun]":
-        """The probe runs of some records that may speak of a state taken at a time."""
-        from evidence.probe.standing import of_time
-
-        for record in found:
-            if record.id not in self._probes:
-                document = self._store.read_record(record.id).document
-                self._probes[record.id] = read_run(document, f"record {record.id} of the store")
-        return of_time((self._probes[record.id] for record in found), taken_at)
-
     def audits(self, start: datetime, end: datetime) -> tuple[TakenAudit, ...]:
         """The audit logs that tell of any of the time from `start` to `end`, both included."""
         from evidence.store import RecordKind
 
         found = self._store.records(self._cluster, start, end + timedelta(microseconds=1), RecordKind.AUDIT_LOG)
         return tuple(self._audit(record.id) for record in found)
+
+    def _probe(self, number: int) -> "ProbeRun":
+        if number not in self._probes:
+            self._probes[number] = read_run(self._store.read_record(number).document, f"record {number} of the store")
+        return self._probes[number]
 
     def _log(self, number: int) -> TakenLog:
         if number not in self._logs:
