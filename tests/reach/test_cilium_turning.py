@@ -3,6 +3,7 @@
 from ipaddress import ip_address
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
@@ -10,7 +11,7 @@ from jsonschema import Draft202012Validator
 from evidence.cluster.model import Protocol
 from evidence.reach import told
 from evidence.reach.account import Account
-from evidence.reach.changes import applied, patches
+from evidence.reach.changes import Change, applied, patches
 from tests.manifests import body, cluster_of, policy_body
 from tests.oracle.cilium_strategies import cilium_clusters
 from tests.oracle.strategies import OUTSIDE
@@ -85,8 +86,8 @@ def turned(source: str, *policies: dict[str, Any], port: int = 5432) -> tuple[tu
     """The sentences and patches that turn the ingress side of db, once the patches on the objects were seen to do it."""
     objects = [WEB, DB, JOB, AGENT]
 
-    def asked(found: list[dict[str, Any]]) -> Account:
-        state = cluster_of(*objects, *found)
+    def asked(found: list[dict[str, Any]], *changes: Change) -> Account:
+        state = applied(cluster_of(*objects, *found), changes)
         ends = {each.key: each for each in state.pods}
         start = ends[source] if source in ends else ip_address(source)
         return asking(state, start, ends["shop/db"], Protocol.TCP, port)
@@ -97,7 +98,8 @@ def turned(source: str, *policies: dict[str, Any], port: int = 5432) -> tuple[tu
     assert change is not None
     found = {str(policy.key): operations for policy, operations in patches(change)}
     after = [patched(each, found.get(f"{each['kind']} shop/{each['metadata']['name']}", [])) for each in policies]
-    assert asked(after).ingress.reason.allowed is not before.ingress.reason.allowed
+    for made in (asked(after), asked(list(policies), change)):
+        assert made.ingress.reason.allowed is not before.ingress.reason.allowed
     return change.summary, [operation for operations in found.values() for operation in operations]
 
 
@@ -132,6 +134,83 @@ def test_an_entry_that_denies_loses_the_peer_and_the_last_one_leaves_the_pods_cl
     summary, [replaced] = turned("lab/job", about_db(**mild, ingressDeny=[both]))
     assert summary == ("narrow CiliumNetworkPolicy shop/p spec.ingressDeny[0]: leave out lab/job",)
     assert replaced["value"] == {"fromEndpoints": [{"matchLabels": {"app": "db"}}]}
+
+
+ALL_IN = {"ingress": [{"fromEntities": ["all"]}]}
+
+
+def test_an_entry_that_denies_networks_leaves_out_the_address_and_keeps_the_other_peers() -> None:
+    groups = [
+        body(
+            "cilium.io/v2alpha1",
+            "CiliumCIDRGroup",
+            name,
+            metadata={"labels": {"of": name}},
+            spec={"externalCIDRs": ["198.51.100.0/24"]},
+        )
+        for name in ("one", "two")
+    ]
+    kept = [
+        {"cidrGroupRef": "one", "except": ["198.51.100.0/25"]},
+        {"cidrGroupSelector": {"matchLabels": {"of": "two"}}},
+        {"cidr": "192.0.2.0/24"},
+    ]
+    wide = {"cidr": "203.0.113.0/24", "except": ["203.0.113.128/25"]}
+    summary, [replaced] = turned(
+        "203.0.113.7", about_db(**ALL_IN, ingressDeny=[{"fromCIDRSet": [*kept, wide]}]), *groups
+    )
+    assert summary == ("narrow CiliumNetworkPolicy shop/p spec.ingressDeny[0]: leave out 203.0.113.7",)
+    assert replaced == {
+        "op": "replace",
+        "path": "/spec/ingressDeny/0",
+        "value": {"fromCIDRSet": [*kept, {**wide, "except": ["203.0.113.128/25", "203.0.113.7/32"]}]},
+    }
+
+
+@pytest.mark.parametrize(
+    ("ports", "left"),
+    [
+        (
+            [{"port": "5000", "endPort": 6000, "protocol": "TCP"}],
+            [
+                {"port": "5000", "endPort": 5431, "protocol": "TCP"},
+                {"port": "5433", "endPort": 6000, "protocol": "TCP"},
+            ],
+        ),
+        ([{"port": "5432", "endPort": 5433, "protocol": "TCP"}], [{"port": "5433", "protocol": "TCP"}]),
+        ([{"port": "5431", "endPort": 5432, "protocol": "TCP"}], [{"port": "5431", "protocol": "TCP"}]),
+        ([{"port": "5432"}], [{"port": "5432", "protocol": "SCTP"}, {"port": "5432", "protocol": "UDP"}]),
+        (
+            [{"port": "5432", "protocol": "TCP"}, {"port": "0", "protocol": "UDP"}],
+            [{"port": "0", "protocol": "UDP"}],
+        ),
+    ],
+)
+def test_an_entry_that_denies_one_peer_loses_the_port(ports: list[Any], left: list[Any]) -> None:
+    denied = about_db(**ALL_IN, ingressDeny=[{**FROM_LAB, "toPorts": [{"ports": ports}]}])
+    summary, [replaced] = turned("lab/job", denied)
+    assert summary == ("narrow CiliumNetworkPolicy shop/p spec.ingressDeny[0]: leave out TCP 5432",)
+    assert replaced["value"] == {
+        "fromEndpoints": [{"matchLabels": {"io.kubernetes.pod.namespace": "lab"}}],
+        "toPorts": [{"ports": left}],
+    }
+
+
+def test_every_entry_that_denies_it_is_narrowed_and_those_that_are_nothing_else_go() -> None:
+    one = {**FROM_LAB, "toPorts": [{"ports": [{"port": "5432", "protocol": "TCP"}]}]}
+    other = {"fromEndpoints": [{"matchLabels": {"app": "web"}}]}
+    _, operations = turned("lab/job", about_db(**ALL_IN, ingressDeny=[one, other, one]))
+    assert operations == [
+        {"op": "remove", "path": "/spec/ingressDeny/2"},
+        {"op": "remove", "path": "/spec/ingressDeny/0"},
+    ]
+
+
+def test_labels_of_a_namespace_are_written_as_cilium_has_them() -> None:
+    by_team = {"matchLabels": {"io.cilium.k8s.namespace.labels.team": "x"}}
+    both = {"fromEndpoints": [*FROM_LAB["fromEndpoints"], by_team]}
+    _, [replaced] = turned("lab/job", about_db(**ALL_IN, ingressDeny=[both]))
+    assert replaced["value"] == {"fromEndpoints": [by_team]}
 
 
 def test_an_entry_about_one_port_goes_and_an_empty_one_keeps_the_pods_closed() -> None:
