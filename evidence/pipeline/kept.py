@@ -133,7 +133,9 @@ def read_answer(record: "StoredRecord", base: Answer | None) -> Answer:
             return replace(base, assessment=Assessment(findings, tuple(runs)))
         return _read_facts(facts, Assessment(findings, tuple(runs)))
     except (AttributeError, KeyError, LookupError, TypeError, ValueError) as error:
-        raise StoreError(f"record {record.info.id} is no assessment that this version reads: {error!r}") from error
+        raise StoreError(
+            f"record {record.info.id} is no assessment that this version reads ({error!r}); `evidence history --afresh` does without"
+        ) from error
 
 
 def _named(record: "StoredRecord") -> tuple[Key, str]:
@@ -144,7 +146,9 @@ def _named(record: "StoredRecord") -> tuple[Key, str]:
             raise ValueError(document["format"])
         return (document["state"], date.fromisoformat(document["day"])), document["before"]
     except (KeyError, TypeError, ValueError) as error:
-        raise StoreError(f"record {record.info.id} is no assessment that this version reads: {error!r}") from error
+        raise StoreError(
+            f"record {record.info.id} is no assessment that this version reads ({error!r}); `evidence history --afresh` does without"
+        ) from error
 
 
 def _finding(finding: Finding) -> dict[str, Any]:

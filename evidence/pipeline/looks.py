@@ -54,7 +54,7 @@ def outlines_of(store: "Store", cluster: str, period: Period) -> "tuple[Snapshot
         start, end = period
         raise UsageError(
             f"there is no snapshot of {cluster} between {start:%Y-%m-%d %H:%M} and {end:%Y-%m-%d %H:%M} UTC; "
-            "collect first, or give another --period"
+            "collect first, or ask for another time"
         )
     return found
 

@@ -327,7 +327,9 @@ class Store:
             try:
                 yield from read_assessments(connection, cluster, start, end, software)
             except StoreError as error:
-                raise StoreError(f"the store {self.url}: {error}") from error
+                raise StoreError(
+                    f"the store {self.url}: a kept assessment cannot be taken: {error}; `evidence history --afresh` does without them"
+                ) from error
 
     def changes(self, cluster: str, pairs: Sequence[tuple[int, int]]) -> tuple[Changes, ...]:
         """For each pair of snapshots of a cluster, by their numbers, what became of the objects of the first one in the second one."""

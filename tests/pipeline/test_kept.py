@@ -1,6 +1,7 @@
 """What was assessed once is kept, and a question over time takes it where it says what evaluating again would say; nowhere else."""
 
 import signal
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -13,7 +14,7 @@ from tempfile import TemporaryDirectory
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from evidence.errors import StoreError
+from evidence.errors import StoreError, UsageError
 from evidence.pipeline import assessing, timeline
 from evidence.pipeline.assessing import CATCH_UP, AssessedHistory, assess_history, assess_new
 from evidence.pipeline.software import software_digest
@@ -209,3 +210,17 @@ def test_a_record_that_is_no_assessment_is_named(db: str) -> None:
         store.add_record(NewRecord("prod", RecordKind.ASSESSMENT, START, START, NOW, {"format": "other"}, run))
     with pytest.raises(StoreError, match="record 1 is no assessment that this version reads"):
         told(db)
+
+
+def test_where_a_kept_assessment_is_damaged_the_error_says_how_to_do_without(db: str) -> None:
+    keep(db)
+    with sqlite3.connect(db) as connection:
+        connection.execute("UPDATE documents SET body = NULL")
+    with pytest.raises(StoreError, match=r"record 1 was removed.*; `evidence history --afresh` does without them$"):
+        told(db)
+    assert told(db, afresh=True).evaluated > 0
+
+
+def test_a_time_after_the_last_snapshot_has_nothing_to_assess(db: str) -> None:
+    with pytest.raises(UsageError, match=r"no snapshot of prod between .*; collect first, or ask for another time$"):
+        assess_history(db, cluster="prod", since=NOW, processes=1, clock=lambda: NOW)
