@@ -213,6 +213,46 @@ def test_labels_of_a_namespace_are_written_as_cilium_has_them() -> None:
     assert replaced["value"] == {"fromEndpoints": [by_team]}
 
 
+def leaving(source: str, destination: str, **spec: Any) -> Change:
+    """What turns the egress side of a pod of the shop, under one policy about all of its pods."""
+    made = body("cilium.io/v2", "CiliumNetworkPolicy", "p", "shop", spec={"endpointSelector": {}, **spec})
+    state = cluster_of(WEB, DB, JOB, AGENT, made)
+    ends = {each.key: each for each in state.pods}
+    end = ends[destination] if destination in ends else ip_address(destination)
+    change = asking(state, ends[source], end, Protocol.TCP, 5432).egress.turned.change
+    assert change is not None
+    assert asking(applied(state, [change]), ends[source], end, Protocol.TCP, 5432).egress.reason.allowed
+    return change
+
+
+@pytest.mark.parametrize(
+    ("destination", "named", "beside"),
+    [
+        ("shop/db", {"toEndpoints": [{"matchLabels": {"app": "db"}}]}, ""),
+        ("lab/job", {"toEndpoints": [{"matchLabels": {"io.kubernetes.pod.namespace": "lab", "app": "job"}}]}, ""),
+        ("203.0.113.7", {"toCIDRSet": [{"cidr": "203.0.113.7/32"}]}, ""),
+        ("lab/agent", {"toEntities": ["host", "remote-node"]}, "It means every node."),
+    ],
+)
+def test_what_default_deny_keeps_in_gets_an_entry_that_names_the_other_end(
+    destination: str, named: dict[str, Any], beside: str
+) -> None:
+    change = leaving("shop/web", destination, egress=[{}])
+    [(_, [added])] = patches(change)
+    assert added["path"] == "/spec/egress/1"
+    assert added["value"] == {**named, "toPorts": FROM_WEB["toPorts"]}
+    assert change.beside == f"It opens the same for all 2 pods that the policy selects. {beside}".rstrip()
+
+
+def test_an_entry_that_denies_a_range_is_cut_around_the_port_of_the_destination() -> None:
+    denied = [
+        {"toEndpoints": [{"matchLabels": {"app": "db"}}], "toPorts": [{"ports": [{"port": "1", "endPort": 9999}]}]}
+    ]
+    change = leaving("shop/web", "shop/db", egress=[{"toEntities": ["all"]}], egressDeny=denied)
+    [(_, [replaced])] = patches(change)
+    assert {"port": "1", "endPort": 5431, "protocol": "TCP"} in replaced["value"]["toPorts"][0]["ports"]
+
+
 def test_an_entry_about_one_port_goes_and_an_empty_one_keeps_the_pods_closed() -> None:
     one = {**FROM_LAB, "toPorts": [{"ports": [{"port": "5432", "protocol": "TCP"}]}]}
     opened = about_db(ingress=[{"fromEntities": ["all"]}])
