@@ -208,9 +208,10 @@ def test_every_entry_that_denies_it_is_narrowed_and_those_that_are_nothing_else_
 
 def test_labels_of_a_namespace_are_written_as_cilium_has_them() -> None:
     by_team = {"matchLabels": {"io.cilium.k8s.namespace.labels.team": "x"}}
-    both = {"fromEndpoints": [*FROM_LAB["fromEndpoints"], by_team]}
+    both = {"fromEndpoints": [*FROM_LAB["fromEndpoints"], by_team], "toPorts": [{"ports": [{"port": "5432"}]}]}
     _, [replaced] = turned("lab/job", about_db(**ALL_IN, ingressDeny=[both]))
-    assert replaced["value"] == {"fromEndpoints": [by_team]}
+    ports = [{"port": "5432", "protocol": "ANY"}]
+    assert replaced["value"] == {"fromEndpoints": [by_team], "toPorts": [{"ports": ports}]}
 
 
 def leaving(source: str, destination: str, **spec: Any) -> Change:
