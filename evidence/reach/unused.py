@@ -4,7 +4,8 @@
 2. It is covered: others allow, or decide, the same before or beside it.
 3. The other side lets nothing pass of what it alone allows: an egress rule towards pods whose ingress is closed to it, or the reverse.
 
-A rule by domain names, or by something else of which it is not known what it means, is never listed: it may matter to any address.
+A rule by domain names, by nodes where not every node was read, or by something else of which it is not known what it means, is never listed: it
+may matter to any address.
 
 Each entry holds on its own. Of rules that cover one another, one has to stay: after taking one away, ask again. A rule that is listed may be
 needed by pods that are not there yet; whether that is so whatever is deployed is another question (finding NET-017 answers it from what is written).
@@ -26,7 +27,7 @@ from evidence.cluster.objects import ObjectKey
 from evidence.reach.engine import Reachability
 from evidence.reach.peers import Ends, distinct
 from evidence.reach.portids import ALL_PORTS, NO_PORTS, Ids
-from evidence.reach.rules import Domains, Policy, PolicyForm, Unplaced
+from evidence.reach.rules import Domains, Matcher, Nodes, Policy, PolicyForm, Unplaced
 from evidence.reach.sides import Side
 from evidence.reach.tiers import Part, PlacedPolicy, PlacedRule
 
@@ -64,6 +65,7 @@ class _Candidate:
     where: str  # "" for all of the policy's rules
     rules: tuple[PlacedRule, ...]  # one rule of a policy may be several of the engine's
     opens: bool  # without it the policy no longer isolates in this direction
+    symbols: tuple[type[Matcher], ...]  # kinds of peers that match nothing here, or not all that they mean
     needed: bool = False  # its own side would say otherwise without it
     effective: bool = False  # and a connection would be allowed or denied otherwise
     beyond: bool = False  # and so with an end that the policy does not select
@@ -86,8 +88,8 @@ class _Candidate:
 
     @property
     def symbolic(self) -> bool:
-        """True when a rule has a peer that matches nothing here, and may mean something all the same."""
-        return any(isinstance(peer, Domains | Unplaced) for rule in self.rules for peer in rule.rule.mentioned())
+        """True when a rule has a peer that matches nothing here, or too little, and may mean something all the same."""
+        return any(isinstance(peer, self.symbols) for rule in self.rules for peer in rule.rule.mentioned())
 
 
 def unused(reach: Reachability) -> tuple[Unused, ...]:
@@ -197,6 +199,8 @@ class _Looking:
         other = Direction.EGRESS if direction is Direction.INGRESS else Direction.INGRESS
         self._other = reach.sides[other]
         self._shown = np.array([reach.peer_id_of_end(end) is not None for end in range(reach.peers.count)], dtype=bool)
+        every_node = reach.cluster.nodes and "Node" not in reach.cluster.unread_kinds
+        self._symbols: tuple[type[Matcher], ...] = (Domains, Unplaced) if every_node else (Domains, Unplaced, Nodes)
         self._isolating: dict[int, list[PlacedPolicy]] = defaultdict(list)
         for placed in self._side.policies:
             if placed.form.adds and direction in placed.form.isolates:
@@ -209,11 +213,11 @@ class _Looking:
         ordered: list[_Candidate] = []
         for placed in self._side.policies:
             kind = adding if placed.form.adds else ordered
-            kind.append(_Candidate(placed, "", placed.rules, opens=True))
+            kind.append(_Candidate(placed, "", placed.rules, opens=True, symbols=self._symbols))
             for where in dict.fromkeys(rule.where for rule in placed.form.rules[self._direction]):
                 rules = tuple(rule for rule in placed.rules if rule.rule.where == where)
                 opens = placed.form.kept_by.get(self._direction) == frozenset((where,))
-                kind.append(_Candidate(placed, where, rules, opens))
+                kind.append(_Candidate(placed, where, rules, opens, self._symbols))
         self._look_at_adding([candidate for candidate in adding if len(candidate.placed.subjects)])
         for candidate in ordered:
             if len(candidate.placed.subjects):

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +10,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from evidence.cluster.cilium import CiliumSpec
-from evidence.cluster.model import Cluster, Direction, NetworkPolicy, Rule
-from evidence.cluster.policies import Action, ClusterPolicy, ClusterRule, DomainNamesPeer
+from evidence.cluster.model import Cluster, Direction, NetworkPolicy, Node, Rule
+from evidence.cluster.policies import Action, ClusterPolicy, ClusterRule, DomainNamesPeer, NodePeer
 from evidence.reach.engine import Reachability, analyse
 from evidence.reach.rules import Domains, Unplaced
 from evidence.reach.unused import Why, unused
-from tests.builders import cluster, peer, pod, policy, port, rule
+from tests.builders import cluster, peer, pod, policy, port, rule, selector
 from tests.manifests import body, cluster_of
 from tests.oracle.cilium_strategies import cilium_clusters
 from tests.oracle.strategies import clusters
@@ -46,6 +47,20 @@ def without_policy(found: Cluster, policy_key: object) -> Cluster:
         policies=tuple(each for each in found.policies if each.key != policy_key),
         cluster_policies=tuple(each for each in found.cluster_policies if each.key != policy_key),
     )
+
+
+def test_a_rule_by_nodes_is_listed_only_where_every_node_was_read() -> None:
+    worker = does(Action.ACCEPT, NodePeer(selector({"role": "worker"})))
+    rules = cluster_policy("nodes", worker, direction=Direction.EGRESS)
+    shut = replace(cluster([pod("a", ip="10.0.0.1")], [policy("shut", egress=[])]), cluster_policies=(rules,))
+    other = Node("n1", {"role": "other"}, (ip_address("172.16.0.1"),), ready=True)
+
+    def listed(**nodes: Any) -> list[str]:
+        return [str(entry) for entry in unused(analyse(replace(shut, **nodes)))]
+
+    assert listed() == []
+    assert listed(nodes=(other,), unread_kinds=("Node",)) == []
+    assert listed(nodes=(other,)) == ["ClusterNetworkPolicy nodes"]
 
 
 def plain(reach: Reachability) -> bool:
