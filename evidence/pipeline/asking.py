@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 Key = tuple[str, date]  # digest of what a state is built from, and the day
 Advance = Callable[[int, int], None]  # snapshots evaluated so far, and those to evaluate
 
-_WORTH_A_PROCESS = 40  # snapshots: starting one costs as much as evaluating some of them
+_WORTH_A_PROCESS = 100  # snapshots: starting one costs as much as evaluating some of them
 _STRETCHES = 4  # for each process, so that none waits long for the last one
 
 
