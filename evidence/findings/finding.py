@@ -74,6 +74,11 @@ class Finding:
     details: tuple[str, ...] = ()
 
     @property
+    def place(self) -> tuple[str, Subject, str]:
+        """What tells it from all others of an assessment, and what they are sorted by."""
+        return self.rule_id, self.subject, self.discriminator
+
+    @property
     def fingerprint(self) -> str:
         """16 hex digits that stay the same across snapshots: rule, subject and what tells two findings on one subject apart."""
         return _fingerprint(self.rule_id, self.subject, self.discriminator)

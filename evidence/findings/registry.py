@@ -238,7 +238,7 @@ def evaluate(context: Context, rules: Iterable[Rule] | None = None) -> Assessmen
         run, found = run_rule(each, context)
         runs.append(run)
         findings += found
-    findings.sort(key=lambda finding: (finding.rule_id, finding.subject, finding.discriminator))
+    findings.sort(key=lambda finding: finding.place)
     return Assessment(tuple(findings), tuple(runs))
 
 

@@ -9,7 +9,6 @@ A cluster is looked at now and then. From one look to the next:
 """
 
 from collections.abc import Iterable, Mapping
-from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -71,7 +70,8 @@ class Spells:
         self._spells: dict[str, list[Spell]] = {}
         self._running: set[str] = set()  # fingerprints of findings that are not closed
         self._last: tuple[datetime, Assessment] | None = None
-        self._hit: AbstractSet[str] = frozenset()  # fingerprints, by the last look
+        self._found: Mapping[int, Finding] = {}  # by the last look, by their identity
+        self._hit: set[str] = set()  # fingerprints of these
         self._statuses: Mapping[str, RunStatus] = {}  # of the last look
 
     def look(self, at: datetime, assessment: Assessment) -> Turn:
@@ -82,13 +82,18 @@ class Spells:
             self._last = at, assessment
             return Turn(at, (), (), ())
         first = self._last is None
-        found = {finding.fingerprint: finding for finding in assessment.findings}
-        self._see_last(self._hit - found.keys())
-        for fingerprint in (found.keys() - self._hit) & self._running:  # it was not determined for a time
+        found = dict(zip(map(id, assessment.findings), assessment.findings, strict=True))
+        # Only what is not the very same value is looked at: of a large cluster's findings a few from look to look.
+        came = {found[each].fingerprint: found[each] for each in found.keys() - self._found.keys()}
+        went = {self._found[each].fingerprint for each in self._found.keys() - found.keys()}
+        self._see_last(went - came.keys())
+        self._hit -= went
+        self._hit |= came.keys()
+        for fingerprint in (came.keys() - went) & self._running:  # it was not determined for a time
             self._spells[fingerprint][-1] = replace(self._spells[fingerprint][-1], state=SpellState.OPEN)
-        opened = [finding for fingerprint, finding in found.items() if fingerprint not in self._running]
+        opened = {fingerprint: finding for fingerprint, finding in came.items() if fingerprint not in self._running}
         closed, lost = [], []
-        for fingerprint in sorted(self._running - found.keys()):
+        for fingerprint in sorted(self._running - self._hit):
             finding, spell = self._newest[fingerprint], self._spells[fingerprint][-1]
             if statuses.get(finding.rule_id) is RunStatus.RAN:
                 self._spells[fingerprint][-1] = replace(spell, state=SpellState.CLOSED, ended_at=at)
@@ -97,14 +102,13 @@ class Spells:
             elif spell.state is SpellState.OPEN:
                 self._spells[fingerprint][-1] = replace(spell, state=SpellState.NOT_DETERMINED)
                 lost.append(finding)
-        for fingerprint, finding in found.items():
-            if fingerprint not in self._running:
-                known = not first and self._statuses.get(finding.rule_id) is RunStatus.RAN
-                self._spells.setdefault(fingerprint, []).append(Spell(at, not known, at))
-        self._newest |= found
-        self._running |= found.keys()
-        self._last, self._hit, self._statuses = (at, assessment), found.keys(), statuses
-        return Turn(at, () if first else _worst_first(opened), _worst_first(closed), _worst_first(lost))
+        for fingerprint, finding in opened.items():
+            known = not first and self._statuses.get(finding.rule_id) is RunStatus.RAN
+            self._spells.setdefault(fingerprint, []).append(Spell(at, not known, at))
+        self._newest |= came
+        self._running |= opened.keys()
+        self._last, self._found, self._statuses = (at, assessment), found, statuses
+        return Turn(at, () if first else _worst_first(opened.values()), _worst_first(closed), _worst_first(lost))
 
     def _see_last(self, hit: Iterable[str]) -> None:
         """Enter that the last look hit some findings; not done look by look, because most hit what the one before did."""
@@ -133,4 +137,4 @@ class Spells:
 
 
 def _worst_first(findings: Iterable[Finding]) -> tuple[Finding, ...]:
-    return tuple(sorted(findings, key=lambda one: (-one.severity.rank, one.rule_id, one.subject, one.discriminator)))
+    return tuple(sorted(findings, key=lambda one: (-one.severity.rank, *one.place)))

@@ -5,11 +5,9 @@
    one before, and whoever goes from answer to answer sees that by identity.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from evidence.findings.finding import Finding, Subject
 from evidence.findings.registry import Assessment
 from evidence.frameworks.facts import Agreement, Ground, ground_of
 from evidence.pipeline.observations import agreements
@@ -69,18 +67,11 @@ def alike(one: "Assessed", other: "Assessed") -> bool:
 
 def without_evidence(answer: Answer, before: Answer | None) -> Answer:
     """Its findings without what they rest on; what is equal in `before` is taken from there."""
-    known = {_name(finding): finding for finding in before.assessment.findings} if before else {}
-    bare = tuple(_known(replace(finding, evidence=(), details=()), known) for finding in answer.assessment.findings)
-    if before and before.assessment.findings == bare:
-        bare = before.assessment.findings
+    old = before.assessment.findings if before else ()
+    known = {finding: finding for finding in old}
+    made = (replace(finding, evidence=(), details=()) for finding in answer.assessment.findings)
+    bare = tuple(known.get(finding, finding) for finding in made)
+    if bare == old:
+        bare = old
     found = replace(answer, assessment=Assessment(bare, answer.assessment.runs))
     return before if before and found == before else found
-
-
-def _known(finding: Finding, known: Mapping[tuple[str, Subject, str], Finding]) -> Finding:
-    same = known.get(_name(finding))
-    return same if same is not None and same == finding else finding
-
-
-def _name(finding: Finding) -> tuple[str, Subject, str]:
-    return finding.rule_id, finding.subject, finding.discriminator

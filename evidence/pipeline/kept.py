@@ -8,9 +8,11 @@
    prune dropped it) it is passed over, and its snapshot is assessed again.
 """
 
+from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from evidence.canonical import object_digest
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from evidence.store import NewRecord, RunInfo, SnapshotOutline, Store, StoredRecord
 
 FORMAT = "evidence/assessment/v1"
+_PLACE = attrgetter("place")
 FIRST = ""  # in place of a document's digest
 
 
@@ -97,12 +100,12 @@ def document_of(key: Key, answer: Answer, before: KeptAnswer | None, software: s
     }
     if base is answer:
         return found
-    old = {each.fingerprint: each for each in base.assessment.findings} if base else {}
-    new = {each.fingerprint: each for each in answer.assessment.findings}
+    old = {each.place: each for each in base.assessment.findings} if base else {}
+    new = {each.place: each for each in answer.assessment.findings}
     runs = {run.rule_id: run for run in base.assessment.runs} if base else {}
     found |= {
-        "findings": [_finding(each) for name, each in new.items() if old.get(name) != each],
-        "closed": [name for name in old if name not in new],
+        "findings": [_finding(each) for place, each in new.items() if old.get(place) != each],
+        "closed": [[rule, list(subject), told] for rule, subject, told in old if (rule, subject, told) not in new],
         "runs": [_run(run) for run in answer.assessment.runs if runs.get(run.rule_id) != run],
         "facts": _facts(answer) if base is None or _facts(base) != _facts(answer) else {},
     }
@@ -119,11 +122,7 @@ def read_answer(record: "StoredRecord", base: Answer | None) -> Answer:
         facts, findings = document.get("facts"), base.assessment.findings if base else ()
         runs: Sequence[RuleRun] = base.assessment.runs if base else ()
         if document.get("findings") or document.get("closed"):
-            found = {each.fingerprint: each for each in findings}
-            for name in document.get("closed", ()):
-                del found[name]
-            found |= {each.fingerprint: each for each in map(_read_finding, document.get("findings", ()))}
-            findings = tuple(sorted(found.values(), key=lambda each: (each.rule_id, each.subject, each.discriminator)))
+            findings = _with_changes(findings, document.get("closed", ()), document.get("findings", ()))
         if document.get("runs"):
             ran = {run.rule_id: run for run in runs} | {run.rule_id: run for run in map(_read_run, document["runs"])}
             runs = tuple(ran[name] for name in sorted(ran))
@@ -136,6 +135,26 @@ def read_answer(record: "StoredRecord", base: Answer | None) -> Answer:
         raise StoreError(
             f"record {record.info.id} is no assessment that this version reads ({error!r}); `evidence history --afresh` does without"
         ) from error
+
+
+def _with_changes(
+    findings: Sequence[Finding], closed: Sequence[Any], changed: Sequence[Mapping[str, Any]]
+) -> tuple[Finding, ...]:
+    """Findings, as sorted as they are, without those that closed, and with those that opened or read otherwise."""
+    new = [_read_finding(each) for each in changed]
+    if not findings:
+        return tuple(sorted(new, key=_PLACE))
+    found = list(findings)
+    for place in [(rule, Subject(*subject), told) for rule, subject, told in closed]:
+        at = bisect_left(found, place, key=_PLACE)
+        if found[at].place != place:
+            raise ValueError(f"closes {place}, which was not open")
+        del found[at]
+    for finding in new:
+        at = bisect_left(found, finding.place, key=_PLACE)
+        same = at < len(found) and found[at].place == finding.place
+        found[at : at + same] = [finding]
+    return tuple(found)
 
 
 def _named(record: "StoredRecord") -> tuple[Key, str]:

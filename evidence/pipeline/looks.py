@@ -154,8 +154,5 @@ def _together(still: "Assessment", moving: "Assessment") -> "Assessment":
     from evidence.findings.registry import Assessment
 
     runs = sorted((*still.runs, *moving.runs), key=lambda run: run.rule_id)
-    findings = sorted(
-        (*still.findings, *moving.findings),
-        key=lambda finding: (finding.rule_id, finding.subject, finding.discriminator),
-    )
+    findings = sorted((*still.findings, *moving.findings), key=lambda finding: finding.place)
     return Assessment(tuple(findings), tuple(runs))
