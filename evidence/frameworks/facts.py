@@ -24,12 +24,13 @@ class Agreement:
 
 @dataclass(frozen=True, slots=True)
 class Ground:
-    """The enforcement and the population that results speak of. `running` counts pods that run or may run, `unassigned` those of them in no zone;
-    `peopled` are the classifications of zones that hold a pod which is no template; `outside_undeclared` and `doubts` are the zones' own."""
+    """The enforcement and the population that results speak of. `populated`: a pod runs or may run; `unassigned` counts those in no zone where
+    zones are declared; `peopled` are the classifications of zones that hold a pod which is no template; `outside_undeclared` and `doubts` are the
+    zones' own."""
 
     enforcement: Enforcement
     enforcement_reasons: tuple[str, ...]
-    running: int
+    populated: bool
     unassigned: int
     peopled: frozenset[Classification]
     outside_undeclared: tuple[str, ...]
@@ -42,8 +43,8 @@ def ground_of(intent: Intent | None, cni: CniReport, zones: ZoneMap) -> Ground:
     return Ground(
         enforcement=cni.enforcement,
         enforcement_reasons=cni.reasons,
-        running=zones.population,
-        unassigned=len(zones.unassigned),
+        populated=zones.population > 0,
+        unassigned=len(zones.unassigned) if declared else 0,
         peopled=frozenset(
             zone.classification for zone in declared if any(not pod.template for pod in zones.pods(zone.name))
         ),
@@ -80,6 +81,14 @@ class Evidence:
         zones = facts.intent.zones if facts.intent else ()
         self.declared = frozenset(zone.classification for zone in zones)
         self._inside: dict[tuple[str, frozenset[Classification]], Sequence[Finding]] = {}
+
+    def changed_since(self, other: "Evidence") -> frozenset[str]:
+        """Rules that did not run as in another assessment, or found something else."""
+        return frozenset(
+            rule
+            for rule in self.runs.keys() | other.runs.keys() | self.findings.keys() | other.findings.keys()
+            if self.runs.get(rule) != other.runs.get(rule) or self.findings.get(rule) != other.findings.get(rule)
+        )
 
     def hits(self, feed: Feed) -> Sequence[Finding]:
         return self.findings.get(feed.rule_id, ())

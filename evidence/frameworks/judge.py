@@ -10,6 +10,7 @@ In this order (docs/controls.md gives the reasons):
 """
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
 from evidence.errors import UsageError
 from evidence.findings.finding import Finding, count, shortened
@@ -24,11 +25,31 @@ from evidence.intent.model import Intent
 __all__ = ["Agreement", "ControlResult", "Facts", "Strength", "Verdict", "baseline_of", "judge", "worst"]
 
 
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """Results by one framework, and what they rest on."""
+
+    evidence: Evidence
+    results: tuple[ControlResult, ...]
+
+
 def judge(framework: Framework, assessment: Assessment, facts: Facts) -> tuple[ControlResult, ...]:
     """A result for every control, in the framework's order. Raises UsageError for a baseline that the framework does not have."""
+    return judge_after(None, framework, assessment, facts).results
+
+
+def judge_after(before: Judgement | None, framework: Framework, assessment: Assessment, facts: Facts) -> Judgement:
+    """The same, beside an earlier judgement by the framework: where nothing changed that feeds a control its result is the one of then."""
     baseline = baseline_of(framework, facts.intent, facts.baseline)
     evidence = Evidence(framework, assessment, facts)
-    return tuple(_result(control, baseline, evidence) for control in framework.controls)
+    changed = evidence.changed_since(before.evidence) if before and before.evidence.facts == facts else None
+    if before is None or changed is None:
+        return Judgement(evidence, tuple(_result(control, baseline, evidence) for control in framework.controls))
+    results = tuple(
+        _result(control, baseline, evidence) if any(feed.rule_id in changed for feed in control.feeds) else same
+        for control, same in zip(framework.controls, before.results, strict=True)
+    )
+    return Judgement(evidence, before.results if results == before.results else results)
 
 
 def baseline_of(framework: Framework, intent: Intent | None, asked: str | None) -> str:

@@ -76,7 +76,7 @@ def _population(control: Control, facts: Facts) -> Iterator[str]:
     scope = control.zones
     if scope and not scope & facts.ground.peopled:
         yield f"no pod that runs lies in a zone that is declared as {any_of(sorted(scope))}: there is nothing to speak of"
-    elif not scope and not facts.ground.running:
+    elif not scope and not facts.ground.populated:
         yield "the snapshot holds no pod that runs: there is nothing to speak of"
     if facts.ground.outside_undeclared and any(_decides_approval(feed) for feed in control.feeds):
         outside = " and ".join(facts.ground.outside_undeclared)

@@ -11,6 +11,7 @@ from evidence.pipeline.snapshots import shortfalls
 from evidence.pipeline.states import Assessed
 
 if TYPE_CHECKING:
+    from evidence.frameworks.judge import Judgement
     from evidence.frameworks.model import ControlResult, Framework
     from evidence.intent.model import Intent
 
@@ -20,7 +21,7 @@ class _Judged:
     answer: Answer
     intent: "Intent | None"
     partial: tuple[str, ...]
-    results: "tuple[ControlResult, ...]"
+    judgement: "Judgement"
 
 
 class Judging:
@@ -43,12 +44,12 @@ class Judging:
 
     def judged(self, answer: Answer, intent: "Intent | None", collection: Collection) -> "tuple[ControlResult, ...]":
         """Like `results`. Of the collection only what says how it was read."""
-        from evidence.frameworks.judge import Facts, judge
+        from evidence.frameworks.judge import Facts, judge_after
 
         partial = (*shortfalls(without_rbac(collection)), *other_cluster(collection.source, self._newest))
         last = self._last
         if last and last.answer is answer and last.intent is intent and last.partial == partial:
-            return last.results
+            return last.judgement.results
         facts = Facts(
             intent=intent,
             ground=answer.ground,
@@ -58,8 +59,9 @@ class Judging:
             baseline=self.baseline,
             agreements=answer.agreements,
         )
-        self._last = _Judged(answer, intent, partial, judge(self.framework, answer.assessment, facts))
-        return self._last.results
+        judgement = judge_after(last.judgement if last else None, self.framework, answer.assessment, facts)
+        self._last = _Judged(answer, intent, partial, judgement)
+        return judgement.results
 
 
 def without_rbac(collection: Collection) -> Collection:

@@ -211,7 +211,7 @@ def _facts(answer: Answer) -> dict[str, Any]:
     return {
         "enforcement": ground.enforcement.value,
         "enforcement_reasons": list(ground.enforcement_reasons),
-        "running": ground.running,
+        "populated": ground.populated,
         "unassigned": ground.unassigned,
         "peopled": sorted(each.value for each in ground.peopled),
         "outside_undeclared": list(ground.outside_undeclared),
@@ -229,7 +229,7 @@ def _read_facts(found: Mapping[str, Any], assessment: Assessment) -> Answer:
         ground=Ground(
             enforcement=Enforcement(found["enforcement"]),
             enforcement_reasons=tuple(found["enforcement_reasons"]),
-            running=found["running"],
+            populated=found["populated"],
             unassigned=found["unassigned"],
             peopled=frozenset(map(Classification, found["peopled"])),
             outside_undeclared=tuple(found["outside_undeclared"]),

@@ -10,7 +10,7 @@ from evidence.cni.model import CniReport, Enforcement
 from evidence.findings.finding import Finding, Severity, Subject
 from evidence.findings.registry import RULES, Assessment, RuleRun, RunStatus
 from evidence.frameworks.facts import Facts, ground_of
-from evidence.frameworks.judge import judge
+from evidence.frameworks.judge import judge, judge_after
 from evidence.frameworks.load import load_frameworks
 from evidence.frameworks.model import ControlResult, Framework, Strength, Verdict
 from evidence.frameworks.period import worst
@@ -176,3 +176,13 @@ def test_a_period_is_never_better_than_any_of_its_snapshots(short: str, seen: li
         for result in results:
             assert over[result.control_id].verdict.rank >= result.verdict.rank
             assert {*result.findings} <= {*over[result.control_id].findings}
+
+
+@given(SHORTS, ASSESSMENTS, ASSESSMENTS, all_facts(), all_facts() | st.none())
+def test_what_is_shared_with_an_earlier_judgement_changes_nothing(
+    short: str, then: Assessment, now: Assessment, before: Facts, changed: Facts | None
+) -> None:
+    facts = changed or before  # mostly the same, for then something is shared
+    earlier = judge_after(None, frameworks()[short], then, before)
+    assert judge_after(earlier, frameworks()[short], now, facts).results == judge(frameworks()[short], now, facts)
+    assert judge_after(earlier, frameworks()[short], then, before).results is earlier.results
