@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, BinaryIO
 
 from evidence.errors import InputError, UsageError
+from evidence.pipeline.retention import gone_in
 from evidence.pipeline.sources import run_info
 from evidence.pipeline.states import only_cluster
 
@@ -153,14 +154,16 @@ def cluster_of(store: "Store", name: str | None) -> str:
 
 
 def places(store: "Store", cluster: str) -> "Places":
-    """Who had which address, by the cluster's snapshots; each is read when a line of its time comes."""
+    """Who had which address, by the cluster's snapshots that no prune dropped; each is read when a line of its time comes."""
     from evidence.cluster.parse import build_cluster
     from evidence.observe.places import Places
 
     def pods(number: int) -> "Sequence[Pod]":
         return build_cluster(store.read(number).collection).pods
 
-    infos = store.snapshots(cluster, datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC))
+    ever = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
+    gone = gone_in(store, cluster, ever)
+    infos = [info for info in store.snapshots(cluster, *ever) if not gone or info.id not in gone.numbers]
     return Places([(info.taken_at, lambda number=info.id: pods(number)) for info in infos])  # type: ignore[misc]
 
 

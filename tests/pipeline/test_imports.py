@@ -20,7 +20,7 @@ from evidence.pipeline.observations import agreements, seen_in
 from evidence.pipeline.snapshots import collect_snapshot
 from evidence.pipeline.sources import FileSource
 from evidence.pipeline.timeline import Timeline, period_timeline
-from evidence.store import NewRecord, RecordKind, Store
+from evidence.store import NewRecord, RecordKind, Store, Term
 from tests.cli.run import evidence
 from tests.pipeline.periods import assess_period, assessed_one_by_one
 
@@ -135,6 +135,15 @@ def test_addresses_become_the_pods_that_had_them_and_the_record_covers_the_lines
     ]
     with Store.open(db) as store:
         assert store.check().problems == ()
+
+
+def test_a_log_of_a_time_whose_snapshots_were_pruned_is_taken_in_and_names_no_pod(db: str, tmp_path: Path) -> None:
+    with Store.open(db) as store:
+        run = store.latest("prod").run
+        store.retention.prune(day(41), timedelta(), (Term("pci", 1, "test"),), TAKEN_IN, run)
+        assert len(store.retention.pruned("prod", START, TAKEN_IN)) == 3
+    (flow,) = take_in(db, tmp_path, line(5, "10.0.0.2")).log.flows
+    assert (str(flow.source), str(flow.destination)) == ("10.0.0.2", "10.0.0.1")
 
 
 def test_the_same_file_again_is_the_same_record_also_compressed(db: str, tmp_path: Path) -> None:
