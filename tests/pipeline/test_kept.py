@@ -13,6 +13,7 @@ from tempfile import TemporaryDirectory
 
 import pytest
 from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from evidence.errors import StoreError, UsageError
 from evidence.pipeline import assessing, timeline
@@ -20,6 +21,7 @@ from evidence.pipeline.assessing import CATCH_UP, AssessedHistory, assess_histor
 from evidence.pipeline.software import software_digest
 from evidence.pipeline.timeline import Timeline, period_timeline
 from evidence.store import NewRecord, NewSnapshot, RecordKind, Store, Term
+from tests.pipeline.test_imports import hubble, take_in
 from tests.pipeline.test_looks import INTENTS, RUN, START, collected, fill, histories
 
 NOW = datetime(2026, 10, 1, tzinfo=UTC)
@@ -71,6 +73,42 @@ def test_kept_assessments_say_what_evaluating_again_says(
         found = told(path)
         assert found.evaluated == 0
         assert said(found) == said(told(path, afresh=True))
+
+
+# What comes to a store, of few times around the turn of a month and of few states, so that they meet.
+times = st.integers(0, 7).map(lambda number: START + timedelta(days=30, hours=6 * number))
+events = st.tuples(
+    st.sampled_from(("snapshot", "snapshot", "snapshot", "log", "assess", "prune")), times, st.integers(1, 3)
+)
+
+
+def happen(db: str, folder: Path, what: str, at: datetime, policy: int) -> None:
+    with Store.open(db) as store:
+        match what:
+            case "snapshot":
+                add(store, at, {"policy 0": policy})
+            case "log":
+                take_in(db, folder, *hubble((at - START) / timedelta(days=1), "app"), format_name="hubble")
+            case "prune":  # at once, with nothing kept longer for what looks back
+                store.retention.prune(at, timedelta(), (Term("pci", 1, "test"),), NOW, RUN)
+            case _:
+                assess_history(db, cluster="prod", since=START, processes=1, clock=lambda: NOW, most=policy)
+
+
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.lists(events, min_size=3, max_size=12))
+def test_whatever_comes_late_or_goes_kept_assessments_say_what_evaluating_again_says(
+    happened: Sequence[tuple[str, datetime, int]],
+) -> None:
+    with TemporaryDirectory() as folder:
+        path = f"{folder}/evidence.db"
+        happen(path, Path(folder), "snapshot", START + timedelta(days=31), 1)
+        for event in happened:
+            happen(path, Path(folder), *event)
+        for _ in range(2):
+            assert said(told(path)) == said(told(path, afresh=True))
+            keep(path)
+        assert keep(path) == replace(keep(path), evaluated=0, kept=0)
 
 
 def test_what_was_kept_is_not_evaluated_again_and_what_is_new_is(db: str) -> None:
@@ -157,7 +195,7 @@ def test_a_snapshot_entered_between_two_others_is_evaluated_and_kept_alone(db: s
 def test_a_state_entered_later_before_a_snapshot_like_it_is_kept_once(db: str) -> None:
     keep(db)
     with Store.open(db) as store:
-        for hour, policy in ((5, 1), (6, 4), (4, 4), (3, 2), (2, 1)):
+        for hour, policy in ((6, 4), (3, 4), (4, 2), (5, 1), (2, 3)):
             add(store, START + timedelta(hours=hour), {"policy 0": policy}, late=True)
             assert keep(db).kept <= 1
             assert keep(db).kept == 0
