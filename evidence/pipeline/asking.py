@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 Key = tuple[str, date]  # digest of what a state is built from, and the day
 Advance = Callable[[int, int], None]  # snapshots evaluated so far, and those to evaluate
 
-_WORTH_A_PROCESS = 100  # snapshots: starting one costs as much as evaluating some of them
+WORTH_A_PROCESS = 100  # snapshots: starting one costs as much as evaluating some of them
 _STRETCHES = 4  # for each process, so that none waits long for the last one
 
 
@@ -121,7 +121,7 @@ def _evaluated(
     store: "Store", db: str, left: "Sequence[SnapshotOutline]", how: _How, processes: int
 ) -> Iterator[Mapping[int, Answer]]:
     """Answers by the number of their snapshot, in the order of time, a stretch at a time."""
-    workers = min(processes, len(left) // _WORTH_A_PROCESS)
+    workers = min(processes, len(left) // WORTH_A_PROCESS)
     if workers < 2:
         yield from _here(store, how, left)
         return
