@@ -131,10 +131,8 @@ def read_answer(record: "StoredRecord", base: Answer | None) -> Answer:
                 return base
             return replace(base, assessment=Assessment(findings, tuple(runs)))
         return _read_facts(facts, Assessment(findings, tuple(runs)))
-    except (AttributeError, KeyError, LookupError, TypeError, ValueError) as error:
-        raise StoreError(
-            f"record {record.info.id} is no assessment that this version reads ({error!r}); `evidence history --afresh` does without"
-        ) from error
+    except (AttributeError, LookupError, TypeError, ValueError) as error:
+        raise _unreadable(record, error) from error
 
 
 def _with_changes(
@@ -165,9 +163,13 @@ def _named(record: "StoredRecord") -> tuple[Key, str]:
             raise ValueError(document["format"])
         return (document["state"], date.fromisoformat(document["day"])), document["before"]
     except (KeyError, TypeError, ValueError) as error:
-        raise StoreError(
-            f"record {record.info.id} is no assessment that this version reads ({error!r}); `evidence history --afresh` does without"
-        ) from error
+        raise _unreadable(record, error) from error
+
+
+def _unreadable(record: "StoredRecord", error: Exception) -> StoreError:
+    return StoreError(
+        f"record {record.info.id} is no assessment that this version reads ({error!r}); `evidence history --afresh` does without"
+    )
 
 
 def _finding(finding: Finding) -> dict[str, Any]:
