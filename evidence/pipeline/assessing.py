@@ -4,7 +4,7 @@ A month at a time is evaluated and kept, so that a run that is stopped has lost 
 left out.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -12,7 +12,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 from evidence.findings.finding import count
-from evidence.pipeline.asking import Key, answers, asked_of, key_of
+from evidence.pipeline.asking import Key, answers, keys_of
 from evidence.pipeline.kept import kept_answers, month_of, new_records
 from evidence.pipeline.looks import outlines_of
 from evidence.pipeline.software import software_digest
@@ -74,10 +74,12 @@ def assess_history(
             end = month[-1].info.taken_at + timedelta(microseconds=1)
             there = tuple(kept_answers(store, name, (start, end), software))
             answered = {each.key: each.answer for each in there}
-            some = month if most is None else _as_far_as(month, answered.keys(), most - kept)
+            keys = keys_of(store, month, None)
+            some = month if most is None else _as_far_as(month, keys, answered.keys(), most - kept)
             if some:
-                found = answers(store, db, some, answered, processes, records=False)
-                new = tuple(new_records(tuple(asked_of(some)), there, found.answers, clock(), run))
+                found = answers(store, db, some, keys, answered, None, processes)
+                asked = [outline for outline in some if outline.info.id in keys]
+                new = tuple(new_records(asked, keys, there, found.answers, clock(), run))
                 store.add_assessments(new)
                 evaluated, kept = evaluated + found.evaluated, kept + len(new)
             if len(some) < len(month):
@@ -87,13 +89,13 @@ def assess_history(
 
 
 def _as_far_as(
-    outlines: "Sequence[SnapshotOutline]", answered: AbstractSet[Key], most: int
+    outlines: "Sequence[SnapshotOutline]", keys: Mapping[int, Key], answered: AbstractSet[Key], most: int
 ) -> "Sequence[SnapshotOutline]":
     """The first snapshots, up to the one before which `most` have no answer yet."""
     left: set[Key] = set()
     for place, outline in enumerate(outlines):
-        key = key_of(outline)
-        if key not in answered:
+        key = keys.get(outline.info.id)
+        if key and key not in answered:
             left.add(key)
         if len(left) > most:
             return outlines[:place]

@@ -2,8 +2,8 @@
 
 1. A record is of one snapshot, at its time; its `configuration_digest` is that of the software that assessed (software.py), which its document names,
    too. Another version of any rule is other software: nothing is ever taken from it.
-2. Its document names the state that was assessed (`state_digest`) and the day, and says how the answer differs from that of the record before. The
-   first one of a month (UTC) says all, so that a period costs its own months.
+2. Its document names the state that was assessed (`state_digest`), the day, and what records told of that time (`Records.told`), and says how the
+   answer differs from that of the record before. The first one of a month (UTC) says all, so that a period costs its own months.
 3. One record follows another of its month, not later than itself, by the digest of that one's document. Where that one is not there any more (a
    prune dropped it) it is passed over, and its snapshot is assessed again.
 """
@@ -20,11 +20,11 @@ from evidence.cni.model import Enforcement
 from evidence.errors import StoreError
 from evidence.findings.finding import Finding, Severity, Subject
 from evidence.findings.registry import Assessment, RuleRun, RunStatus
-from evidence.frameworks.facts import Ground
+from evidence.frameworks.facts import Agreement, Ground
 from evidence.intent.model import Classification
 from evidence.intent.zones import ZoneProblem
 from evidence.pipeline.answers import Answer, Policies
-from evidence.pipeline.asking import Key, key_of
+from evidence.pipeline.asking import Key
 
 if TYPE_CHECKING:
     from evidence.store import NewRecord, RunInfo, SnapshotOutline, Store, StoredRecord
@@ -65,19 +65,20 @@ def month_of(moment: datetime) -> datetime:
 
 def new_records(
     outlines: "Sequence[SnapshotOutline]",
+    keys: Mapping[int, Key],
     kept: Sequence[KeptAnswer],
     answers: Mapping[int, Answer],
     now: datetime,
     run: "RunInfo",
 ) -> "Iterator[NewRecord]":
-    """What is still to be kept of one month. `outlines`: its snapshots that are asked; `kept`: as `kept_answers` gives them for it;
+    """What is still to be kept of one month. `outlines`: its snapshots that are asked, with their `keys`; `kept`: as `kept_answers` gives them;
     `answers`: of all outlines, by their number; `now`: when they are kept."""
     from evidence.store import NewRecord, RecordKind
 
     before: KeptAnswer | None = None
     there = {each.key: each for each in reversed(kept)}  # of several the first
     for outline in outlines:
-        key, info = key_of(outline), outline.info
+        key, info = keys[outline.info.id], outline.info
         if key not in there or there[key].at > info.taken_at:
             document = document_of(key, answers[info.id], before, run.configuration_digest)
             there[key] = KeptAnswer(key, info.taken_at, object_digest(document), answers[info.id])
@@ -96,6 +97,7 @@ def document_of(key: Key, answer: Answer, before: KeptAnswer | None, software: s
         "software": software,
         "state": key[0],
         "day": key[1].isoformat(),
+        "told": key[2],
         "before": before.digest if before else FIRST,
     }
     if base is answer:
@@ -161,7 +163,7 @@ def _named(record: "StoredRecord") -> tuple[Key, str]:
     try:
         if document["format"] != FORMAT:
             raise ValueError(document["format"])
-        return (document["state"], date.fromisoformat(document["day"])), document["before"]
+        return (document["state"], date.fromisoformat(document["day"]), document.get("told", "")), document["before"]
     except (KeyError, TypeError, ValueError) as error:
         raise _unreadable(record, error) from error
 
@@ -222,6 +224,9 @@ def _facts(answer: Answer) -> dict[str, Any]:
         "unseen": list(answer.unseen),
         "policies": answer.policies.count,
         "policy_kinds": sorted(list(kind) for kind in answer.policies.kinds),
+        "agreements": [
+            [seen.source, seen.denied, sorted(zone.value for zone in seen.zones)] for seen in answer.agreements
+        ],
     }
 
 
@@ -240,4 +245,8 @@ def _read_facts(found: Mapping[str, Any], assessment: Assessment) -> Answer:
         unevaluated=tuple(found["unevaluated"]),
         unseen=tuple(found["unseen"]),
         policies=Policies(found["policies"], frozenset((group, kind) for group, kind in found["policy_kinds"])),
+        agreements=tuple(
+            Agreement(source, denied, frozenset(map(Classification, zones)))
+            for source, denied, zones in found["agreements"]
+        ),
     )

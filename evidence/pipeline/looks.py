@@ -87,17 +87,16 @@ def state_digest(outline: "SnapshotOutline") -> str:
 
 
 class Looks:
-    """One cluster's snapshots. `places`: where an object was read counts, too; a report names it, a timeline does not. `records`: whether records
-    are asked what they tell of a snapshot; else it is assessed as if there were none."""
+    """One cluster's snapshots. `places`: where an object was read counts, too; a report names it, a timeline does not."""
 
-    def __init__(self, store: "Store", cluster: str, *, places: bool, records: bool = True) -> None:
+    def __init__(self, store: "Store", cluster: str, *, places: bool) -> None:
         from evidence.findings.registry import RULES
 
         self._known = Known()
         self._store = store
         self._places = places
         self._records = Records(store, cluster)
-        self._seen_anything = records and self._records.any
+        self._seen_anything = self._records.any
         self._moving = [rule for rule in RULES.values() if rule.moves]
         self._still = [rule for rule in RULES.values() if not rule.moves]
         self._kept: OrderedDict[object, Assessed] = OrderedDict()  # by still rules alone

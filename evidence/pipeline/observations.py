@@ -1,13 +1,13 @@
 """What the store's records say around a snapshot, tied to its computation."""
 
-from bisect import bisect_left
-from collections.abc import Callable, Iterator, Sequence
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
-from itertools import accumulate
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from evidence.canonical import object_digest
 from evidence.errors import InputError, StoreError
 from evidence.observe.audit import TakenAudit, audit_log_of
 from evidence.observe.document import TakenLog, flow_log_of
@@ -36,21 +36,27 @@ _START, _END = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC
 
 
 @dataclass(frozen=True, slots=True)
-class _Times:
-    """Stretches of time, both ends included. `starts`: in order; `ends`: the latest end of each one and those before it."""
+class _Told:
+    """A record by what it tells of: a stretch of time, both ends included. Sorted by its beginning."""
 
-    starts: "Sequence[datetime]"
-    ends: "Sequence[datetime]"
+    start: datetime
+    end: datetime
+    digest: str
 
-    @classmethod
-    def of(cls, stretches: "Sequence[tuple[datetime, datetime]]") -> "_Times":
-        in_order = sorted(stretches)
-        return cls([start for start, _ in in_order], list(accumulate((end for _, end in in_order), max)))
 
-    def any(self, since: datetime, until: datetime | None) -> bool:
-        """True when one has any of the time from `since` to before `until`."""
-        before = len(self.starts) if until is None else bisect_left(self.starts, until)
-        return before > 0 and self.ends[before - 1] >= since
+class _ByTime:
+    """Records of one kind, found by time."""
+
+    def __init__(self, told: "Iterable[_Told]") -> None:
+        self._told = sorted(told, key=lambda each: (each.start, each.end, each.digest))
+        self._starts = [each.start for each in self._told]
+        self._longest = max((each.end - each.start for each in self._told), default=timedelta(0))
+
+    def between(self, since: datetime, until: datetime | None) -> "list[_Told]":
+        """Those that tell of any of the time from `since` to before `until`."""
+        last = len(self._told) if until is None else bisect_left(self._starts, until)
+        first = bisect_left(self._starts, since - self._longest)
+        return [each for each in self._told[first:last] if each.end >= since]
 
 
 class Records:
@@ -76,30 +82,53 @@ class Records:
     def _observed(self) -> "Sequence[RecordInfo]":
         return self._store.records(self._cluster, _START, _END)
 
-    def silent(self, info: "SnapshotInfo", look_back: timedelta, until: datetime | None) -> bool:
-        """True when no record tells of a snapshot of the store: `around` and `probed` would give None. `until`: the time of the next one."""
+    def told(self, info: "SnapshotInfo", look_back: timedelta, until: datetime | None) -> str:
+        """ "" when no record tells of a snapshot of the store: `around` and `probed` give None. Else a digest (hex) over all that these two hang on
+        beside the snapshot's state; rather too much than too little. `until`: the time of the next snapshot."""
         from evidence.probe.standing import LOOK_BACK as PROBED_BEFORE
 
         taken_at = info.taken_at
-        logs, audits, probes = self._times
-        return not (
-            logs.any(taken_at - look_back, until)
-            or audits.any(taken_at - LOOK_BACK, until)
-            or probes.any(taken_at - PROBED_BEFORE, taken_at + timedelta(microseconds=1))
+        all_logs, all_audits, all_probes = self._by_time
+        logs = all_logs.between(taken_at - look_back, until)
+        audits = all_audits.between(taken_at - LOOK_BACK, until)
+        probes = all_probes.between(taken_at - PROBED_BEFORE, taken_at + timedelta(microseconds=1))
+        if not logs and not audits and not probes:
+            return ""
+        return object_digest(
+            {
+                "taken_at": taken_at.isoformat(),
+                "look_back": str(look_back),
+                "until": until.isoformat() if until else "",
+                "records": [each.digest for each in (*logs, *audits, *probes)],
+                "beside": self._beside(min(e.start for e in logs), max(e.end for e in logs)) if logs else [],
+            }
         )
 
     @cached_property
-    def _times(self) -> "tuple[_Times, _Times, _Times]":
-        """Of flow logs, audit logs and the snapshots that were probed."""
+    def _by_time(self) -> "tuple[_ByTime, _ByTime, _ByTime]":
+        """Flow logs and audit logs by their time, probe runs by that of the snapshot that they probed."""
         from evidence.store import RecordKind
 
-        def times(kind: RecordKind) -> _Times:
-            found = [record for record in self._observed if record.kind is kind]
-            return _Times.of([(record.starts_at, record.ends_at) for record in found])
+        def of(kind: RecordKind) -> "Iterator[RecordInfo]":
+            return (record for record in self._observed if record.kind is kind)
 
-        runs = [self._probe(record.id) for record in self._observed if record.kind is RecordKind.PROBE_RUN]
-        probed = _Times.of([(run.snapshot_taken_at, run.snapshot_taken_at) for run in runs])
-        return times(RecordKind.FLOW_LOG), times(RecordKind.AUDIT_LOG), probed
+        logs, audits = (
+            _ByTime(_Told(record.starts_at, record.ends_at, record.digest) for record in of(kind))
+            for kind in (RecordKind.FLOW_LOG, RecordKind.AUDIT_LOG)
+        )
+        probed = [(self._probe(record.id).snapshot_taken_at, record.digest) for record in of(RecordKind.PROBE_RUN)]
+        return logs, audits, _ByTime(_Told(at, at, digest) for at, digest in probed)
+
+    def _beside(self, first: datetime, last: datetime) -> list[str]:
+        """The snapshots that connections of this time may be laid beside (`_around`), and whether they are still there."""
+        times = self._times
+        start = max(bisect_right(times, first) - 1, 0)
+        end = bisect_right(times, last) + 1
+        return [f"{info.root_digest}{' gone' if info.id in self._gone else ''}" for info in self._infos[start:end]]
+
+    @cached_property
+    def _times(self) -> "Sequence[datetime]":
+        return [info.taken_at for info in self._infos]
 
     def around(self, state: "State", reach: "Reachability", look_back: timedelta = LOOK_BACK) -> Observations | None:
         """What was seen around a snapshot of the store; None when no record tells anything of that time."""

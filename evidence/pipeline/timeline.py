@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from evidence.cluster.objects import Collection
 from evidence.pipeline.answers import Answer
-from evidence.pipeline.asking import Advance, answers
+from evidence.pipeline.asking import Advance, answers, keys_of
 from evidence.pipeline.judging import Judging, other_cluster
 from evidence.pipeline.kept import kept_answers
 from evidence.pipeline.looks import outlines_of, state_key
@@ -136,7 +136,9 @@ def period_timeline(
             if afresh
             else {each.key: each.answer for each in kept_answers(store, name, (start, end), software_digest())}
         )
-        answered = answers(store, db, outlines, kept, processes, advance=advance)
+        last = outlines[-1].info.id
+        keys = keys_of(store, outlines, last)
+        answered = answers(store, db, outlines, keys, kept, last, processes, advance)
         newest = collection_of(outlines[-1], ()).source
         telling = _Telling(store, answered.answers, [Judging(each, baseline, newest) for each in chosen])
         moments = telling.moments(outlines)

@@ -13,7 +13,7 @@ import yaml
 
 from evidence.errors import CollectError, InputError, StoreError, UsageError
 from evidence.findings.spells import Spells
-from evidence.pipeline.asking import silent
+from evidence.pipeline.asking import keys_of
 from evidence.pipeline.assessing import assess_history
 from evidence.pipeline.imports import ImportedFlows, import_audit, import_flows
 from evidence.pipeline.observations import agreements, seen_in
@@ -429,7 +429,7 @@ def test_a_history_tells_of_what_logs_show_as_every_snapshot_does(db: str, tmp_p
     ]
 
 
-def test_a_kept_assessment_stands_where_no_record_tells(db: str, tmp_path: Path) -> None:
+def test_a_kept_assessment_stands_for_what_records_told_then(db: str, tmp_path: Path) -> None:
     period = (START, day(40))
 
     def told(*, afresh: bool) -> Timeline:
@@ -441,8 +441,14 @@ def test_a_kept_assessment_stands_where_no_record_tells(db: str, tmp_path: Path)
     assert told(afresh=False).evaluated == 0
     take_in(db, tmp_path, *hubble(12, "job"), format_name="hubble")
     found, whole = told(afresh=False), told(afresh=True)
-    assert (found.kept, found.evaluated) == (2, 2)  # of days 0 and 30; the log tells of days 10 and 20
+    assert (found.kept, found.evaluated) == (2, 2)  # the log tells of day 10, and of day 30, which looks back far
     assert (found.findings, found.moments, found.frameworks) == (whole.findings, whole.moments, whole.frameworks)
+    assert (
+        assess_history(db, cluster="prod", since=None, processes=1, clock=lambda: TAKEN_IN).kept == 1
+    )  # with what it tells
+    again = told(afresh=False)
+    assert (again.kept, again.evaluated) == (3, 1)
+    assert (again.findings, again.moments, again.frameworks) == (whole.findings, whole.moments, whole.frameworks)
 
 
 def test_records_are_silent_of_a_snapshot_where_nothing_was_observed(db: str, tmp_path: Path) -> None:
@@ -454,5 +460,6 @@ def test_records_are_silent_of_a_snapshot_where_nothing_was_observed(db: str, tm
     with Store.open(db, read_only=True) as store:
         told_of = [one.state.info for one in assessed_one_by_one(store, "prod", period) if one.observed]
         outlines = store.outlines("prod", *period)
-        assert [one.info for one in outlines if one.info.id not in silent(store, outlines)] == told_of
+        keys = keys_of(store, outlines, outlines[-1].info.id)
+        assert [one.info for one in outlines if keys[one.info.id][2]] == told_of
     assert 0 < len(told_of) < len(outlines)
