@@ -21,6 +21,7 @@ from multiprocessing import get_context, parent_process
 from threading import Thread
 from typing import TYPE_CHECKING
 
+from evidence.cluster.cycles import without_cycle_search
 from evidence.errors import StoreError
 from evidence.observe.seen import LOOK_BACK, RECENT
 from evidence.pipeline.answers import Answer, alike, answer_of, without_evidence
@@ -156,9 +157,10 @@ def _here(store: "Store", newest: int | None, outlines: "Sequence[SnapshotOutlin
     looks = Looks(store, outlines[0].info.cluster, places=False)
     last: tuple[Assessed, Answer] | None = None
     for outline in outlines:
-        assessed = looks.at(outline, _look_back(outline.info.id, newest))
-        same = last is not None and alike(last[0], assessed)
-        answer = last[1] if last and same else without_evidence(answer_of(assessed), last[1] if last else None)
+        with without_cycle_search():
+            assessed = looks.at(outline, _look_back(outline.info.id, newest))
+            same = last is not None and alike(last[0], assessed)
+            answer = last[1] if last and same else without_evidence(answer_of(assessed), last[1] if last else None)
         last = assessed, answer
         yield {outline.info.id: answer}
 

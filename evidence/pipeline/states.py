@@ -1,13 +1,12 @@
 """One cluster at one time, from the store or straight from files, and what analysis says of it."""
 
-import gc
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from evidence.cluster.cycles import without_cycle_search
 from evidence.cluster.model import Cluster
 from evidence.cluster.objects import CollectedObject, Collection
 from evidence.errors import UsageError
@@ -154,19 +153,7 @@ class Assessed:
     lasting: "Lasting | None" = None  # of the states of this cluster up to this one
 
 
-@contextmanager
-def _no_search_for_garbage() -> Iterator[None]:
-    """Python looks for values that refer to each other in a circle after each 700 new ones, which is a quarter of an assessment; it makes none."""
-    looking = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if looking:
-            gc.enable()
-
-
-@_no_search_for_garbage()
+@without_cycle_search()  # a quarter of the time, and an analysis leaves no cycle behind
 def assess(
     state: State,
     at: datetime,
