@@ -10,9 +10,8 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 
-_Remembered = tuple[
-    tuple[object, ...], Any
-]  # the objects, which so stay what their identities say, and what was computed of them
+# The objects, which so stay what their identities say, and what was computed of them.
+_Remembered = tuple[tuple[object, ...], Any]
 
 
 class Lasting:
