@@ -135,10 +135,8 @@ class ClusterIndex:
 
     def matched(self, policy: NetworkPolicy, peer: PodPeer) -> tuple[PodClass, ...]:
         """Classes that a peer of one of the policy's rules matches."""
-        key = (
-            policy.namespace if peer.namespace_selector is None else "",
-            id(peer),
-        )  # by its content it would be slow to hash
+        home = policy.namespace if peer.namespace_selector is None else ""
+        key = home, id(peer)  # by its content the peer would be slow to hash
         known = self._matched.get(key)
         if known is None:
             names = [policy.namespace] if peer.namespace_selector is None else self.namespaces(peer.namespace_selector)

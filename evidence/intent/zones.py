@@ -148,8 +148,8 @@ def _assigned(zones: tuple[Zone, ...], cluster: Cluster) -> Mapping[str, tuple[Z
     with_members = tuple(zone for zone in zones if zone.members)
     if not with_members:
         return {}
-    selectors = (member.pod_selector for zone in with_members for member in zone.members)
-    keys = sorted({need.key for selector in selectors if selector is not None for need in selector.requirements})
+    selectors = [member.pod_selector for zone in with_members for member in zone.members if member.pod_selector]
+    keys = sorted({key for selector in selectors for key in selector.keys})
     decided: dict[tuple[str, tuple[str | None, ...]], tuple[Zone, ...]] = {}
     found: dict[str, tuple[Zone, ...]] = {}
     for pod in cluster.pods:
